@@ -1,0 +1,151 @@
+"""The only place that reads or writes files. Every file appears whole or not at all, and equal content has equal bytes.
+
+Arrays are `.npy` (memory-mapped when read) or safetensors, tables CSV, numbers JSON, figures PNG. Nothing is pickled.
+"""
+
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+import safetensors.numpy
+from matplotlib.figure import Figure
+
+_DPI = 100
+
+
+class ArtifactError(Exception):
+    """A file is missing, or does not hold what was expected of it."""
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path` that takes its place when the block ends, and vanishes if it fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write one array as `.npy`."""
+    with atomic(path) as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Memory-map one `.npy` array, read-only.
+
+    Raises:
+        ArtifactError: it is missing, or no array.
+    """
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot read the array {path}: {error}") from error
+    return array
+
+
+def write_model(folder: Path, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
+    """Write named arrays as `model.safetensors`, and what they belong to as `model.json` beside it."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with atomic(folder / "model.safetensors") as file:
+        file.write(safetensors.numpy.save(contiguous))
+    write_json(folder / "model.json", description)
+
+
+def read_model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read back what `write_model` wrote.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    path = folder / "model.safetensors"
+    try:
+        arrays = safetensors.numpy.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ArtifactError(f"cannot read the weights {path}: {error}") from error
+    return arrays, read_json(folder / "model.json")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON with sorted keys.
+
+    Raises:
+        ValueError: a number in it is not finite; DVC cannot show those.
+    """
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    with atomic(path) as file:
+        file.write(f"{text}\n".encode())
+
+
+def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Write metrics as JSON, floats rounded to six significant digits so that DVC's tables stay readable.
+
+    Raises:
+        ValueError: a metric is not finite.
+    """
+    write_json(path, {name: _rounded(value) for name, value in metrics.items()})
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, float | np.floating) and math.isfinite(value):
+        return float(f"{value:.6g}")
+    return value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ArtifactError: it is missing, or no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path} holds no JSON object")
+    return content
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, floats to six significant digits."""
+    with atomic(path) as file:
+        file.write(table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as UTF-8."""
+    with atomic(path) as file:
+        file.write(text.encode())
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a matplotlib figure as PNG, without the version and date that matplotlib puts in."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    with atomic(path) as file:
+        file.write(buffer.getvalue())

@@ -1,0 +1,62 @@
+"""The preprocessed dataset as the stages after `preprocess` see it."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from latentbench import artifacts
+
+
+class Dataset:
+    """The files of a preprocessed dataset; each is opened when it is first asked for, images memory-mapped.
+
+    A stage depends on just the files behind the attributes that it uses.
+
+    Args:
+        folder: what `preprocess` wrote.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def train_images(self) -> np.ndarray:
+        """All train images, (n, height, width) uint8."""
+        return artifacts.read_array(self._folder / "train_images.npy")
+
+    @cached_property
+    def train_labels(self) -> np.ndarray:
+        """Their labels, (n,) uint8, indices into `classes`."""
+        return artifacts.read_array(self._folder / "train_labels.npy")
+
+    @cached_property
+    def test_images(self) -> np.ndarray:
+        """All test images, (n, height, width) uint8."""
+        return artifacts.read_array(self._folder / "test_images.npy")
+
+    @cached_property
+    def test_labels(self) -> np.ndarray:
+        """Their labels, (n,) uint8."""
+        return artifacts.read_array(self._folder / "test_labels.npy")
+
+    @cached_property
+    def validation_index(self) -> np.ndarray:
+        """Rows of the train images that no network trains on, sorted int64."""
+        return artifacts.read_array(self._folder / "val_index.npy")
+
+    @cached_property
+    def fit_index(self) -> np.ndarray:
+        """The other rows of the train images, which networks train on, sorted int64."""
+        return np.setdiff1d(np.arange(len(self.train_images)), self.validation_index)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Names of the classes, by label."""
+        return list(artifacts.read_json(self._folder / "dataset.json")["classes"])
+
+    @cached_property
+    def scaler(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale of each pixel over the train images on the scale [0, 1], (height * width,) float32 each."""
+        arrays, _ = artifacts.read_model(self._folder / "scaler")
+        return arrays["mean"], arrays["scale"]

@@ -1,0 +1,287 @@
+"""Where the raw files come from: a folder, HTTP mirrors, a Debian package. The first source that works is taken."""
+
+import gzip
+import hashlib
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import requests
+
+from latentbench import artifacts, progress
+from latentbench.data import idx
+
+_CHUNK = 1 << 20
+_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 10, 30
+_APT_TIMEOUT_S = 300
+
+
+class SourceError(Exception):
+    """A source does not have what is asked of it; the message says why."""
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One of the four files of a dataset.
+
+    Attributes:
+        target: what it is called in the folder it is fetched into.
+        name: what it is called in a source, without `.gz`.
+        n_axes: 3 for images, 1 for labels.
+        sha256: of its uncompressed content; None where it is not known.
+    """
+
+    target: str
+    name: str
+    n_axes: int
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place to fetch from: `open_all` yields a function from a file's name to its (possibly gzipped) bytes."""
+
+    name: str
+    open_all: Callable[[], AbstractContextManager["Opener"]]
+
+
+class Readable(Protocol):
+    """As much of a file as is needed of a download."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes; none at the end."""
+
+
+Opener = Callable[[str], Readable]
+
+
+def fetch(sources: Sequence[Source], files: Sequence[RawFile], folder: Path, n_classes: int) -> str:
+    """Fetch all `files` into `folder` from the first source that has every one of them right, and return its name.
+
+    Nothing appears in `folder` before all files of one source have been checked: gzip is undone, and header, length,
+    counts, labels and, where given, the SHA-256 of the content are as they should be.
+
+    Raises:
+        SourceError: no source worked; the message has a line for each with its reason.
+    """
+    reasons = []
+    for source in sources:
+        with tempfile.TemporaryDirectory() as staging:
+            try:
+                with source.open_all() as opener:
+                    for file in progress.bar(files, desc=source.name, unit="file"):
+                        _fetch_file(opener, file, Path(staging) / file.target)
+                _check_together(Path(staging), files, n_classes)
+            except (SourceError, idx.IdxError, OSError, EOFError, zlib.error) as error:
+                progress.note(f"{source.name}: {error}")
+                reasons.append(f"  {source.name}: {error}")
+                continue
+            for file in files:
+                with (Path(staging) / file.target).open("rb") as content:
+                    with artifacts.atomic(folder / file.target) as whole:
+                        shutil.copyfileobj(content, whole, _CHUNK)
+            return source.name
+    raise SourceError("no source of the data worked:\n" + "\n".join(reasons))
+
+
+def folder_source(folder: Path) -> Source:
+    """Return the source that is a local folder of IDX files, gzipped or not."""
+
+    @contextmanager
+    def open_all() -> Iterator[Opener]:
+        with ExitStack() as stack:
+            yield lambda name: stack.enter_context(_open_in(folder, name))
+
+    return Source(f"folder {folder}", open_all)
+
+
+def http_source(address: str) -> Source:
+    """Return the source that is an HTTP mirror with the files, gzipped or not, directly below `address`."""
+
+    @contextmanager
+    def open_all() -> Iterator[Opener]:
+        with requests.Session() as session:
+
+            def open_one(name: str) -> Readable:
+                for candidate in (f"{name}.gz", name):
+                    url = f"{address.rstrip('/')}/{candidate}"
+                    try:
+                        answer = session.get(
+                            url, stream=True, timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S)
+                        )
+                    except requests.RequestException as error:
+                        raise SourceError(f"{url}: {_root_cause(error)}") from error
+                    if answer.status_code == requests.codes.ok:
+                        return _HttpBody(answer)
+                    if answer.status_code != requests.codes.not_found:
+                        break
+                raise SourceError(f"{url}: HTTP status {answer.status_code}")
+
+            yield open_one
+
+    return Source(f"http {address}", open_all)
+
+
+def debian_source(package: str) -> Source:
+    """Return the source that is a Debian package: as installed, else fetched by apt-get and unpacked without root."""
+
+    @contextmanager
+    def open_all() -> Iterator[Opener]:
+        with tempfile.TemporaryDirectory() as room, ExitStack() as stack:
+            folder = _installed_folder(package) or _unpacked_folder(package, Path(room))
+            yield lambda name: stack.enter_context(_open_in(folder, name))
+
+    return Source(f"debian {package}", open_all)
+
+
+class _HttpBody:
+    """The body of an answer as a file, its errors turned into ours."""
+
+    def __init__(self, answer: requests.Response) -> None:
+        self._raw = answer.raw
+        self._url = answer.url
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return bytes(self._raw.read(size, decode_content=False))
+        except Exception as error:
+            raise SourceError(f"{self._url}: {_root_cause(error)}") from error
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return the innermost reason of a chain of network errors, which is the one a person can act on."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return f"{type(error).__name__}: {error}"
+
+
+def _open_in(folder: Path, name: str) -> BinaryIO:
+    for candidate in (folder / name, folder / f"{name}.gz"):
+        if candidate.is_file():
+            return candidate.open("rb")
+    raise SourceError(f"there is neither {name} nor {name}.gz in {folder}")
+
+
+def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
+    """Write one file, uncompressed, to `path`; stop as soon as it is longer than its header announces."""
+    try:
+        stream = _Prefixed(opener(file.name))
+        gzipped = stream.prefix == b"\x1f\x8b"
+        content: Readable = gzip.GzipFile(fileobj=stream) if gzipped else stream
+        digest = hashlib.sha256()
+        with path.open("wb") as out:
+            start = _read_exactly(content, 4 + 4 * file.n_axes)
+            shape, _ = idx.parse_header(start, file.n_axes)
+            remaining = math.prod(shape)
+            digest.update(start)
+            out.write(start)
+            while remaining:
+                chunk = content.read(min(_CHUNK, remaining))
+                if not chunk:
+                    raise SourceError(f"truncated: {remaining} of {math.prod(shape)} bytes are missing")
+                digest.update(chunk)
+                out.write(chunk)
+                remaining -= len(chunk)
+            if content.read(1):
+                raise SourceError(f"oversized: bytes follow the {math.prod(shape)} of shape {shape}")
+    except (SourceError, idx.IdxError, OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{file.name}: {error}") from error
+    if file.sha256 is not None and digest.hexdigest() != file.sha256:
+        raise SourceError(
+            f"{file.name}: the SHA-256 of its content is {digest.hexdigest()}, not {file.sha256}"
+        )
+
+
+class _Prefixed:
+    """A stream whose first two bytes can be looked at before they are read."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self.prefix = _read_exactly(stream, 2)
+        self._unread = self.prefix
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._unread:
+            return self._stream.read(size)
+        taken = self._unread if size < 0 else self._unread[:size]
+        self._unread = self._unread[len(taken) :]
+        return taken + self._stream.read(-1 if size < 0 else size - len(taken))
+
+
+def _read_exactly(stream: Readable, size: int) -> bytes:
+    content = b""
+    while len(content) < size and (chunk := stream.read(size - len(content))):
+        content += chunk
+    return content
+
+
+def _check_together(folder: Path, files: Sequence[RawFile], n_classes: int) -> None:
+    """Check what no file alone can tell: counts that agree, images of one size, labels that have a class."""
+    arrays = {file.target: idx.read(folder / file.target, file.n_axes) for file in files}
+    sizes = {array.shape[1:] for array in arrays.values() if array.ndim > 1}
+    if len(sizes) != 1:
+        raise SourceError(f"train and test images differ in size: {sorted(sizes)}")
+    for split in ("train", "t10k"):
+        images, labels = arrays[f"{split}-images"], arrays[f"{split}-labels"]
+        if len(images) != len(labels):
+            raise SourceError(f"{split} has {len(images)} images but {len(labels)} labels")
+        if labels.max() >= n_classes:
+            raise SourceError(
+                f"{split} has the label {labels.max()}, but data.classes names {n_classes} classes"
+            )
+
+
+def _installed_folder(package: str) -> Path | None:
+    """Return the folder of IDX files that an installed package brought, or None where it is not installed."""
+    if shutil.which("dpkg") is None:
+        return None
+    listing = subprocess.run(["dpkg", "-L", package], capture_output=True, text=True, check=False)
+    return _folder_of_idx(Path(line) for line in listing.stdout.splitlines())
+
+
+def _folder_of_idx(paths: Iterable[Path]) -> Path | None:
+    for path in paths:
+        if "-ubyte" in path.name and path.is_file():
+            return path.parent
+    return None
+
+
+def _unpacked_folder(package: str, room: Path) -> Path:
+    """Fetch a package with apt-get, unpack it below `room`, and return the folder of IDX files in it."""
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise SourceError("the package is not installed, and there is no apt-get to fetch it with")
+    try:
+        _run(["apt-get", "download", package], room)
+    except SourceError:
+        if os.geteuid() != 0:
+            raise
+        _run(["apt-get", "update"], room)  # a fresh container has no package lists yet
+        _run(["apt-get", "download", package], room)
+    archives = sorted(room.glob("*.deb"))
+    if len(archives) != 1:
+        raise SourceError(f"apt-get download left {len(archives)} packages instead of one")
+    _run(["dpkg-deb", "-x", str(archives[0]), "content"], room)
+    folder = _folder_of_idx(sorted((room / "content").rglob("*")))
+    if folder is None:
+        raise SourceError("the package holds no IDX files")
+    return folder
+
+
+def _run(command: list[str], folder: Path) -> None:
+    try:
+        subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=True, timeout=_APT_TIMEOUT_S
+        )
+    except subprocess.CalledProcessError as error:
+        reason = " ".join(error.stderr.split())[-300:]
+        raise SourceError(f"{' '.join(command)} failed: {reason}") from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(f"{' '.join(command)} took over {_APT_TIMEOUT_S} s") from error

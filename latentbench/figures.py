@@ -1,0 +1,111 @@
+"""Pictures: arrays in, matplotlib figures out. Nothing here reads or writes a file."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+_POINT_SIZE = 2.0
+
+
+def image_grid(
+    images: np.ndarray, row_labels: Sequence[str] = (), title: str = "", *, signed: bool = False
+) -> Figure:
+    """Draw images (rows, columns, height, width), dark on light; `signed` ones from blue over white to red."""
+    n_rows, n_columns, height, width = images.shape
+    gap = 2
+    mosaic = np.full((n_rows * (height + gap) - gap, n_columns * (width + gap) - gap), np.nan)
+    for i in range(n_rows):
+        for j in range(n_columns):
+            top, left = i * (height + gap), j * (width + gap)
+            mosaic[top : top + height, left : left + width] = images[i, j]
+    size = 0.65
+    label_width = 0.09 * max((len(label) for label in row_labels), default=0)
+    shape = (size * n_columns * width / height + label_width + 0.2, size * n_rows + (0.4 if title else 0.1))
+    figure = Figure(figsize=shape, layout="constrained")
+    axes = figure.add_subplot()
+    if signed:
+        limit = float(np.nanmax(np.abs(mosaic)))
+        axes.imshow(mosaic, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    else:
+        limit = 255.0 if images.dtype == np.uint8 else 1.0
+        axes.imshow(mosaic, cmap="gray_r", vmin=0.0, vmax=limit, interpolation="nearest")
+    axes.set_frame_on(False)
+    axes.set_xticks([])
+    ticks = [i * (height + gap) + height / 2 for i in range(n_rows)] if row_labels else []
+    axes.set_yticks(ticks, labels=list(row_labels))
+    axes.tick_params(length=0)
+    if title:
+        axes.set_title(title, fontsize=10)
+    return figure
+
+
+def scatter(
+    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], axis_names: tuple[str, str], title: str
+) -> Figure:
+    """Draw points (n, 2) coloured by class, in a fixed random order so that no class hides the others."""
+    figure = Figure(figsize=(8.0, 6.0), layout="constrained")
+    axes = figure.add_subplot()
+    colours = _class_colours(len(classes))
+    order = np.random.default_rng(0).permutation(len(points))
+    axes.scatter(
+        points[order, 0], points[order, 1], s=_POINT_SIZE, c=colours[labels[order]], linewidths=0, rasterized=True
+    )
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=colour, label=name)
+        for colour, name in zip(colours, classes, strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside right upper", fontsize=8, ncols=-(-len(classes) // 26))
+    axes.set_xlabel(axis_names[0])
+    axes.set_ylabel(axis_names[1])
+    axes.set_title(title, fontsize=10)
+    return figure
+
+
+def cumulative_variance(shares: np.ndarray, marks: Mapping[str, int]) -> Figure:
+    """Draw the share of variance (p,) that the first components explain, with named numbers of components marked."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    cumulative = np.cumsum(shares)
+    axes.plot(np.arange(1, len(shares) + 1), cumulative)
+    for name, count in marks.items():
+        axes.plot(count, cumulative[count - 1], "o", label=f"{name}: {count} components")
+    axes.set_xlabel("number of components")
+    axes.set_ylabel("share of the variance explained")
+    axes.set_ylim(0.0, 1.02)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def bars_with_intervals(
+    names: Sequence[str], values: np.ndarray, lows: np.ndarray, highs: np.ndarray, axis_name: str
+) -> Figure:
+    """Draw a horizontal dot for each name with its interval, the first name on top."""
+    figure = Figure(figsize=(6.4, 0.38 * len(names) + 0.9), layout="constrained")
+    axes = figure.add_subplot()
+    positions = np.arange(len(names))
+    axes.errorbar(values, positions, xerr=[values - lows, highs - values], fmt="o", capsize=3)
+    for position, value in zip(positions, values, strict=True):
+        axes.annotate(f"{value:.4g}", (value, position), (0, 5), textcoords="offset points", ha="center", fontsize=8)
+    axes.set_yticks(positions, labels=list(names))
+    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5, -0.7)
+    axes.margins(x=0.08)
+    _light_grid(axes)
+    axes.set_xlabel(axis_name)
+    return figure
+
+
+def _light_grid(axes: Axes) -> None:
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+
+
+def _class_colours(n_classes: int) -> np.ndarray:
+    if n_classes <= 10:
+        return np.asarray(colormaps["tab10"](np.arange(n_classes)))
+    return np.asarray(colormaps["turbo"](np.linspace(0.0, 1.0, n_classes)))

@@ -1,0 +1,42 @@
+"""The supervised reference network: the ceiling of the comparison, and the eye that judges generated images."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Classifier(nn.Module):
+    """A small convolutional classifier whose penultimate layer serves as image features.
+
+    Args:
+        height, width: size of the images in pixels; any size.
+        n_classes: number of classes.
+        feature_dim: width of the penultimate layer.
+    """
+
+    def __init__(self, height: int, width: int, n_classes: int, feature_dim: int = 128) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+        rows, columns = -(-height // 4), -(-width // 4)
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(1, 32, 3, padding=1, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(32, 64, 3, padding=1, bias=False),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Flatten(),
+        )
+        self.to_features = nn.Sequential(nn.Linear(64 * rows * columns, feature_dim), nn.ReLU())
+        self.dropout = nn.Dropout(0.25)
+        self.to_logits = nn.Linear(feature_dim, n_classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Map images (n, height, width) in [0, 1] to features (n, feature_dim), at least 0."""
+        convolved = self.convolutions(images.unsqueeze(1))  # (n, 64 * rows * columns)
+        return torch.as_tensor(self.to_features(convolved))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (n, height, width) in [0, 1] to logits (n, n_classes)."""
+        return torch.as_tensor(self.to_logits(self.dropout(self.features(images))))

@@ -1,0 +1,133 @@
+"""Variational autoencoders (Kingma & Welling 2014): the dense and convolutional networks of the reference report."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from latentbench.networks.autoencoders import CropToImage, glorot_uniform
+
+Architecture = Literal["dense", "conv"]
+
+
+class VAE(nn.Module):
+    """A Gaussian encoder q(z | x) with diagonal covariance, and a decoder that gives Bernoulli logits."""
+
+    trunk: nn.Module
+    to_mean: nn.Linear
+    to_log_var: nn.Linear
+    decoder: nn.Module
+
+    def __init__(self, height: int, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.height, self.width, self.latent_dim = height, width, latent_dim
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Map images (n, height, width) in [0, 1] to the mean and log variance of q(z | x), each (n, latent_dim)."""
+        hidden = self.trunk(images)
+        return self.to_mean(hidden), self.to_log_var(hidden)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Map images (n, height, width) in [0, 1] to the posterior means (n, latent_dim)."""
+        return self.posterior(images)[0]
+
+    def logits(self, latents: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to the logits of the pixels (n, height, width)."""
+        return torch.as_tensor(self.decoder(latents))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to the mean images (n, height, width) in [0, 1]."""
+        return torch.sigmoid(self.logits(latents))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the reconstruction of `images` through the posterior mean, of the same shape."""
+        return self.decode(self.encode(images))
+
+
+class DenseVAE(VAE):
+    """784-392-196-98 with ReLU, then the two heads; the decoder mirrors it."""
+
+    def __init__(self, height: int, width: int, latent_dim: int) -> None:
+        super().__init__(height, width, latent_dim)
+        pixels = height * width
+        widths = [pixels, pixels // 2, pixels // 4, pixels // 8]
+        self.trunk = nn.Sequential(nn.Flatten(), *_relu_layers(widths))
+        self.to_mean = nn.Linear(widths[-1], latent_dim)
+        self.to_log_var = nn.Linear(widths[-1], latent_dim)
+        self.decoder = nn.Sequential(
+            *_relu_layers([latent_dim, *widths[:0:-1]]),
+            nn.Linear(widths[1], pixels),
+            nn.Unflatten(1, (height, width)),
+        )
+        glorot_uniform(self)
+
+
+class ConvVAE(VAE):
+    """Two strided convolutions and a dense layer to the heads; transposed convolutions back."""
+
+    def __init__(self, height: int, width: int, latent_dim: int) -> None:
+        super().__init__(height, width, latent_dim)
+        rows, columns = -(-height // 4), -(-width // 4)  # what two strides of 2 leave, rounded up
+        self.trunk = nn.Sequential(
+            nn.Unflatten(1, (1, height)),
+            nn.Conv2d(1, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(64 * rows * columns, 256),
+            nn.ReLU(),
+        )
+        self.to_mean = nn.Linear(256, latent_dim)
+        self.to_log_var = nn.Linear(256, latent_dim)
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim, 64 * rows * columns),
+            nn.ReLU(),
+            nn.Unflatten(1, (64, rows, columns)),
+            nn.ConvTranspose2d(64, 64, 3, stride=2, padding=1, output_padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 1, 3, padding=1),
+            CropToImage(height, width),
+        )
+        glorot_uniform(self)
+
+
+def reparameterise(mean: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw z = mean + exp(log_var / 2) * eps with eps ~ N(0, I) (Kingma & Welling 2014, section 2.4)."""
+    noise = torch.randn(mean.shape, generator=generator)
+    return mean + torch.exp(0.5 * log_var) * noise
+
+
+def kl_from_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_var)) || N(0, I)) per row, in nats, summed over the last axis (ibid., appendix B).
+
+    (n, latent_dim) twice -> (n,)
+    """
+    return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(dim=-1)
+
+
+def cross_entropy(logits: Tensor, images: Tensor) -> Tensor:
+    """Binary cross-entropy per image in nats, summed over its pixels. On grey pixels a loss, not a likelihood.
+
+    (n, height, width) twice -> (n,)
+    """
+    pixelwise = functional.binary_cross_entropy_with_logits(logits, images, reduction="none")
+    return pixelwise.flatten(1).sum(dim=1)
+
+
+def _relu_layers(widths: list[int]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return layers
+
+
+_NETWORKS: dict[Architecture, type[VAE]] = {"dense": DenseVAE, "conv": ConvVAE}
+
+
+def build(architecture: Architecture, height: int, width: int, latent_dim: int) -> VAE:
+    """Return a freshly initialised VAE of the named architecture."""
+    return _NETWORKS[architecture](height, width, latent_dim)

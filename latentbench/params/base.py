@@ -1,0 +1,130 @@
+"""What every section of params.yaml shares: strictness, errors that name the key, and a stage's limited view."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+
+class ParamsError(Exception):
+    """params.yaml holds something that it must not; the message names each key, its value and what is allowed."""
+
+
+class UndeclaredParam(Exception):
+    """A stage read a param that it does not declare in dvc.yaml: a change of it would leave a stale result."""
+
+
+S = TypeVar("S", bound="Section")
+
+
+class Section(BaseModel):
+    """A part of params.yaml. Unknown keys, wrong types and impossible values are refused; nothing is coerced.
+
+    Sections that a `View` hands out also refuse to be asked for a key that the stage did not declare.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    _prefix: str = PrivateAttr(default="")
+    _view: "View | None" = PrivateAttr(default=None)
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if name.startswith("_") or name not in type(self).model_fields:
+            return value
+        private = super().__getattribute__("__pydantic_private__")
+        view = private and private["_view"]
+        if view:
+            view.note_read(private["_prefix"] + name, value)
+        return value
+
+    def values(self) -> dict[str, Any]:
+        """Return every param of the section by name; all of them count as read."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def _attach(self, view: "View", prefix: str) -> Self:
+        for name in type(self).model_fields:
+            value = super().__getattribute__(name)
+            if isinstance(value, Section):
+                value._attach(view, f"{prefix}{name}.")
+        self._prefix, self._view = prefix, view
+        return self
+
+
+class View:
+    """The params that one stage may read.
+
+    Args:
+        params: the content of params.yaml.
+        declared: keys that dvc.yaml lists for the stage, dotted; a key covers all that lies below it.
+    """
+
+    def __init__(self, params: Mapping[str, Any], declared: Collection[str]) -> None:
+        self._params = params
+        self._declared = frozenset(declared)
+        self.read: set[str] = set()
+
+    def section(self, model: type[S], key: str = "") -> S:
+        """Return the section at a dotted `key` (the top level for an empty one) as `model`.
+
+        Raises:
+            ParamsError: what stands there does not fit the model.
+        """
+        content: Any = self._params
+        for part in key.split(".") if key else []:
+            content = content.get(part) if isinstance(content, Mapping) else None
+        if not key:  # the top level: this model's own scalars, the sections beside them left out
+            content = {name: content[name] for name in model.model_fields if name in content}
+        return validate(model, content, key)._attach(self, f"{key}." if key else "")
+
+    def note_read(self, key: str, value: object) -> None:
+        """Take note that a key was read; sections are noted by what is read of them.
+
+        Raises:
+            UndeclaredParam: the stage does not declare it.
+        """
+        if isinstance(value, Section):
+            return
+        if not any(key == name or key.startswith(f"{name}.") for name in self._declared):
+            raise UndeclaredParam(
+                f"param {key!r} is read but not declared; this stage declares in dvc.yaml: "
+                + ", ".join(sorted(self._declared))
+            )
+        self.read.add(key)
+
+
+def validate(model: type[S], content: object, key: str = "") -> S:
+    """Return `content` as `model`.
+
+    Raises:
+        ParamsError: it does not fit; the message has a line for each key, prefixed by `key`.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ParamsError("\n".join(_describe(item, model, key) for item in error.errors())) from None
+
+
+def _describe(item: Any, model: type[Section], key: str) -> str:
+    path = [str(part) for part in item["loc"]]
+    name = ".".join([key, *path] if key else path) or "params.yaml"
+    if item["type"] == "extra_forbidden":
+        return f"{name}: there is no such param (its value is {item['input']!r}); {_known_keys(model, path)}"
+    if item["type"] == "missing":
+        return f"{name}: this param is missing"
+    if item["type"] == "value_error":
+        return f"{name}: {item['ctx']['error']}" if name != "params.yaml" else str(item["ctx"]["error"])
+    hint = ""
+    if isinstance(item["input"], str) and item["type"] in ("float_type", "int_type"):
+        hint = " (text, not a number; YAML wants 1.0e-3 where you write 1e-3)"
+    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}{hint}"
+
+
+def _known_keys(model: type[Section], path: list[str]) -> str:
+    for part in path[:-1]:
+        field = model.model_fields.get(part)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, Section)):
+            break
+        model = inner
+    return "allowed here: " + ", ".join(model.model_fields)

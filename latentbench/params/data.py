@@ -1,0 +1,54 @@
+"""The `data` section: where the images come from and which of them are used."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from latentbench.params.base import Section
+
+
+class Source(Section):
+    """One place to take the four files from: exactly one of the three."""
+
+    folder: str | None = None
+    http: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    debian: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(place is not None for place in (self.folder, self.http, self.debian)) != 1:
+            raise ValueError("a source has exactly one of folder, http, debian")
+        return self
+
+
+class File(Section):
+    """What one of the four files is called in a source, and what its uncompressed content must hash to."""
+
+    name: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class Files(Section):
+    """The four files of a dataset in the IDX format."""
+
+    train_images: File
+    train_labels: File
+    t10k_images: File
+    t10k_labels: File
+
+
+class Data(Section):
+    """The `data` section."""
+
+    sources: Annotated[list[Source], Field(min_length=1)]
+    files: Files
+    classes: Annotated[list[str], Field(min_length=2, max_length=256)]
+    train_size: Annotated[int, Field(ge=100)] | None
+    test_size: Annotated[int, Field(ge=100)] | None
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _distinct_classes(self) -> Self:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("class names must differ from each other")
+        return self

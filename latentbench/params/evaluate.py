@@ -1,0 +1,15 @@
+"""The `evaluate` section."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from latentbench.params.base import Section
+
+
+class EvaluateParams(Section):
+    """The `evaluate` section."""
+
+    k_max: Annotated[int, Field(ge=1)]
+    n_bootstrap: Annotated[int, Field(ge=100)]
+    n_groups: Annotated[int, Field(ge=5)]

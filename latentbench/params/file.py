@@ -1,0 +1,83 @@
+"""The whole of params.yaml. `python -m latentbench.params.file params.yaml` says what is wrong with one.
+
+No stage imports this module: it knows every section, so a change of any would rerun every stage.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import model_validator
+
+from latentbench.params.autoencoders import AutoencoderParams, VAEParams
+from latentbench.params.base import ParamsError, validate
+from latentbench.params.classifier import ClassifierParams
+from latentbench.params.data import Data
+from latentbench.params.diffusion import DiffusionParams
+from latentbench.params.evaluate import EvaluateParams
+from latentbench.params.latent_explore import LatentExploreParams
+from latentbench.params.project import Project
+from latentbench.params.reduction import IsomapParams, PCAParams
+
+
+class Params(Project):
+    """All of params.yaml."""
+
+    data: Data
+    classifier: ClassifierParams
+    pca: PCAParams
+    isomap: IsomapParams
+    ae: AutoencoderParams
+    vae: VAEParams
+    latent_explore: LatentExploreParams
+    diffusion: DiffusionParams
+    evaluate: EvaluateParams
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.latent_dim > self.pca.n_components:
+            raise ValueError(
+                f"latent_dim ({self.latent_dim}) must be at most pca.n_components "
+                f"({self.pca.n_components}): PCA is compared at latent_dim components"
+            )
+        beyond = [d for d in self.latent_explore.dimensions if d >= self.latent_dim]
+        if beyond:
+            raise ValueError(
+                f"latent_explore.dimensions {beyond} must be below latent_dim ({self.latent_dim})"
+            )
+        if self.isomap.n_components >= self.isomap.n_landmarks:
+            raise ValueError(
+                f"isomap.n_components ({self.isomap.n_components}) must be below "
+                f"isomap.n_landmarks ({self.isomap.n_landmarks})"
+            )
+        return self
+
+
+def load(path: Path) -> Params:
+    """Read and check a params file.
+
+    Raises:
+        ParamsError: it is no YAML, or something in it is unknown, of the wrong type, impossible or contradictory.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ParamsError(f"cannot be read: {error}") from error
+    return validate(Params, content)
+
+
+def main() -> None:
+    """Check one params file; exit with 1 and a line for each mistake when it has any."""
+    parser = argparse.ArgumentParser(description="Check a params file.")
+    parser.add_argument("path", type=Path, nargs="?", default=Path("params.yaml"))
+    path = parser.parse_args().path
+    try:
+        load(path)
+    except ParamsError as error:
+        sys.exit("\n".join(f"{path}: {line}" for line in str(error).splitlines()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""The params at the top level of params.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from latentbench.params.base import Section
+
+LatentDim = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Project(Section):
+    """Scalars that several stages share; each stage declares those it reads."""
+
+    latent_dim: LatentDim
+    n_samples: Annotated[int, Field(ge=100, le=1_000_000)]
+    seed: Annotated[int, Field(ge=0)]
+    threads: Annotated[int, Field(ge=1)] | None

@@ -1,0 +1,66 @@
+"""Train one autoencoder and embed all images with it."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from latentbench import artifacts, seeding, threads, training
+from latentbench.data.dataset import Dataset
+from latentbench.networks import autoencoders, weights
+from latentbench.params.autoencoders import Preset
+from latentbench.params.project import Project
+from stages import entry, paths
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("architecture", choices=["dense", "conv"])
+    architecture = parser.parse_args().architecture
+    row = f"ae_{architecture}"
+    with entry.stage("ae", arch=architecture) as view:
+        project, params = view.section(Project), view.section(Preset, f"ae.{architecture}")
+        threads.use(project.threads)
+        dataset = Dataset(paths.PROCESSED)
+        images = torch.tensor(dataset.train_images)
+        shape = {
+            "architecture": architecture,
+            "height": images.shape[1],
+            "width": images.shape[2],
+            "latent_dim": project.latent_dim,
+        }
+        torch.manual_seed(seeding.derive(project.seed, row, "weights"))
+        network = autoencoders.build(**shape)
+
+        def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
+            originals = training.to_unit(batch[0])
+            return {"loss": functional.mse_loss(network(originals), originals)}
+
+        plan = training.Plan(**params.training.values())
+        summary = training.follow(
+            training.fit(
+                network,
+                loss,
+                [images[dataset.fit_index]],
+                [images[dataset.validation_index]],
+                plan,
+                seeding.derive(project.seed, row, "training"),
+            ),
+            plan,
+            paths.METRICS / row / "loss.csv",
+            row,
+        )
+        description = {"network": shape, "training": dataclasses.asdict(plan), "seed": project.seed}
+        artifacts.write_model(paths.model(row), weights.to_arrays(network), description)
+        artifacts.write_metrics(paths.METRICS / row / "metrics.json", summary)
+        for split, pixels in (("train", images), ("test", torch.tensor(dataset.test_images))):
+            latents = training.apply(lambda batch: network.encode(training.to_unit(batch)), pixels)
+            artifacts.write_array(paths.embedding(row, split), latents.numpy())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Train the diffusion model on pixels and draw samples from it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from latentbench import artifacts, progress, seeding, threads, training
+from latentbench.data.dataset import Dataset
+from latentbench.diffusion import process, samplers
+from latentbench.networks import weights
+from latentbench.networks.denoisers import UNet
+from latentbench.params.diffusion import DiffusionParams
+from latentbench.params.project import Project
+from stages import entry, paths
+
+_SAMPLING_BATCH = 250
+_N_SHOWN = 10  # samples whose way from noise is kept
+
+
+def main() -> None:
+    """Run the stage."""
+    with entry.stage("diffusion") as view:
+        project, params = view.section(Project), view.section(DiffusionParams, "diffusion")
+        threads.use(project.threads)
+        dataset = Dataset(paths.PROCESSED)
+        images = torch.tensor(dataset.train_images)
+        shape = {"height": images.shape[1], "width": images.shape[2], "channels": params.channels}
+        torch.manual_seed(seeding.derive(project.seed, "diffusion", "weights"))
+        network = UNet(**shape).to(memory_format=torch.channels_last)
+        forward = process.make_process(params.schedule, params.n_steps)
+
+        def loss(batch: Sequence[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+            x0 = 2.0 * training.to_unit(batch[0]) - 1.0
+            t = torch.randint(forward.n_steps, (len(x0),), generator=generator)
+            eps = torch.randn(x0.shape, generator=generator)
+            output = network(forward.noised(x0, t, eps), t)
+            target = forward.target(params.prediction, x0, t, eps)
+            return {"loss": functional.mse_loss(output, target)}
+
+        plan = training.Plan(**params.training.values(), ema_decay=params.ema_decay)
+        summary = training.follow(
+            training.fit(
+                network,
+                loss,
+                [images[dataset.fit_index]],
+                [images[dataset.validation_index]],
+                plan,
+                seeding.derive(project.seed, "diffusion", "training"),
+            ),
+            plan,
+            paths.METRICS / "diffusion" / "loss.csv",
+            "diffusion",
+        )
+        description = {
+            "network": shape,
+            "process": {"schedule": params.schedule, "n_steps": params.n_steps},
+            "prediction": params.prediction,
+            "training": dataclasses.asdict(plan),
+            "seed": project.seed,
+        }
+        artifacts.write_model(paths.model("diffusion"), weights.to_arrays(network), description)
+        artifacts.write_metrics(paths.METRICS / "diffusion" / "metrics.json", summary)
+
+        drawn, way = [], []
+        seed = seeding.derive(project.seed, "diffusion", "samples")
+        for start in progress.bar(
+            range(0, project.n_samples, _SAMPLING_BATCH), desc="diffusion: samples", unit="batch"
+        ):
+            indices = range(start, min(start + _SAMPLING_BATCH, project.n_samples))
+            estimates = samplers.ddim(
+                network,
+                forward,
+                params.prediction,
+                samplers.noise(seed, indices, shape["height"], shape["width"]),
+                params.sampling_steps,
+                params.eta,
+                seeding.torch_generator(seed, "fresh noise", start),
+            )
+            for estimate in estimates:
+                pixels = training.to_pixels((estimate + 1.0) / 2.0)
+                if start == 0:
+                    way.append(pixels[:_N_SHOWN])
+            drawn.append(pixels)
+        artifacts.write_array(paths.samples("diffusion"), torch.cat(drawn).numpy())
+        artifacts.write_array(paths.samples("diffusion_steps"), torch.stack(way).numpy())
+
+
+if __name__ == "__main__":
+    main()

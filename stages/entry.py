@@ -1,0 +1,100 @@
+"""How every stage starts and ends: from the right code, with checked params of which it sees its own, timed."""
+
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import latentbench
+from latentbench import artifacts
+from latentbench.params.base import ParamsError, View
+from stages import paths
+
+
+@contextmanager
+def stage(name: str, *, timed: bool = True, **item: str) -> Iterator[View]:
+    """Yield the view of the params that dvc.yaml declares for a stage; write its timing when it ends well.
+
+    Args:
+        name: the stage's name in dvc.yaml.
+        timed: whether to write data/timing/<name>.json.
+        item: the stage's values in its matrix, such as arch="dense".
+    """
+    started = time.perf_counter()
+    _check_code_is_local()
+    _check_whole_params_file()
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    view = View(params, declared_params(name, item))
+    try:
+        yield view
+    except _user_errors() as error:
+        sys.exit(f"{name}: {error}")
+    if timed:
+        full_name = "_".join([name, *item.values()])
+        artifacts.write_json(paths.timing(full_name), _costs(time.perf_counter() - started))
+    record = os.environ.get("LATENTBENCH_RECORD_PARAMS")
+    if record:  # how the tests see that every declared param is read
+        artifacts.write_text(Path(record), "\n".join(sorted(view.read)))
+
+
+def declared_params(name: str, item: dict[str, str]) -> list[str]:
+    """Return the params that dvc.yaml declares for a stage, its matrix values filled in."""
+    definition = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
+    return [
+        re.sub(r"\$\{item\.(\w+)\}", lambda match: item[match[1]], key)
+        for key in definition.get("params", [])
+    ]
+
+
+def _check_code_is_local() -> None:
+    """Refuse to run another checkout's library: DVC would file its results under this one's code."""
+    if not Path(latentbench.__file__).is_relative_to(Path.cwd()):
+        sys.exit(
+            f"the library at {Path(latentbench.__file__).parent} is not the one in {Path.cwd()}: "
+            "uninstall it, or run the stage from its own folder with 'python -m stages.<name>'"
+        )
+
+
+def _check_whole_params_file() -> None:
+    """Refuse a params file with a mistake anywhere, before any work is done.
+
+    Other sections can stop a stage but never change what it writes. So they are checked in a process of their own, and are
+    no dependency of the stage.
+    """
+    command = [sys.executable, "-m", "latentbench.params.file", "params.yaml"]
+    if subprocess.run(command, check=False).returncode:
+        sys.exit(1)
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """Return the errors whose message says all: no traceback is needed. Those of modules never imported cannot occur."""
+    errors: list[type[Exception]] = [ParamsError, artifacts.ArtifactError]
+    for module, error in (
+        ("latentbench.data.sources", "SourceError"),
+        ("latentbench.data.idx", "IdxError"),
+        ("latentbench.networks.weights", "WeightsError"),
+    ):
+        if module in sys.modules:
+            errors.append(getattr(sys.modules[module], error))
+    return tuple(errors)
+
+
+def _costs(seconds: float) -> dict[str, Any]:
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    costs: dict[str, Any] = {
+        "seconds": round(seconds, 1),
+        "peak_memory_mib": round(peak_kib / (2**20 if sys.platform == "darwin" else 2**10)),
+        "numpy": version("numpy"),
+    }
+    if "torch" in sys.modules:
+        costs |= {"threads": sys.modules["torch"].get_num_threads(), "torch": version("torch")}
+    return costs

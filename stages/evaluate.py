@@ -1,0 +1,201 @@
+"""Score every representation and every generator at equal terms, and write the comparison."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from latentbench import artifacts, figures, neighbors, seeding, threads, training
+from latentbench.data.dataset import Dataset
+from latentbench.evaluation import classification, reconstruction, samples, tables
+from latentbench.networks.classifier import Classifier
+from latentbench.params.evaluate import EvaluateParams
+from latentbench.params.project import Project
+from stages import entry, models, paths
+
+CODERS = ("ae_dense", "ae_conv", "vae_dense", "vae_conv")
+REPRESENTATIONS = ("raw", "pca", "isomap", *CODERS)
+GENERATORS = ("vae_dense", "vae_conv", "diffusion")
+_FOLDER = paths.METRICS / "evaluate"
+_N_SHOWN = 10
+
+
+def main() -> None:
+    """Run the stage."""
+    with entry.stage("evaluate") as view:
+        project, params = view.section(Project), view.section(EvaluateParams, "evaluate")
+        threads.use(project.threads)
+        dataset = Dataset(paths.PROCESSED)
+        classifier = models.load_classifier()
+        representations = _compare_representations(dataset, project, params)
+        generators = _compare_generators(dataset, classifier, project, params)
+        judged = training.apply(
+            lambda batch: classifier(training.to_unit(batch)).argmax(dim=1),
+            torch.tensor(dataset.test_images),
+        )
+        headline = {
+            "classifier_accuracy": float(np.mean(judged.numpy() == dataset.test_labels)),
+            "knn_accuracy": {row: scores["knn_accuracy"] for row, scores in representations.items()},
+            "mse": {row: scores["mse"] for row, scores in representations.items() if "mse" in scores},
+            "frechet": {row: scores["frechet"] for row, scores in generators.items()},
+        }
+        artifacts.write_metrics(paths.METRICS / "headline.json", headline)
+
+
+def _compare_representations(
+    dataset: Dataset, project: Project, params: EvaluateParams
+) -> dict[str, dict[str, Any]]:
+    labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
+    n_classes = len(dataset.classes)
+    rows: dict[str, dict[str, Any]] = {}
+    weights: dict[str, str] = {}
+    correct, curves, reports = [], {}, []
+    for row in REPRESENTATIONS:
+        train, test = (_representation(row, split, dataset, project) for split in ("train", "test"))
+        k_max = min(params.k_max, len(train) - 1)
+        others = neighbors.nearest(train, train, k_max, exclude_self=True, label=f"{row}: choosing k")
+        choice = neighbors.choose(others, labels, n_classes)
+        near = neighbors.nearest(test, train, choice.k, label=f"{row}: test images")
+        predicted = neighbors.predict(near, labels, choice.k, choice.weights, n_classes)
+        report = classification.report(test_labels, predicted, dataset.classes)
+        artifacts.write_table(
+            _FOLDER / "confusion" / f"{row}.csv",
+            classification.confusions(test_labels, predicted, dataset.classes),
+        )
+        reports.append(report.assign(row=row))
+        correct.append(predicted == test_labels)
+        curves |= {f"{row}_{name}": scores for name, scores in choice.accuracies.items()}
+        weights[row] = choice.weights
+        rows[row] = {
+            "dims": train.shape[1],
+            "knn_k": choice.k,
+            "macro_f1": report.set_index("class").loc["macro", "f1"],
+        }
+    accuracies = np.mean(correct, axis=1)
+    resampled = classification.bootstrap_means(
+        np.stack(correct, axis=1),
+        params.n_bootstrap,
+        seeding.numpy_generator(project.seed, "evaluate", "bootstrap"),
+    )
+    raw = REPRESENTATIONS.index("raw")
+    for column, row in enumerate(REPRESENTATIONS):
+        low, high = classification.interval(resampled[:, column])
+        rows[row] |= {
+            "knn_accuracy": accuracies[column],
+            "knn_accuracy_lo": low,
+            "knn_accuracy_hi": high,
+        }
+        if row != "raw":
+            low, high = classification.interval(resampled[:, column] - resampled[:, raw])
+            rows[row] |= {
+                "knn_minus_raw": accuracies[column] - accuracies[raw],
+                "knn_minus_raw_lo": low,
+                "knn_minus_raw_hi": high,
+            }
+    reconstructions = _reconstructions(dataset, project.latent_dim)
+    for row, images in reconstructions.items():
+        rows[row]["mse"] = reconstruction.mean_squared_error(dataset.test_images, images)
+
+    _write_comparison("representations", rows, {"knn_weights": weights})
+    table = pd.DataFrame({"k": np.arange(1, len(next(iter(curves.values()))) + 1), **curves})
+    artifacts.write_table(_FOLDER / "knn_choice.csv", table)
+    artifacts.write_table(_FOLDER / "classification.csv", pd.concat(reports).set_index("row").reset_index())
+    shown = [dataset.test_images[:_N_SHOWN] / 255.0]
+    shown += [images[:_N_SHOWN] for images in reconstructions.values()]
+    figure = figures.image_grid(np.stack(shown).clip(0, 1), ["original", *reconstructions])
+    artifacts.write_figure(_FOLDER / "reconstructions.png", figure)
+    figure = _intervals(rows, "knn_accuracy", "kNN accuracy on the test images, 95% interval")
+    artifacts.write_figure(_FOLDER / "knn_accuracy.png", figure)
+    return rows
+
+
+def _representation(row: str, split: str, dataset: Dataset, project: Project) -> np.ndarray:
+    if row == "raw":
+        images = dataset.train_images if split == "train" else dataset.test_images
+        return images.reshape(len(images), -1) / np.float32(255)
+    embedding = artifacts.read_array(paths.embedding(row, split))
+    return embedding[:, : project.latent_dim] if row == "pca" else embedding
+
+
+def _reconstructions(dataset: Dataset, latent_dim: int) -> dict[str, np.ndarray]:
+    """Return the test images as each row that can rebuild them does, (n, height, width) in about [0, 1]."""
+    arrays, _ = artifacts.read_model(paths.model("pca"))
+    scores = artifacts.read_array(paths.embedding("pca", "test"))[:, :latent_dim]
+    flat = scores @ arrays["components"][:latent_dim] + arrays["mean"]
+    rebuilt = {"pca": flat.reshape(dataset.test_images.shape)}
+    for row in CODERS:
+        latents = torch.tensor(artifacts.read_array(paths.embedding(row, "test")))
+        rebuilt[row] = training.apply(models.load_coder(row).decode, latents).numpy()
+    return rebuilt
+
+
+def _compare_generators(
+    dataset: Dataset, classifier: Classifier, project: Project, params: EvaluateParams
+) -> dict[str, dict[str, Any]]:
+    generator = seeding.numpy_generator(project.seed, "evaluate", "real")
+    drawn = {row: artifacts.read_array(paths.samples(row)) for row in GENERATORS}
+    n = min(len(dataset.test_images), len(dataset.train_images), *(len(images) for images in drawn.values()))
+    chosen = np.sort(generator.choice(len(dataset.train_images), n, replace=False))
+    drawn = {"real": dataset.train_images[chosen], **drawn}
+    held_out = np.sort(generator.choice(len(dataset.test_images), n, replace=False))
+    target, _ = _judge(classifier, dataset.test_images[held_out])
+
+    rows: dict[str, dict[str, Any]] = {}
+    for row, images in drawn.items():
+        features, probabilities = _judge(classifier, images[:n])
+        # The same groups for every row, so that the reference images contribute the same to each interval.
+        groups = seeding.numpy_generator(project.seed, "evaluate", "jackknife")
+        distance = samples.frechet_estimate(features, target, params.n_groups, groups)
+        counts = np.bincount(probabilities.argmax(axis=1), minlength=len(dataset.classes))
+        rows[row] = {
+            "n": n,
+            "frechet": distance.value,
+            "frechet_lo": distance.low,
+            "frechet_hi": distance.high,
+            "confident_share": np.mean(probabilities.max(axis=1) > samples.CONFIDENT),
+            "classes_present": int((counts > 0).sum()),
+            "rarest_class_share": counts.min() / n,
+        }
+    _write_comparison("generators", rows, {})
+    grid = np.stack([images[:_N_SHOWN] for images in drawn.values()])
+    artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(drawn)))
+    for row in GENERATORS:
+        square = drawn[row][: _N_SHOWN**2].reshape(_N_SHOWN, _N_SHOWN, *drawn[row].shape[1:])
+        figure = figures.image_grid(square, title=f"{row}: samples, not selected")
+        artifacts.write_figure(_FOLDER / "samples" / f"{row}.png", figure)
+    way = artifacts.read_array(paths.samples("diffusion_steps")).swapaxes(0, 1)
+    title = "diffusion: the estimate of the image after each network call"
+    artifacts.write_figure(_FOLDER / "diffusion_steps.png", figures.image_grid(way, title=title))
+    figure = _intervals(rows, "frechet", "Fréchet distance to held-out real images, 95% interval")
+    artifacts.write_figure(_FOLDER / "frechet.png", figure)
+    return rows
+
+
+def _judge(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classifier's features and class probabilities of uint8 images."""
+    pixels = torch.tensor(images)
+    features = training.apply(lambda batch: classifier.features(training.to_unit(batch)), pixels)
+    probabilities = training.apply(lambda batch: classifier.to_logits(batch).softmax(dim=1), features)
+    return features.numpy(), probabilities.numpy()
+
+
+def _intervals(rows: Mapping[str, Mapping[str, Any]], score: str, name: str) -> Any:
+    columns = [np.array([rows[row][f"{score}{end}"] for row in rows]) for end in ("", "_lo", "_hi")]
+    return figures.bars_with_intervals(list(rows), *columns, name)
+
+
+def _write_comparison(
+    name: str, rows: Mapping[str, Mapping[str, Any]], words: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Write a comparison for machines (JSON: numbers only, CSV) and for people (Markdown)."""
+    artifacts.write_metrics(_FOLDER / f"{name}.json", rows)
+    table = pd.DataFrame.from_dict(rows, orient="index").assign(**{k: pd.Series(v) for k, v in words.items()})
+    table = table.rename_axis("row").reset_index()
+    artifacts.write_table(_FOLDER / f"{name}.csv", table)
+    artifacts.write_text(_FOLDER / f"{name}.md", tables.markdown(table))
+
+
+if __name__ == "__main__":
+    main()

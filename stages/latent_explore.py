@@ -1,0 +1,105 @@
+"""Look into the latent space of one autoencoder or VAE: scatter, draws from the prior, ways between images."""
+
+import argparse
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentbench import artifacts, figures, seeding, threads, training
+from latentbench.data.dataset import Dataset
+from latentbench.evaluation.samples import CONFIDENT
+from latentbench.networks.vaes import VAE
+from latentbench.params.latent_explore import LatentExploreParams
+from latentbench.params.project import Project
+from stages import entry, models, paths
+
+_GRID = 10
+_N_WAYS = 8
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("row", help="such as ae_dense or vae_conv")
+    row = parser.parse_args().row
+    with entry.stage("latent_explore", row=row) as view:
+        project = view.section(Project)
+        params = view.section(LatentExploreParams, "latent_explore")
+        threads.use(project.threads)
+        dataset = Dataset(paths.PROCESSED)
+        network, classifier = models.load_coder(row), models.load_classifier()
+        latents = torch.tensor(artifacts.read_array(paths.embedding(row, "train")))
+        generator = seeding.torch_generator(project.seed, "latent_explore", row)
+        folder = paths.METRICS / "latent_explore" / row
+
+        first, second = params.dimensions
+        figure = figures.scatter(
+            latents[:, params.dimensions].numpy(),
+            dataset.train_labels,
+            dataset.classes,
+            (f"latent {first}", f"latent {second}"),
+            f"{row}: {len(latents)} train images",
+        )
+        artifacts.write_figure(folder / "scatter.png", figure)
+
+        draws = _prior_draws(network, latents, params.n_prior_samples, generator)
+        images = training.apply(network.decode, draws)
+        shown = images[: _GRID * _GRID].unflatten(0, (_GRID, _GRID)).numpy()
+        prior = "N(0, I)" if isinstance(network, VAE) else "a Gaussian fitted to the train latents"
+        artifacts.write_figure(
+            folder / "prior.png", figures.image_grid(shown, title=f"{row}: decoded draws from {prior}")
+        )
+        probabilities = training.apply(lambda batch: classifier(batch).softmax(dim=1), images)
+
+        ways, names = _ways(network, dataset, row, params.interpolation_steps)
+        n_ways, n_steps, height, width = ways.shape
+        title = f"{row}: straight lines between the latents of test images"
+        artifacts.write_figure(
+            folder / "interpolation.png", figures.image_grid(ways.numpy(), names, title)
+        )
+        along = classifier(ways.reshape(-1, height, width)).softmax(dim=1).detach()
+        confidence = along.max(dim=1).values.reshape(n_ways, n_steps)
+        variances = latents.var(dim=0)
+        artifacts.write_metrics(
+            folder / "metrics.json",
+            {
+                "prior_confident_share": (probabilities.max(dim=1).values > CONFIDENT).float().mean().item(),
+                "prior_classes": len(probabilities.argmax(dim=1).unique()),
+                "interpolation_confidence": confidence[:, 1:-1].mean().item(),
+                "latent_variance_mean": variances.mean().item(),
+                "latent_variance_min": variances.min().item(),
+                "latent_variance_max": variances.max().item(),
+            },
+        )
+
+
+def _prior_draws(network: torch.nn.Module, latents: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw latents: from the prior that a VAE was trained with, or a Gaussian fitted to an autoencoder's latents."""
+    normal = torch.randn((n, latents.shape[1]), generator=generator)
+    if isinstance(network, VAE):
+        return normal
+    covariance = torch.atleast_2d(latents.double().T.cov())
+    variances, vectors = torch.linalg.eigh(covariance)
+    root = vectors * variances.clamp(min=0).sqrt()
+    return (latents.double().mean(dim=0) + normal.double() @ root.T).float()
+
+
+def _ways(
+    network: "models.Autoencoder | VAE", dataset: Dataset, row: str, n_steps: int
+) -> tuple[Tensor, list[str]]:
+    """Decode straight lines from the first test image of each class to that of the next class."""
+    latents = torch.tensor(artifacts.read_array(paths.embedding(row, "test")))
+    present = np.unique(dataset.test_labels)[: _N_WAYS + 1]
+    firsts = [int(np.flatnonzero(dataset.test_labels == label)[0]) for label in present]
+    names = [dataset.classes[label] for label in present]
+    steps = torch.linspace(0.0, 1.0, n_steps)[:, None]
+    lines = [
+        (1 - steps) * latents[a] + steps * latents[b] for a, b in zip(firsts, firsts[1:], strict=False)
+    ]
+    decoded = training.apply(network.decode, torch.cat(lines)).unflatten(0, (len(lines), n_steps))
+    return decoded, [f"{a} to {b}" for a, b in zip(names, names[1:], strict=False)]
+
+
+if __name__ == "__main__":
+    main()

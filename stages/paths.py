@@ -1,0 +1,27 @@
+"""Where the stages keep their files."""
+
+from pathlib import Path
+
+RAW = Path("data/raw")
+PROCESSED = Path("data/processed")
+METRICS = Path("metrics")
+
+
+def model(row: str) -> Path:
+    """Folder of the fitted model of a row of the comparison."""
+    return Path("data/models") / row
+
+
+def embedding(row: str, split: str) -> Path:
+    """The representation of the "train" or "test" images by a row, (n, dims) float32."""
+    return Path("data/embeddings") / row / f"{split}.npy"
+
+
+def samples(row: str) -> Path:
+    """Images that a row generated, (n, height, width) uint8."""
+    return Path("data/samples") / f"{row}.npy"
+
+
+def timing(name: str) -> Path:
+    """What a stage cost."""
+    return Path("data/timing") / f"{name}.json"
