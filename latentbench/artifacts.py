@@ -30,15 +30,16 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` that takes its place when the block ends, and vanishes if it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException:
-        os.unlink(name)
+        temporary.unlink()
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -50,7 +51,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write one array as `.npy`."""
     with atomic(path) as file:
-        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+        np.save(file, np.asarray(array, order="C"), allow_pickle=False)
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -68,7 +69,7 @@ def read_array(path: Path) -> np.ndarray:
 
 def write_model(folder: Path, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
     """Write named arrays as `model.safetensors`, and what they belong to as `model.json` beside it."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic(folder / "model.safetensors") as file:
         file.write(safetensors.numpy.save(contiguous))
     write_json(folder / "model.json", description)

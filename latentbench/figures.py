@@ -8,12 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-_POINT_SIZE = 2.0
+_SCATTER_INK = 20_000.0  # points times their area: many points are drawn small
 
 
-def image_grid(
-    images: np.ndarray, row_labels: Sequence[str] = (), title: str = "", *, signed: bool = False
-) -> Figure:
+def image_grid(images: np.ndarray, row_labels: Sequence[str] = (), title: str = "", *, signed: bool = False) -> Figure:
     """Draw images (rows, columns, height, width), dark on light; `signed` ones from blue over white to red."""
     n_rows, n_columns, height, width = images.shape
     gap = 2
@@ -23,8 +21,8 @@ def image_grid(
             top, left = i * (height + gap), j * (width + gap)
             mosaic[top : top + height, left : left + width] = images[i, j]
     size = 0.65
-    label_width = 0.09 * max((len(label) for label in row_labels), default=0)
-    shape = (size * n_columns * width / height + label_width + 0.2, size * n_rows + (0.4 if title else 0.1))
+    label_width = 0.1 * max((len(label) for label in row_labels), default=0)
+    shape = (size * n_columns * width / height + label_width + 0.3, size * n_rows + (0.4 if title else 0.1))
     figure = Figure(figsize=shape, layout="constrained")
     axes = figure.add_subplot()
     if signed:
@@ -52,7 +50,12 @@ def scatter(
     colours = _class_colours(len(classes))
     order = np.random.default_rng(0).permutation(len(points))
     axes.scatter(
-        points[order, 0], points[order, 1], s=_POINT_SIZE, c=colours[labels[order]], linewidths=0, rasterized=True
+        points[order, 0],
+        points[order, 1],
+        s=np.clip(_SCATTER_INK / len(points), 0.5, 8.0),
+        c=colours[labels[order]],
+        linewidths=0,
+        rasterized=True,
     )
     handles = [
         Line2D([], [], marker="o", linestyle="", color=colour, label=name)

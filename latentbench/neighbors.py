@@ -58,7 +58,7 @@ def nearest(
     n_candidates = min(k + (1 if exclude_self else 0) + _SPARE, len(points))
     indices = np.empty((len(queries), k), dtype=np.int64)
     distances = np.empty((len(queries), k), dtype=np.float32)
-    with progress.bar(total=len(queries), desc=label, unit="query") as bar:
+    with progress.counter(total=len(queries), desc=label, unit="query") as bar:
         for start in range(0, len(queries), _BLOCK):
             block = np.ascontiguousarray(queries[start : start + _BLOCK], dtype=np.float32)
             _, candidates = index.search(block, n_candidates)
@@ -73,9 +73,7 @@ def nearest(
     return Neighbors(indices, distances)
 
 
-def predict(
-    neighbors: Neighbors, labels: np.ndarray, k: int, weights: Weights, n_classes: int
-) -> np.ndarray:
+def predict(neighbors: Neighbors, labels: np.ndarray, k: int, weights: Weights, n_classes: int) -> np.ndarray:
     """Classify each query by its first k neighbours; ties go to the lower label, as in scikit-learn.
 
     With weights "distance" a neighbour counts by the inverse of its distance; where some are at distance 0, they alone
@@ -95,7 +93,8 @@ def predict(
     rows = np.arange(len(votes))
     for rank in range(k):
         votes[rows, labels[neighbors.indices[:, rank]]] += vote_weights[:, rank]
-    return votes.argmax(axis=1)
+    predicted: np.ndarray = votes.argmax(axis=1)
+    return predicted
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,7 @@ class Choice:
     accuracies: dict[Weights, np.ndarray]
 
 
-def choose(
-    neighbors: Neighbors, labels: np.ndarray, n_classes: int
-) -> Choice:
+def choose(neighbors: Neighbors, labels: np.ndarray, n_classes: int) -> Choice:
     """Choose k and the weights by leave-one-out accuracy, from one neighbour search.
 
     Args:
@@ -135,9 +132,7 @@ def choose(
             scores[rank] = np.mean(votes.argmax(axis=1) == labels)
         accuracies[weights] = scores
     candidates = [
-        (-accuracies[weights][k - 1], k, rank)
-        for k in range(1, k_max + 1)
-        for rank, weights in enumerate(WEIGHTS)
+        (-accuracies[weights][k - 1], k, rank) for k in range(1, k_max + 1) for rank, weights in enumerate(WEIGHTS)
     ]
     _, k, rank = min(candidates)
     return Choice(k, WEIGHTS[rank], accuracies)
@@ -150,4 +145,5 @@ def _vote_weights(neighbors: Neighbors, k: int, weights: Weights) -> np.ndarray:
     with np.errstate(divide="ignore"):
         inverse = 1.0 / distances
     infinite = np.isinf(inverse)
-    return np.where(infinite.any(axis=1, keepdims=True), infinite.astype(np.float64), inverse)
+    weighted: np.ndarray = np.where(infinite.any(axis=1, keepdims=True), infinite, inverse)
+    return weighted

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -12,13 +12,22 @@ _LOG_INTERVAL_S = 20.0
 T = TypeVar("T")
 
 
-def bar(work: Iterable[T] | None = None, **options: Any) -> "tqdm[T]":
-    """Return a tqdm bar over `work` (or one to be updated by hand, with `total`).
+def bar(work: Iterable[T], **options: Any) -> "tqdm[T]":
+    """Return a tqdm bar over `work`.
 
     Written to a file instead of a terminal it prints at most every 20 s, so that logs stay short.
     """
-    interval = 0.1 if sys.stderr.isatty() else _LOG_INTERVAL_S
-    return tqdm(work, mininterval=interval, maxinterval=interval, dynamic_ncols=True, **options)
+    return tqdm(work, **_intervals(), **options)
+
+
+def counter(total: int | None = None, **options: Any) -> "tqdm[NoReturn]":
+    """Return a tqdm bar that is updated by hand."""
+    return tqdm(total=total, **_intervals(), **options)
+
+
+def _intervals() -> dict[str, Any]:
+    seconds = 0.1 if sys.stderr.isatty() else _LOG_INTERVAL_S
+    return {"mininterval": seconds, "maxinterval": seconds, "dynamic_ncols": True}
 
 
 def note(text: str) -> None:

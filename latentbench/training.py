@@ -55,7 +55,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What `fit` yields after each epoch: the mean of every part of the loss, and whether these weights are the best."""
+    """What `fit` yields after each epoch: means of the parts of the loss, and whether these weights are the best."""
 
     epoch: int
     train: dict[str, float]
@@ -108,7 +108,7 @@ def fit(
                 group["lr"] = plan.learning_rate * _schedule_factor(plan.schedule, done, total_steps)
             parts = loss([tensor[indices] for tensor in train], generator)
             optimiser.zero_grad()
-            parts["loss"].backward()  # type: ignore[no-untyped-call]
+            parts["loss"].backward()
             optimiser.step()
             if average is not None and plan.ema_decay is not None:
                 _update_average(average, network, plan.ema_decay, done)
@@ -142,9 +142,7 @@ def fit(
 
 
 @torch.no_grad()
-def evaluate(
-    network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int
-) -> dict[str, float]:
+def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int) -> dict[str, float]:
     """Return the mean of every part of the loss over `data`, with the same noise at every call."""
     network.eval()
     generator = seeding.torch_generator(seed, "validation")
@@ -176,7 +174,7 @@ def follow(run: Iterator[Step | Epoch], plan: Plan, table: Path, label: str) -> 
     """
     lines: list[dict[str, float]] = []
     summary: dict[str, float] = {}
-    with progress.bar(desc=label, unit="step") as bar:
+    with progress.counter(desc=label, unit="step") as bar:
         for event in run:
             if isinstance(event, Step):
                 bar.total = plan.epochs * event.n_steps
@@ -216,5 +214,5 @@ def _update_average(average: nn.Module, network: nn.Module, decay: float, step: 
     decay = min(decay, (1 + step) / (10 + step))
     for mean, value in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(value, 1.0 - decay)
-    for mean, value in zip(average.buffers(), network.buffers(), strict=True):
-        mean.copy_(value)
+    for kept, current in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(current)

@@ -29,7 +29,7 @@ def main() -> None:
         images = torch.tensor(dataset.train_images)
         shape = {"height": images.shape[1], "width": images.shape[2], "channels": params.channels}
         torch.manual_seed(seeding.derive(project.seed, "diffusion", "weights"))
-        network = UNet(**shape).to(memory_format=torch.channels_last)
+        network = UNet(**shape)
         forward = process.make_process(params.schedule, params.n_steps)
 
         def loss(batch: Sequence[Tensor], generator: torch.Generator) -> dict[str, Tensor]:

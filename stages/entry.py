@@ -49,15 +49,12 @@ def stage(name: str, *, timed: bool = True, **item: str) -> Iterator[View]:
 def declared_params(name: str, item: dict[str, str]) -> list[str]:
     """Return the params that dvc.yaml declares for a stage, its matrix values filled in."""
     definition = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
-    return [
-        re.sub(r"\$\{item\.(\w+)\}", lambda match: item[match[1]], key)
-        for key in definition.get("params", [])
-    ]
+    return [re.sub(r"\$\{item\.(\w+)\}", lambda match: item[match[1]], key) for key in definition.get("params", [])]
 
 
 def _check_code_is_local() -> None:
     """Refuse to run another checkout's library: DVC would file its results under this one's code."""
-    if not Path(latentbench.__file__).is_relative_to(Path.cwd()):
+    if not Path(latentbench.__file__).resolve().is_relative_to(Path.cwd().resolve()):
         sys.exit(
             f"the library at {Path(latentbench.__file__).parent} is not the one in {Path.cwd()}: "
             "uninstall it, or run the stage from its own folder with 'python -m stages.<name>'"
@@ -67,8 +64,8 @@ def _check_code_is_local() -> None:
 def _check_whole_params_file() -> None:
     """Refuse a params file with a mistake anywhere, before any work is done.
 
-    Other sections can stop a stage but never change what it writes. So they are checked in a process of their own, and are
-    no dependency of the stage.
+    Other sections can stop a stage but never change what it writes. So they are checked in a process of their own, and
+    are no dependency of the stage.
     """
     command = [sys.executable, "-m", "latentbench.params.file", "params.yaml"]
     if subprocess.run(command, check=False).returncode:
@@ -76,7 +73,7 @@ def _check_whole_params_file() -> None:
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
-    """Return the errors whose message says all: no traceback is needed. Those of modules never imported cannot occur."""
+    """Return the errors whose message says all, without a traceback; those of modules never imported cannot occur."""
     errors: list[type[Exception]] = [ParamsError, artifacts.ArtifactError]
     for module, error in (
         ("latentbench.data.sources", "SourceError"),

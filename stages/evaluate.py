@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from latentbench import artifacts, figures, neighbors, seeding, threads, training
 from latentbench.data.dataset import Dataset
@@ -44,14 +45,13 @@ def main() -> None:
         artifacts.write_metrics(paths.METRICS / "headline.json", headline)
 
 
-def _compare_representations(
-    dataset: Dataset, project: Project, params: EvaluateParams
-) -> dict[str, dict[str, Any]]:
+def _compare_representations(dataset: Dataset, project: Project, params: EvaluateParams) -> dict[str, dict[str, Any]]:
     labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
     n_classes = len(dataset.classes)
     rows: dict[str, dict[str, Any]] = {}
     weights: dict[str, str] = {}
-    correct, curves, reports = [], {}, []
+    correct, reports = [], []
+    curves: dict[str, np.ndarray] = {}
     for row in REPRESENTATIONS:
         train, test = (_representation(row, split, dataset, project) for split in ("train", "test"))
         k_max = min(params.k_max, len(train) - 1)
@@ -181,17 +181,15 @@ def _judge(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.n
     return features.numpy(), probabilities.numpy()
 
 
-def _intervals(rows: Mapping[str, Mapping[str, Any]], score: str, name: str) -> Any:
-    columns = [np.array([rows[row][f"{score}{end}"] for row in rows]) for end in ("", "_lo", "_hi")]
-    return figures.bars_with_intervals(list(rows), *columns, name)
+def _intervals(rows: Mapping[str, Mapping[str, Any]], score: str, name: str) -> Figure:
+    values, lows, highs = (np.array([rows[row][f"{score}{end}"] for row in rows]) for end in ("", "_lo", "_hi"))
+    return figures.bars_with_intervals(list(rows), values, lows, highs, name)
 
 
-def _write_comparison(
-    name: str, rows: Mapping[str, Mapping[str, Any]], words: Mapping[str, Mapping[str, str]]
-) -> None:
+def _write_comparison(name: str, rows: Mapping[str, Mapping[str, Any]], words: Mapping[str, Mapping[str, str]]) -> None:
     """Write a comparison for machines (JSON: numbers only, CSV) and for people (Markdown)."""
     artifacts.write_metrics(_FOLDER / f"{name}.json", rows)
-    table = pd.DataFrame.from_dict(rows, orient="index").assign(**{k: pd.Series(v) for k, v in words.items()})
+    table = pd.DataFrame.from_dict(dict(rows), orient="index").assign(**{k: pd.Series(v) for k, v in words.items()})
     table = table.rename_axis("row").reset_index()
     artifacts.write_table(_FOLDER / f"{name}.csv", table)
     artifacts.write_text(_FOLDER / f"{name}.md", tables.markdown(table))

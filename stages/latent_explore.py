@@ -1,6 +1,7 @@
 """Look into the latent space of one autoencoder or VAE: scatter, draws from the prior, ways between images."""
 
 import argparse
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from latentbench import artifacts, figures, seeding, threads, training
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation.samples import CONFIDENT
+from latentbench.networks.autoencoders import Autoencoder
 from latentbench.networks.vaes import VAE
 from latentbench.params.latent_explore import LatentExploreParams
 from latentbench.params.project import Project
@@ -55,9 +57,7 @@ def main() -> None:
         ways, names = _ways(network, dataset, row, params.interpolation_steps)
         n_ways, n_steps, height, width = ways.shape
         title = f"{row}: straight lines between the latents of test images"
-        artifacts.write_figure(
-            folder / "interpolation.png", figures.image_grid(ways.numpy(), names, title)
-        )
+        artifacts.write_figure(folder / "interpolation.png", figures.image_grid(ways.numpy(), names, title))
         along = classifier(ways.reshape(-1, height, width)).softmax(dim=1).detach()
         confidence = along.max(dim=1).values.reshape(n_ways, n_steps)
         variances = latents.var(dim=0)
@@ -74,7 +74,7 @@ def main() -> None:
         )
 
 
-def _prior_draws(network: torch.nn.Module, latents: Tensor, n: int, generator: torch.Generator) -> Tensor:
+def _prior_draws(network: Autoencoder | VAE, latents: Tensor, n: int, generator: torch.Generator) -> Tensor:
     """Draw latents: from the prior that a VAE was trained with, or a Gaussian fitted to an autoencoder's latents."""
     normal = torch.randn((n, latents.shape[1]), generator=generator)
     if isinstance(network, VAE):
@@ -82,23 +82,19 @@ def _prior_draws(network: torch.nn.Module, latents: Tensor, n: int, generator: t
     covariance = torch.atleast_2d(latents.double().T.cov())
     variances, vectors = torch.linalg.eigh(covariance)
     root = vectors * variances.clamp(min=0).sqrt()
-    return (latents.double().mean(dim=0) + normal.double() @ root.T).float()
+    return torch.addmm(latents.double().mean(dim=0), normal.double(), root.T).float()
 
 
-def _ways(
-    network: "models.Autoencoder | VAE", dataset: Dataset, row: str, n_steps: int
-) -> tuple[Tensor, list[str]]:
+def _ways(network: Autoencoder | VAE, dataset: Dataset, row: str, n_steps: int) -> tuple[Tensor, list[str]]:
     """Decode straight lines from the first test image of each class to that of the next class."""
     latents = torch.tensor(artifacts.read_array(paths.embedding(row, "test")))
     present = np.unique(dataset.test_labels)[: _N_WAYS + 1]
     firsts = [int(np.flatnonzero(dataset.test_labels == label)[0]) for label in present]
     names = [dataset.classes[label] for label in present]
     steps = torch.linspace(0.0, 1.0, n_steps)[:, None]
-    lines = [
-        (1 - steps) * latents[a] + steps * latents[b] for a, b in zip(firsts, firsts[1:], strict=False)
-    ]
+    lines = [(1 - steps) * latents[a] + steps * latents[b] for a, b in pairwise(firsts)]
     decoded = training.apply(network.decode, torch.cat(lines)).unflatten(0, (len(lines), n_steps))
-    return decoded, [f"{a} to {b}" for a, b in zip(names, names[1:], strict=False)]
+    return decoded, [f"{a} to {b}" for a, b in pairwise(names)]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from stages import paths
 def load_coder(row: str) -> Autoencoder | VAE:
     """Return the autoencoder or VAE of a row, such as "ae_dense", in evaluation mode."""
     arrays, description = artifacts.read_model(paths.model(row))
-    family = {"ae": autoencoders, "vae": vaes}[row.split("_")[0]]
+    family = {"ae": autoencoders, "vae": vaes}[row.split("_", maxsplit=1)[0]]
     network: Autoencoder | VAE = family.build(**description["network"])
     weights.load(network, arrays)
     return network

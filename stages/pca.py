@@ -21,8 +21,7 @@ def main() -> None:
         params = view.section(PCAParams, "pca")
         dataset = Dataset(paths.PROCESSED)
         mean, scale = dataset.scaler if params.standardize else (np.float32(0), np.float32(1))
-        n_train, height, width = dataset.train_images.shape
-        n_test = len(dataset.test_images)
+        n_test, height, width = dataset.test_images.shape
 
         def points(images: np.ndarray) -> np.ndarray:
             return (images.reshape(len(images), -1) / np.float32(255) - mean) / scale
@@ -54,12 +53,8 @@ def main() -> None:
         )
         doublings = [2**i for i in range(params.n_components.bit_length())]
         counts = sorted({*doublings, params.n_components, *params.reconstructions})
-        errors = [
-            reconstruction.mean_squared_error(dataset.test_images, reconstruct(n)) for n in counts
-        ]
-        artifacts.write_table(
-            folder / "reconstruction.csv", pd.DataFrame({"components": counts, "mse": errors})
-        )
+        errors = [reconstruction.mean_squared_error(dataset.test_images, reconstruct(n)) for n in counts]
+        artifacts.write_table(folder / "reconstruction.csv", pd.DataFrame({"components": counts, "mse": errors}))
         artifacts.write_metrics(
             folder / "metrics.json",
             {"components_for_variance_share": enough, "mse": errors[counts.index(params.n_components)]},
@@ -75,9 +70,7 @@ def main() -> None:
         rows = [dataset.test_images[:_N_SHOWN] / 255.0]
         rows += [reconstruct(n)[:_N_SHOWN] for n in params.reconstructions]
         names = ["original", *(f"{n} components" for n in params.reconstructions)]
-        artifacts.write_figure(
-            folder / "reconstructions.png", figures.image_grid(np.stack(rows).clip(0, 1), names)
-        )
+        artifacts.write_figure(folder / "reconstructions.png", figures.image_grid(np.stack(rows).clip(0, 1), names))
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ def main() -> None:
         artifacts.write_array(paths.PROCESSED / "test_labels.npy", test_labels)
 
         n_validation = max(1, round(data.validation_share * len(train_labels)))
-        validation = splits.stratified_subset(
-            train_labels, n_validation, seeding.numpy_generator(seed, "validation")
-        )
+        validation = splits.stratified_subset(train_labels, n_validation, seeding.numpy_generator(seed, "validation"))
         artifacts.write_array(paths.PROCESSED / "val_index.npy", validation)
 
         pixels = train_images.reshape(len(train_images), -1) / np.float32(255)

@@ -43,7 +43,7 @@ class Dataset:
     @cached_property
     def validation_index(self) -> np.ndarray:
         """Rows of the train images that no network trains on, sorted int64."""
-        return artifacts.read_array(self._folder / "val_index.npy")
+        return np.array(artifacts.read_array(self._folder / "val_index.npy"))
 
     @cached_property
     def fit_index(self) -> np.ndarray:

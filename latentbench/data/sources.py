@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 import requests
 
@@ -175,7 +175,8 @@ def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
     try:
         stream = _Prefixed(opener(file.name))
         gzipped = stream.prefix == b"\x1f\x8b"
-        content: Readable = gzip.GzipFile(fileobj=stream) if gzipped else stream
+        # GzipFile asks for more of a file than reading forwards needs.
+        content: Readable = gzip.GzipFile(fileobj=cast(BinaryIO, stream)) if gzipped else stream
         digest = hashlib.sha256()
         with path.open("wb") as out:
             start = _read_exactly(content, 4 + 4 * file.n_axes)

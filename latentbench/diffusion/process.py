@@ -50,9 +50,7 @@ class Process:
         signal, noise = self.signal_and_noise(t)
         return signal * eps - noise * x0
 
-    def split(
-        self, prediction: Prediction, x_t: Tensor, t: Tensor, output: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def split(self, prediction: Prediction, x_t: Tensor, t: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
         """Return the x_0 and the eps that a network's output stands for, both shaped as `x_t`."""
         signal, noise = self.signal_and_noise(t)
         if prediction == "eps":

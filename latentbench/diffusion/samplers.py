@@ -16,10 +16,7 @@ def noise(seed: int, indices: range, height: int, width: int) -> Tensor:
 
     So sample i is the same whatever the batch it is drawn in.
     """
-    draws = [
-        torch.randn((height, width), generator=seeding.torch_generator(seed, "noise", index))
-        for index in indices
-    ]
+    draws = [torch.randn((height, width), generator=seeding.torch_generator(seed, "noise", index)) for index in indices]
     return torch.stack(draws)
 
 

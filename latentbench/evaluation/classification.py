@@ -9,9 +9,7 @@ from sklearn.metrics import precision_recall_fscore_support
 _BLOCK = 200
 
 
-def bootstrap_means(
-    outcomes: np.ndarray, n_resamples: int, generator: np.random.Generator
-) -> np.ndarray:
+def bootstrap_means(outcomes: np.ndarray, n_resamples: int, generator: np.random.Generator) -> np.ndarray:
     """Resample images with replacement, the same images for every column, and return the column means.
 
     Because columns share their resamples, the difference of two columns is a paired bootstrap (Efron & Tibshirani 1993,
@@ -47,9 +45,7 @@ def report(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) ->
         labels, predicted: (n,) integers, indices into `classes`.
         classes: their names.
     """
-    each = precision_recall_fscore_support(
-        labels, predicted, labels=range(len(classes)), zero_division=0.0
-    )
+    each = precision_recall_fscore_support(labels, predicted, labels=range(len(classes)), zero_division=0.0)
     table = pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), each, strict=True)))
     scores = table[["precision", "recall", "f1"]]
     share = table["support"] / table["support"].sum()

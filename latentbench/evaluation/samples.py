@@ -66,8 +66,8 @@ def frechet_estimate(
 ) -> Estimate:
     """Return the Fréchet distance between two equally large sets of features with a 95% interval.
 
-    The interval is a delete-a-group jackknife (Quenouille; Shao & Tu 1995, section 2.3) with Student's t on `n_groups` - 1
-    degrees of freedom: a bootstrap would repeat images, which biases the distance upwards. It is cut off at zero.
+    The interval is a delete-a-group jackknife (Shao & Tu 1995, section 2.3) with Student's t on `n_groups` - 1 degrees
+    of freedom: a bootstrap would repeat images, which biases the distance upwards. It is cut off at zero.
 
     Args:
         features_a, features_b: (n, d) each; with equal n the bias is equal in every row of a table.
@@ -79,9 +79,7 @@ def frechet_estimate(
     """
     n = len(features_a)
     if len(features_b) != n or n < 2 * n_groups:
-        raise ValueError(
-            f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(features_b)}"
-        )
+        raise ValueError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(features_b)}")
     whole_a, whole_b = moments(features_a), moments(features_b)
     value = frechet_distance(whole_a, whole_b)
     groups = zip(
@@ -90,10 +88,7 @@ def frechet_estimate(
         strict=True,
     )
     left_out = np.array(
-        [
-            frechet_distance(whole_a - moments(features_a[i]), whole_b - moments(features_b[j]))
-            for i, j in groups
-        ]
+        [frechet_distance(whole_a - moments(features_a[i]), whole_b - moments(features_b[j])) for i, j in groups]
     )
     variance = (n_groups - 1) / n_groups * np.square(left_out - left_out.mean()).sum()
     half_width = stats.t.ppf(0.975, n_groups - 1) * np.sqrt(variance)

@@ -1,5 +1,6 @@
 """Autoencoders: the dense and the convolutional network of the reference report, at any image size."""
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -38,9 +39,7 @@ class DenseAutoencoder(Autoencoder):
         super().__init__(height, width, latent_dim)
         pixels = height * width
         widths = [pixels, pixels // 2, pixels // 4, pixels // 8]
-        self.encoder = nn.Sequential(
-            nn.Flatten(), *_dense_layers(widths), nn.Linear(widths[-1], latent_dim)
-        )
+        self.encoder = nn.Sequential(nn.Flatten(), *_dense_layers(widths), nn.Linear(widths[-1], latent_dim))
         self.decoder = nn.Sequential(
             *_dense_layers([latent_dim, *widths[:0:-1]]),
             nn.Linear(widths[1], pixels),
@@ -97,7 +96,7 @@ class CropToImage(nn.Module):
 
 
 def glorot_uniform(network: nn.Module) -> None:
-    """Initialise as the report's Keras layers do: Glorot-uniform weights (Glorot & Bengio 2010, eq. 16), zero biases."""
+    """Initialise as Keras does by default: Glorot-uniform weights (Glorot & Bengio 2010, eq. 16), zero biases."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight)
@@ -107,7 +106,7 @@ def glorot_uniform(network: nn.Module) -> None:
 
 def _dense_layers(widths: list[int]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+    for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out), nn.ReLU()]
     return layers
 

@@ -27,9 +27,7 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(4, channels, 3, padding=1)
         self.down = _ResidualBlock(channels, channels, time_dim)
         self.shrink = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
-        self.middle = nn.ModuleList(
-            _ResidualBlock(2 * channels, 2 * channels, time_dim) for _ in range(3)
-        )
+        self.middle = nn.ModuleList(_ResidualBlock(2 * channels, 2 * channels, time_dim) for _ in range(3))
         self.grow = nn.Conv2d(2 * channels, channels, 3, padding=1)
         self.up = nn.ModuleList(
             [
@@ -66,7 +64,7 @@ class UNet(nn.Module):
         for block in self.up:
             hidden = block(hidden, time)
         image = self.head(torch.cat([self.unfold(hidden), padded], dim=1))[:, 0]
-        return image[:, : self.height, : self.width]
+        return torch.as_tensor(image[:, : self.height, : self.width])
 
 
 class _ResidualBlock(nn.Module):
@@ -81,16 +79,12 @@ class _ResidualBlock(nn.Module):
         )
         self.shift_scale = nn.Linear(time_dim, 2 * channels_out)
         self.norm = nn.GroupNorm(8, channels_out)
-        self.second = nn.Sequential(
-            nn.SiLU(), nn.Conv2d(channels_out, channels_out, 3, padding=1)
-        )
-        self.skip = (
-            nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
-        )
+        last = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         # A block that starts as the identity: the network begins as a shallow one and deepens as it learns.
-        last = self.second[1]
         nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        last.bias = nn.Parameter(torch.zeros(channels_out))
+        self.second = nn.Sequential(nn.SiLU(), last)
+        self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, maps: Tensor, time: Tensor) -> Tensor:
         shift, scale = self.shift_scale(time)[:, :, None, None].chunk(2, dim=1)

@@ -1,5 +1,6 @@
 """Variational autoencoders (Kingma & Welling 2014): the dense and convolutional networks of the reference report."""
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -120,7 +121,7 @@ def cross_entropy(logits: Tensor, images: Tensor) -> Tensor:
 
 def _relu_layers(widths: list[int]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+    for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return layers
 

@@ -10,7 +10,7 @@ class ParamsError(Exception):
     """params.yaml holds something that it must not; the message names each key, its value and what is allowed."""
 
 
-class UndeclaredParam(Exception):
+class UndeclaredParamError(Exception):
     """A stage read a param that it does not declare in dvc.yaml: a change of it would leave a stale result."""
 
 
@@ -81,12 +81,12 @@ class View:
         """Take note that a key was read; sections are noted by what is read of them.
 
         Raises:
-            UndeclaredParam: the stage does not declare it.
+            UndeclaredParamError: the stage does not declare it.
         """
         if isinstance(value, Section):
             return
         if not any(key == name or key.startswith(f"{name}.") for name in self._declared):
-            raise UndeclaredParam(
+            raise UndeclaredParamError(
                 f"param {key!r} is read but not declared; this stage declares in dvc.yaml: "
                 + ", ".join(sorted(self._declared))
             )

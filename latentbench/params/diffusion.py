@@ -23,7 +23,5 @@ class DiffusionParams(Section):
     @model_validator(mode="after")
     def _calls_within_steps(self) -> Self:
         if self.sampling_steps > self.n_steps:
-            raise ValueError(
-                f"sampling_steps ({self.sampling_steps}) must be at most n_steps ({self.n_steps})"
-            )
+            raise ValueError(f"sampling_steps ({self.sampling_steps}) must be at most n_steps ({self.n_steps})")
         return self

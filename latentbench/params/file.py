@@ -44,9 +44,7 @@ class Params(Project):
             )
         beyond = [d for d in self.latent_explore.dimensions if d >= self.latent_dim]
         if beyond:
-            raise ValueError(
-                f"latent_explore.dimensions {beyond} must be below latent_dim ({self.latent_dim})"
-            )
+            raise ValueError(f"latent_explore.dimensions {beyond} must be below latent_dim ({self.latent_dim})")
         if self.isomap.n_components >= self.isomap.n_landmarks:
             raise ValueError(
                 f"isomap.n_components ({self.isomap.n_components}) must be below "

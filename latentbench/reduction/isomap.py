@@ -1,7 +1,7 @@
 """Isomap with landmarks: geodesic distances along a neighbour graph, embedded by classical scaling.
 
-Tenenbaum, de Silva & Langford 2000 for the method; de Silva & Tenenbaum 2004 for the landmarks: distances from all points
-to m landmarks instead of all pairs, so that every image of a dataset can take part.
+Tenenbaum, de Silva & Langford 2000 for the method; de Silva & Tenenbaum 2004 for the landmarks: distances from all
+points to m landmarks instead of all pairs, so that every image of a dataset can take part.
 """
 
 import warnings
@@ -64,7 +64,8 @@ class Isomap:
     def _place(self, geodesics: np.ndarray) -> np.ndarray:
         """Place points by their distances to the landmarks (q, m) (de Silva & Tenenbaum 2004, section 2.2)."""
         squares = np.square(geodesics, dtype=np.float64)
-        return (0.5 * (self.mean_squares - squares) @ self.triangulation.T).astype(np.float32)
+        placed: np.ndarray = 0.5 * (self.mean_squares - squares) @ self.triangulation.T
+        return placed.astype(np.float32)
 
 
 def fit(
@@ -175,7 +176,7 @@ def _symmetric(rows: np.ndarray, columns: np.ndarray, lengths: np.ndarray, n: in
 def _geodesics(graph: csr_array, landmarks: np.ndarray) -> np.ndarray:
     """Return the shortest ways along the graph from each landmark to every point, (m, n) float32."""
     lengths = np.empty((len(landmarks), graph.shape[0]), dtype=np.float32)
-    with progress.bar(total=len(landmarks), desc="isomap: geodesics", unit="landmark") as bar:
+    with progress.counter(total=len(landmarks), desc="isomap: geodesics", unit="landmark") as bar:
         for start in range(0, len(landmarks), _BLOCK):
             block = landmarks[start : start + _BLOCK]
             lengths[start : start + len(block)] = dijkstra(graph, indices=block)

@@ -56,7 +56,7 @@ def fit(points: np.ndarray, n_components: int) -> PCA:
         raise ValueError(f"PCA needs at least 2 points, not {n}")
     if not 1 <= n_components <= min(n - 1, p):
         raise ValueError(f"n_components must be in 1..{min(n - 1, p)}, not {n_components}")
-    mean = np.mean(points, axis=0, dtype=np.float64)
+    mean: np.ndarray = points.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((p, p))
     for start in range(0, n, _BLOCK):
         centred = points[start : start + _BLOCK] - mean
