@@ -138,6 +138,19 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         file.write(table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV table.
+
+    Raises:
+        ArtifactError: it is missing, or no such table.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot read the table {path}: {error}") from error
+    return table
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file as UTF-8."""
     with atomic(path) as file:

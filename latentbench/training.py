@@ -134,7 +134,7 @@ def fit(
         train_means = {name: total / n_train for name, total in totals.items()}
         network.load_state_dict(trained)
         yield Epoch(epoch, train_means, means, improved)
-        if plan.patience is not None and epochs_without_gain > plan.patience:
+        if plan.patience is not None and epochs_without_gain >= plan.patience:
             break
 
     network.load_state_dict(best_weights)

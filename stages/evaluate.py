@@ -38,7 +38,7 @@ def main() -> None:
         )
         headline = {
             "classifier_accuracy": float(np.mean(judged.numpy() == dataset.test_labels)),
-            "knn_accuracy": {row: scores["knn_accuracy"] for row, scores in representations.items()},
+            "knn": {row: scores["knn_accuracy"] for row, scores in representations.items()},
             "mse": {row: scores["mse"] for row, scores in representations.items() if "mse" in scores},
             "frechet": {row: scores["frechet"] for row, scores in generators.items()},
         }
@@ -192,7 +192,8 @@ def _write_comparison(name: str, rows: Mapping[str, Mapping[str, Any]], words: M
     table = pd.DataFrame.from_dict(dict(rows), orient="index").assign(**{k: pd.Series(v) for k, v in words.items()})
     table = table.rename_axis("row").reset_index()
     artifacts.write_table(_FOLDER / f"{name}.csv", table)
-    artifacts.write_text(_FOLDER / f"{name}.md", tables.markdown(table))
+    # From the file, so that the same digits are rounded wherever this table is shown.
+    artifacts.write_text(_FOLDER / f"{name}.md", tables.markdown(artifacts.read_table(_FOLDER / f"{name}.csv")))
 
 
 if __name__ == "__main__":

@@ -60,16 +60,11 @@ def main() -> None:
         artifacts.write_figure(folder / "interpolation.png", figures.image_grid(ways.numpy(), names, title))
         along = classifier(ways.reshape(-1, height, width)).softmax(dim=1).detach()
         confidence = along.max(dim=1).values.reshape(n_ways, n_steps)
-        variances = latents.var(dim=0)
         artifacts.write_metrics(
             folder / "metrics.json",
             {
                 "prior_confident_share": (probabilities.max(dim=1).values > CONFIDENT).float().mean().item(),
-                "prior_classes": len(probabilities.argmax(dim=1).unique()),
                 "interpolation_confidence": confidence[:, 1:-1].mean().item(),
-                "latent_variance_mean": variances.mean().item(),
-                "latent_variance_min": variances.min().item(),
-                "latent_variance_max": variances.max().item(),
             },
         )
 

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
+_SHOWN = 4  # problems that an error lists
+
 
 class WeightsError(Exception):
     """Arrays do not fit the network they are to be loaded into."""
@@ -32,6 +34,8 @@ def load(network: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
         if name in found and found[name] != shape
     ]
     if problems:
-        raise WeightsError(f"weights do not fit {type(network).__name__}: " + "; ".join(problems))
+        shown = "; ".join(problems[:_SHOWN])
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise WeightsError(f"weights do not fit {type(network).__name__}: {shown}{more}")
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
     network.eval()

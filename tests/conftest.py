@@ -1,0 +1,55 @@
+"""What every test may use: the real images, and generators that are seeded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from latentbench.data import idx
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the top of the project."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def raw_data(root: Path) -> Path:
+    """Return the folder of the raw dataset, which `make test` fetches before it runs pytest."""
+    folder = root / "data" / "raw"
+    if not folder.is_dir():
+        pytest.fail(f"{folder} is missing: run 'make data'")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def images(raw_data: Path) -> np.ndarray:
+    """Return the 10,000 real test images, (n, 28, 28) uint8."""
+    return idx.read(raw_data / "t10k-images", 3)
+
+
+@pytest.fixture(scope="session")
+def labels(raw_data: Path) -> np.ndarray:
+    """Return their labels, (n,) uint8."""
+    return np.array(idx.read(raw_data / "t10k-labels", 1))
+
+
+@pytest.fixture(scope="session")
+def points(images: np.ndarray) -> np.ndarray:
+    """Return the test images as points, (n, 784) float32 in [0, 1]."""
+    return images.reshape(len(images), -1) / np.float32(255)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Return a seeded NumPy generator."""
+    return np.random.default_rng(7)
+
+
+@pytest.fixture(autouse=True)
+def _seed_torch() -> None:
+    torch.manual_seed(7)

@@ -1,0 +1,40 @@
+"""The IDX format, and what is refused as such."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latentbench.data import idx
+
+
+def test_reads_the_real_images(images: np.ndarray, labels: np.ndarray) -> None:
+    assert images.shape == (10_000, 28, 28)
+    assert images.dtype == np.uint8
+    assert np.array_equal(np.bincount(labels), [1000] * 10)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (b"\x00\x00\x08", "truncated"),
+        (struct.pack(">HBBIII", 0, 8, 1, 1, 1, 1), "magic number is 00000801, not 00000803"),
+        (struct.pack(">HBBIII", 0, 9, 3, 1, 1, 1), "magic number"),
+        (struct.pack(">HBBIII", 1, 8, 3, 1, 1, 1), "magic number"),
+        (struct.pack(">HBBIII", 0, 8, 3, 0, 28, 28), "empty array"),
+        (struct.pack(">HBBIII", 0, 8, 3, 2**31, 28, 28), "oversized"),
+        (struct.pack(">HBBIII", 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1), "oversized"),
+    ],
+)
+def test_a_wrong_header_is_refused(header: bytes, says: str) -> None:
+    with pytest.raises(idx.IdxError, match=says):
+        idx.parse_header(header, 3)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_file_of_the_wrong_length_is_refused(tmp_path: Path, change: int) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(struct.pack(">HBBIII", 0, 8, 3, 2, 4, 5) + bytes(40 + change))
+    with pytest.raises(idx.IdxError, match=f"has {56 + change} bytes, its header announces 56"):
+        idx.read(path, 3)

@@ -1,0 +1,83 @@
+"""The Fréchet distance: against torchmetrics, at known answers, and its interval against repetition."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from latentbench.evaluation import samples
+
+
+class FirstPixels(nn.Module):
+    """Features that are just pixels, so that both implementations see the same."""
+
+    num_features = 12
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1)[:, :12].double() / 255
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> float:
+    return samples.frechet_distance(samples.moments(a), samples.moments(b))
+
+
+def test_distance_is_that_of_torchmetrics(images: np.ndarray) -> None:
+    pixels = torch.tensor(images[:800, 10:14, 10:13]).unsqueeze(1)
+    peer = FrechetInceptionDistance(feature=FirstPixels(), reset_real_features=True).set_dtype(torch.float64)
+    peer.update(pixels[:400], real=True)
+    peer.update(pixels[400:], real=False)
+    features = FirstPixels()(pixels).numpy()
+    assert distance(features[:400], features[400:]) == pytest.approx(peer.compute().item(), rel=1e-6)
+
+
+def test_distance_between_gaussians_is_the_closed_form(rng: np.random.Generator) -> None:
+    n = 200_000
+    a = rng.normal(0.0, 1.0, (n, 2))
+    b = rng.normal([3.0, 0.0], [2.0, 0.5], (n, 2))
+    # 3^2 + (1 - 2)^2 + (1 - 0.5)^2
+    assert distance(a, b) == pytest.approx(10.25, rel=0.01)
+
+
+def test_distance_is_zero_for_equal_sets_and_symmetric(rng: np.random.Generator) -> None:
+    a, b = rng.random((50, 5)), rng.random((60, 5)) * 2
+    assert distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert distance(a, b) == pytest.approx(distance(b, a))
+
+
+def test_features_that_never_change_are_harmless(rng: np.random.Generator) -> None:
+    a, b = rng.random((50, 3)), rng.random((50, 3))
+    constant = np.zeros((50, 2))
+    assert distance(np.hstack([a, constant]), np.hstack([b, constant])) == pytest.approx(distance(a, b))
+
+
+def test_real_images_score_better_than_repeated_ones_and_these_than_noise(
+    points: np.ndarray, rng: np.random.Generator
+) -> None:
+    features = points[:, 300:332]
+    real, reference = features[:2000], features[2000:4000]
+    repeated = np.repeat(real[:20], 100, axis=0)
+    noise = rng.random(real.shape)
+    assert 0 <= distance(real, reference) < distance(repeated, reference) < distance(noise, reference)
+
+
+def test_interval_contains_its_estimate_and_covers_repetitions() -> None:
+    rng = np.random.default_rng(0)
+    shift = np.array([0.5, 0, 0, 0])
+    estimates = [
+        samples.frechet_estimate(rng.normal(size=(500, 4)), rng.normal(size=(500, 4)) + shift, 20, rng)
+        for _ in range(60)
+    ]
+    middle = np.mean([estimate.value for estimate in estimates])
+    assert all(estimate.low <= estimate.value <= estimate.high for estimate in estimates)
+    covered = np.mean([estimate.low <= middle <= estimate.high for estimate in estimates])
+    assert 0.85 <= covered <= 1.0
+    spread = np.std([estimate.value for estimate in estimates])
+    half_widths = np.mean([(estimate.high - estimate.low) / 2 for estimate in estimates])
+    assert half_widths == pytest.approx(2.09 * spread, rel=0.35)
+
+
+@pytest.mark.parametrize(("n", "m"), [(100, 99), (30, 30)])
+def test_unequal_or_tiny_sets_are_refused(rng: np.random.Generator, n: int, m: int) -> None:
+    with pytest.raises(ValueError, match=f"not {n} and {m}"):
+        samples.frechet_estimate(rng.random((n, 3)), rng.random((m, 3)), 20, rng)

@@ -1,0 +1,130 @@
+"""The architectures are those of the reference report, at any image size; losses against torch.distributions."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, distributions, nn
+
+from latentbench.networks import autoencoders, denoisers, vaes, weights
+from latentbench.networks.classifier import Classifier
+
+SIZES = [(28, 28), (20, 13), (9, 31), (32, 32)]
+
+
+def n_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def dense(*widths: int) -> int:
+    return sum(a * b + b for a, b in itertools.pairwise(widths))
+
+
+@pytest.mark.parametrize("latent_dim", [2, 32, 64])
+def test_parameter_counts_are_those_of_the_report(latent_dim: int) -> None:
+    batch_norms = 2 * (392 + 196 + 98)
+    halves = dense(784, 392, 196, 98, latent_dim) + dense(latent_dim, 98, 196, 392, 784)
+    assert n_parameters(autoencoders.build("dense", 28, 28, latent_dim)) == halves + 2 * batch_norms
+    conv = (9 * 1 * 16 + 16) + (9 * 16 * 8 + 8) + dense(392, latent_dim) + dense(latent_dim, 392)
+    conv += (9 * 8 * 8 + 8) + (9 * 8 * 16 + 16) + (9 * 16 * 1 + 1)
+    assert n_parameters(autoencoders.build("conv", 28, 28, latent_dim)) == conv
+    heads = 2 * dense(98, latent_dim)
+    assert n_parameters(vaes.build("dense", 28, 28, latent_dim)) == (
+        dense(784, 392, 196, 98) + heads + dense(latent_dim, 98, 196, 392, 784)
+    )
+    conv = (9 * 1 * 32 + 32) + (9 * 32 * 64 + 64) + dense(3136, 256) + 2 * dense(256, latent_dim)
+    conv += dense(latent_dim, 3136) + (9 * 64 * 64 + 64) + (9 * 64 * 32 + 32) + (9 * 32 * 1 + 1)
+    assert n_parameters(vaes.build("conv", 28, 28, latent_dim)) == conv
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("family", [autoencoders, vaes])
+@pytest.mark.parametrize("architecture", ["dense", "conv"])
+def test_images_of_any_size_come_back_in_their_size(family: Any, architecture: str, height: int, width: int) -> None:
+    network = family.build(architecture, height, width, 5).eval()
+    images = torch.rand(3, height, width)
+    latents = network.encode(images)
+    assert latents.shape == (3, 5)
+    decoded = network.decode(latents)
+    assert decoded.shape == images.shape
+    assert decoded.min() >= 0
+    assert decoded.max() <= 1
+    assert torch.equal(network(images), decoded)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_classifier_and_denoiser_take_any_size(height: int, width: int) -> None:
+    images = torch.rand(4, height, width)
+    classifier = Classifier(height, width, 7).eval()
+    assert classifier(images).shape == (4, 7)
+    features = classifier.features(images)
+    assert torch.allclose(classifier.to_logits(features), classifier(images))
+    denoiser = denoisers.UNet(height, width, 8)
+    assert denoiser(images, torch.tensor([0, 1, 500, 999])).shape == images.shape
+
+
+def test_the_denoiser_sees_the_time_step() -> None:
+    network = denoisers.UNet(12, 12, 8)
+    for parameter in network.parameters():  # its residual blocks start as the identity, which is blind to time
+        nn.init.normal_(parameter, std=0.2)
+    images = torch.rand(1, 12, 12).expand(2, -1, -1)
+    early, late = network(images, torch.tensor([3, 900]))
+    assert (early - late).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("family", [autoencoders, vaes])
+@pytest.mark.parametrize("architecture", ["dense", "conv"])
+def test_one_by_one_equals_in_a_batch(family: Any, architecture: str) -> None:
+    network = family.build(architecture, 28, 28, 8).eval()
+    images = torch.rand(6, 28, 28)
+    singly = torch.cat([network.encode(image[None]) for image in images])
+    assert torch.allclose(network.encode(images), singly, atol=1e-5)
+
+
+def test_kl_is_that_of_torch_distributions() -> None:
+    mean, log_var = torch.randn(5, 7), torch.randn(5, 7)
+    normal = distributions.Normal(mean, (0.5 * log_var).exp())
+    prior = distributions.Normal(torch.zeros(7), torch.ones(7))
+    expected = distributions.kl_divergence(normal, prior).sum(dim=1)
+    assert torch.allclose(vaes.kl_from_standard_normal(mean, log_var), expected, atol=1e-5)
+    assert torch.equal(vaes.kl_from_standard_normal(torch.zeros(2, 3), torch.zeros(2, 3)), torch.zeros(2))
+
+
+def test_cross_entropy_is_the_bernoulli_log_likelihood_on_black_and_white() -> None:
+    logits, pixels = torch.randn(4, 6, 5), torch.randint(2, (4, 6, 5)).float()
+    expected = -distributions.Bernoulli(logits=logits).log_prob(pixels).sum(dim=(1, 2))
+    assert torch.allclose(vaes.cross_entropy(logits, pixels), expected, atol=1e-4)
+
+
+def test_reparameterised_draws_have_the_right_moments_and_gradients() -> None:
+    mean = torch.tensor([1.0, -2.0]).requires_grad_()
+    log_var = torch.tensor([0.0, 2.0]).requires_grad_()
+    generator = torch.Generator().manual_seed(0)
+    draws = vaes.reparameterise(mean.expand(100_000, 2), log_var.expand(100_000, 2), generator)
+    assert torch.allclose(draws.mean(dim=0), mean, atol=0.03)
+    assert torch.allclose(draws.var(dim=0), log_var.exp(), rtol=0.02)
+    # E[z^2] = mean^2 + exp(log_var), so its gradients are 2 mean and exp(log_var).
+    gradients: tuple[Tensor, ...] = torch.autograd.grad(draws.square().mean(dim=0).sum(), (mean, log_var))
+    assert torch.allclose(gradients[0], 2 * mean, atol=0.1)
+    assert torch.allclose(gradients[1], log_var.exp(), rtol=0.05)
+
+
+def test_weights_go_to_arrays_and_back() -> None:
+    one, other = (autoencoders.build("dense", 12, 12, 3) for _ in range(2))
+    one(torch.rand(20, 12, 12))  # moves the running means of batch norm
+    weights.load(other, weights.to_arrays(one))
+    images = torch.rand(2, 12, 12)
+    assert torch.equal(one.eval()(images), other(images))
+    assert not other.training
+
+
+def test_weights_that_do_not_fit_are_told_by_name() -> None:
+    arrays = weights.to_arrays(autoencoders.build("dense", 12, 12, 3))
+    with pytest.raises(weights.WeightsError, match=r"encoder\.10\.weight is \(3, 18\), expected \(4, 18\)"):
+        weights.load(autoencoders.build("dense", 12, 12, 4), arrays)
+    arrays["surplus"] = arrays.pop("decoder.0.bias")
+    with pytest.raises(weights.WeightsError, match=r"decoder\.0\.bias \(18,\) is missing; surplus \(18,\) is unknown"):
+        weights.load(autoencoders.build("dense", 12, 12, 3), arrays)
+    with pytest.raises(weights.WeightsError, match=r"and \d+ more"):
+        weights.load(autoencoders.build("conv", 12, 12, 3), arrays)

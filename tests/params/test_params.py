@@ -1,0 +1,131 @@
+"""params.yaml: strict, with errors that name key, value and what is allowed; views that see what is declared."""
+
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from latentbench.params import file
+from latentbench.params.autoencoders import Preset
+from latentbench.params.base import ParamsError, UndeclaredParamError, View, validate
+from latentbench.params.project import Project
+
+
+@pytest.fixture(scope="module")
+def params(root: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def changed(params: dict[str, Any], key: str, value: object) -> dict[str, Any]:
+    content = deepcopy(params)
+    *path, last = key.split(".")
+    section = content
+    for part in path:
+        section = section[part]
+    section[last] = value
+    return content
+
+
+def leaves(section: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for name, value in section.items():
+        found += leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [f"{prefix}{name}"]
+    return found
+
+
+def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
+    assert validate(file.Params, params).latent_dim == 64
+
+
+def test_every_key_refuses_a_value_of_the_wrong_type(params: dict[str, Any]) -> None:
+    keys = leaves(params)
+    assert len(keys) > 50
+    for key in keys:
+        with pytest.raises(ParamsError) as caught:
+            validate(file.Params, changed(params, key, {"no": "value"}))
+        assert key in str(caught.value), f"the error for {key} does not name it: {caught.value}"
+
+
+def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: dict[str, Any]) -> None:
+    sections = {key.rpartition(".")[0] for key in leaves(params)}
+    for section in sections:
+        key = f"{section}.latent_dimm" if section else "latent_dimm"
+        with pytest.raises(ParamsError, match="there is no such param") as caught:
+            validate(file.Params, changed(params, key, 5))
+        assert key in str(caught.value)
+        assert "allowed here: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("latent_dim", 0, "greater than or equal to 1, not 0"),
+        ("latent_dim", "64", "text, not a number"),
+        ("latent_dim", True, "valid integer, not True"),
+        ("latent_dim", 300, "at most pca.n_components (256)"),
+        ("vae.beta", -0.5, "greater than or equal to 0, not -0.5"),
+        ("vae.beta", float("nan"), "finite number"),
+        ("ae.dense.training.learning_rate", "1e-3", "YAML wants 1.0e-3"),
+        ("diffusion.prediction", "noise", "'eps', 'x0' or 'v'"),
+        ("diffusion.sampling_steps", 5000, "must be at most n_steps (1000)"),
+        ("diffusion.channels", 12, "multiple of 8"),
+        ("data.sources", [], "at least 1 item"),
+        ("data.sources", [{"http": "ftp://x"}], "^https?://"),
+        ("data.sources", [{"folder": "a", "debian": "bb"}], "exactly one of folder, http, debian"),
+        ("data.classes", ["a", "a"], "must differ"),
+        ("data.files.t10k_labels.sha256", "abc", "[0-9a-f]{64}"),
+        ("data.files.t10k_labels.name", "../labels", "pattern"),
+        ("pca.reconstructions", [300], "at most n_components (256)"),
+        ("isomap.n_components", 1000, "below isomap.n_landmarks (1000)"),
+        ("latent_explore.dimensions", [0, 64], "below latent_dim (64)"),
+    ],
+)
+def test_impossible_values_are_told(params: dict[str, Any], key: str, value: object, says: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        validate(file.Params, changed(params, key, value))
+    assert says in str(caught.value)
+    assert key.rsplit(".", maxsplit=1)[-1] in str(caught.value) or key.split(".", maxsplit=1)[0] in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once_by_the_command(params: dict[str, Any], root: Path, tmp_path: Path) -> None:
+    content = changed(changed(params, "latent_dim", -1), "ae.conv.training.epochs", "many")
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    command = [sys.executable, "-m", "latentbench.params.file", str(path)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 2
+    assert "latent_dim" in lines[0]
+    assert "ae.conv.training.epochs" in lines[1]
+
+
+def test_a_file_that_is_no_yaml_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("latent_dim: [1")
+    with pytest.raises(ParamsError, match="cannot be read"):
+        file.load(path)
+
+
+def test_a_view_shows_what_is_declared_and_nothing_else(params: dict[str, Any]) -> None:
+    view = View(params, ["latent_dim", "ae.dense"])
+    project, preset = view.section(Project), view.section(Preset, "ae.dense")
+    assert project.latent_dim == 64
+    assert preset.training.epochs == params["ae"]["dense"]["training"]["epochs"]
+    assert view.read == {"latent_dim", "ae.dense.training.epochs"}
+    with pytest.raises(UndeclaredParamError, match=r"'seed' is read but not declared.*ae\.dense, latent_dim"):
+        _ = project.seed
+    with pytest.raises(UndeclaredParamError, match=r"ae\.conv\.training\.epochs"):
+        _ = view.section(Preset, "ae.conv").training.epochs
+    assert view.read == {"latent_dim", "ae.dense.training.epochs"}
+
+
+def test_a_declared_name_does_not_cover_names_that_begin_alike(params: dict[str, Any]) -> None:
+    view = View(params, ["ae.dense.training.epoch"])
+    with pytest.raises(UndeclaredParamError):
+        _ = view.section(Preset, "ae.dense").training.epochs

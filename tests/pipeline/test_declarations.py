@@ -1,0 +1,196 @@
+"""dvc.yaml declares exactly what each stage imports and reads, and README tells the truth about it."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import networkx
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from tests.pipeline.workspace import Workspace, stages_run
+
+STAGES = [
+    "download",
+    "preprocess",
+    "classifier",
+    "pca",
+    "isomap",
+    "ae",
+    "vae",
+    "latent_explore",
+    "diffusion",
+    "evaluate",
+]
+
+
+@pytest.fixture(scope="module")
+def pipeline(root: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def project_modules(root: Path, start: str) -> set[str]:
+    """Return the project's files that a module imports, however indirectly, itself included.
+
+    Files named `__init__` are left out: they are empty, which a test holds.
+    """
+    found: set[str] = set()
+    todo = [start]
+    while todo:
+        path = Path(*todo.pop().split(".")).with_suffix(".py")
+        if path.as_posix() in found or not (root / path).is_file():
+            continue
+        found.add(path.as_posix())
+        for node in ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module
+                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def test_there_are_the_ten_stages(pipeline: dict[str, Any]) -> None:
+    assert sorted(pipeline["stages"]) == sorted(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dependencies_on_code_are_exactly_the_imports(root: Path, pipeline: dict[str, Any], stage: str) -> None:
+    declared = {dep for dep in pipeline["stages"][stage]["deps"] if dep.endswith(".py")}
+    imported = project_modules(root, f"stages.{stage}")
+    assert declared == imported, (
+        f"deps of {stage} in dvc.yaml: add {sorted(imported - declared)}, remove {sorted(declared - imported)}"
+    )
+
+
+def test_the_walk_along_imports_agrees_with_python(root: Path, finished: Workspace) -> None:
+    code = (
+        "import sys, stages.evaluate; print(*[m.__file__ for m in sys.modules.values() if getattr(m, '__file__', 0)])"
+    )
+    loaded = finished.run("python", "-c", code).stdout.split()
+    ours = {
+        Path(name).relative_to(finished.folder).as_posix()
+        for name in loaded
+        if Path(name).is_relative_to(finished.folder) and not name.endswith("__init__.py")
+    }
+    assert ours == project_modules(root, "stages.evaluate")
+
+
+def leaves(section: object, prefix: str) -> Iterator[str]:
+    if isinstance(section, dict):
+        for name, value in section.items():
+            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
+    else:
+        yield prefix
+
+
+def declared_leaves(params: dict[str, Any], keys: list[str]) -> set[str]:
+    """Return the single params that declared keys cover; a list counts as one."""
+    found: set[str] = set()
+    for key in keys:
+        section: Any = params
+        for part in key.split("."):
+            section = section[part]
+        found |= set(leaves(section, key))
+    return found
+
+
+def test_every_declared_param_is_read_and_a_second_run_gives_the_same_bytes(
+    pipeline: dict[str, Any], finished: Workspace, root: Path, tmp_path: Path
+) -> None:
+    """Run each stage by hand from nothing, in another folder: what it reads, and whether its outputs are the same."""
+    again = Workspace(root, tmp_path / "again")
+    (again.folder / "params.yaml").write_bytes((finished.folder / "params.yaml").read_bytes())
+    params = again.params()
+    runs = 0
+    for stage in STAGES:
+        definition = pipeline["stages"][stage]
+        for item, values in definition.get("matrix", {"": [""]}).items():
+            for value in values:
+                fill = {f"${{item.{item}}}": value}
+                command, keys = definition["cmd"], list(definition["params"])
+                for placeholder, text in fill.items():
+                    command = command.replace(placeholder, text)
+                    keys = [key.replace(placeholder, text) for key in keys]
+                record = tmp_path / f"{stage}-{value}"
+                again.run(*command.split(), LATENTBENCH_RECORD_PARAMS=str(record))
+                assert set(record.read_text().split()) == declared_leaves(params, keys), stage
+                runs += 1
+    assert runs == 15
+    ours, theirs = again.outputs(), finished.outputs()
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def stale_stages(workspace: Workspace, key: str) -> set[str]:
+    """Return what DVC would rerun if the top-level param `key` had changed: directly stale, then all that follows."""
+    text = (workspace.folder / "params.yaml").read_bytes()
+    workspace.set_params({leaf: f"other than {value}" for leaf, value in _top_leaves(workspace.params(), key)})
+    try:
+        with Repo(str(workspace.folder)) as repo:
+            stale = set(repo.status())
+            by_name = {stage.addressing: stage for stage in repo.index.stages}
+            graph = repo.index.graph.reverse()  # edges run from a stage to what it needs
+            return stale.union(*({s.addressing for s in networkx.descendants(graph, by_name[name])} for name in stale))
+    finally:
+        (workspace.folder / "params.yaml").write_bytes(text)
+
+
+def _top_leaves(params: dict[str, Any], key: str) -> list[tuple[str, Any]]:
+    found = []
+    for leaf in leaves(params[key], key):
+        section: Any = params
+        for part in leaf.split("."):
+            section = section[part]
+        found.append((leaf, section))
+    return found
+
+
+def readme_table(root: Path) -> dict[str, set[str]]:
+    """Return README's table of the stages that each top-level param reruns."""
+    rows = {}
+    for line in (root / "README.md").read_text(encoding="utf-8").splitlines():
+        match = re.fullmatch(r"\| `(\w+)` \| (.+) \|", line)
+        if match and match[1] in set(yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))):
+            rows[match[1]] = set(re.findall(r"\w+", match[2]))
+    return rows
+
+
+def test_readme_tells_which_stages_each_param_reruns(root: Path, finished: Workspace) -> None:
+    table = readme_table(root)
+    params = finished.params()
+    assert table.keys() == params.keys()
+    assert stages_run(finished.run("dvc", "repro", "--dry").stdout) == [], "the workspace is not up to date"
+    for key in params:
+        assert {name.split("@")[0] for name in stale_stages(finished, key)} == table[key], f"README's row for {key}"
+
+
+def test_a_queued_experiment_runs_the_code_it_was_queued_with(finished: Workspace) -> None:
+    """Queue, then break the library in the workspace: the experiment must not notice."""
+    broken = finished.folder / "latentbench" / "reduction" / "pca.py"
+    text = broken.read_text(encoding="utf-8")
+    finished.run("dvc", "exp", "run", "--queue", "--name", "queued", "-S", "pca.n_components=31", "pca")
+    try:
+        broken.write_text("raise RuntimeError('edited after queueing')\n", encoding="utf-8")
+        finished.run("dvc", "queue", "start")
+        finished.run("dvc", "queue", "logs", "--follow", "queued", check=False)
+        status = ""
+        for _ in range(120):
+            status = finished.run("dvc", "queue", "status").stdout
+            if "Success" in status or "Failed" in status:
+                break
+            finished.run("sleep", "0.5")
+        logs = finished.run("dvc", "queue", "logs", "queued", check=False)
+        assert "Success" in status, f"{status}\n{logs.stdout}\n{logs.stderr}"
+        assert stages_run(logs.stdout) == ["pca"]
+        shown = finished.run("dvc", "metrics", "diff", "--json", "HEAD", "queued", "--all").stdout
+        assert "metrics/pca/metrics.json" in shown
+    finally:
+        broken.write_text(text, encoding="utf-8")
+        finished.run("dvc", "queue", "stop", "--kill", check=False)
+        finished.run("dvc", "exp", "remove", "--queue", "queued", check=False)
+    assert finished.run("git", "status", "--porcelain").stdout == ""

@@ -1,0 +1,220 @@
+"""The whole pipeline as users live in it: repro, experiments, diffs, another dataset, mistakes."""
+
+import json
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentbench import artifacts
+from latentbench.data import idx
+from tests.pipeline.workspace import SMALL, Workspace, stages_run
+
+ROWS = ["raw", "pca", "isomap", "ae_dense", "ae_conv", "vae_dense", "vae_conv"]
+CODERS = ROWS[3:]
+
+
+def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
+    data = finished.folder / "data"
+    n_train, n_test, latent_dim = (SMALL[key] for key in ("data.train_size", "data.test_size", "latent_dim"))
+    processed = {path.stem: artifacts.read_array(path) for path in (data / "processed").glob("*.npy")}
+    assert processed["train_images"].shape == (n_train, 28, 28)
+    assert processed["test_images"].shape == (n_test, 28, 28)
+    assert all(processed[name].dtype == np.uint8 for name in processed if name != "val_index")
+    assert np.bincount(processed["train_labels"]).tolist() == [n_train // 10] * 10
+    validation = processed["train_labels"][processed["val_index"]]
+    assert np.bincount(validation).tolist() == [n_train // 100] * 10
+    arrays, _ = artifacts.read_model(data / "processed" / "scaler")
+    pixels = processed["train_images"].reshape(n_train, -1) / 255
+    np.testing.assert_allclose(arrays["mean"], pixels.mean(axis=0), atol=1e-6)
+    facts = artifacts.read_json(data / "processed" / "dataset.json")
+    assert (facts["height"], facts["width"], facts["channels"], len(facts["classes"])) == (28, 28, 1, 10)
+    dims = {"pca": 30, "isomap": 10} | dict.fromkeys(CODERS, latent_dim)
+    for row, dim in dims.items():
+        for split, n in (("train", n_train), ("test", n_test)):
+            embedding = artifacts.read_array(data / "embeddings" / row / f"{split}.npy")
+            assert embedding.shape == (n, dim)
+            assert embedding.dtype == np.float32
+            assert np.isfinite(embedding).all()
+            assert embedding.std(axis=0).min() > 0, f"{row} has a dimension that says nothing"
+    for row in ("vae_dense", "vae_conv", "diffusion"):
+        samples = artifacts.read_array(data / "samples" / f"{row}.npy")
+        assert samples.shape == (SMALL["n_samples"], 28, 28)
+        assert samples.dtype == np.uint8
+        assert samples.std(axis=0).mean() > 1, f"{row} draws the same image again and again"
+
+
+def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None:
+    folder = finished.folder / "metrics"
+    representations = artifacts.read_json(folder / "evaluate" / "representations.json")
+    assert list(representations) == sorted(ROWS)
+    labels = artifacts.read_array(finished.folder / "data/processed/test_labels.npy")
+    originals = artifacts.read_array(finished.folder / "data/processed/test_images.npy") / 255
+    classes = artifacts.read_json(finished.folder / "data/processed/dataset.json")["classes"]
+    for row, scores in representations.items():
+        assert 0 <= scores["knn_accuracy_lo"] <= scores["knn_accuracy"] <= scores["knn_accuracy_hi"] <= 1
+        assert scores["knn_accuracy"] > 0.3, f"{row} is no better than chance"
+        confusion = pd.read_csv(folder / "evaluate" / "confusion" / f"{row}.csv")
+        assert confusion["actual"].tolist() == [classes[label] for label in labels]
+        assert (confusion["actual"] == confusion["predicted"]).mean() == pytest.approx(scores["knn_accuracy"], rel=1e-5)
+    assert representations["raw"]["dims"] == 784
+    assert representations["pca"]["dims"] == SMALL["latent_dim"]
+    arrays, _ = artifacts.read_model(finished.folder / "data/models/pca")
+    scores = artifacts.read_array(finished.folder / "data/embeddings/pca/test.npy")[:, : SMALL["latent_dim"]]
+    rebuilt = (scores @ arrays["components"][: SMALL["latent_dim"]] + arrays["mean"]).reshape(originals.shape)
+    assert representations["pca"]["mse"] == pytest.approx(np.square(rebuilt - originals).mean(), rel=1e-4)
+    assert all(representations["pca"]["mse"] < representations[row]["mse"] for row in ("vae_dense", "vae_conv"))
+
+    generators = artifacts.read_json(folder / "evaluate" / "generators.json")
+    assert set(generators) == {"real", "vae_dense", "vae_conv", "diffusion"}
+    for row, scores_of in generators.items():
+        assert scores_of["frechet_lo"] <= scores_of["frechet"] <= scores_of["frechet_hi"]
+        assert scores_of["n"] == SMALL["n_samples"]
+        assert row == "real" or scores_of["frechet"] > 3 * generators["real"]["frechet"]
+    headline = artifacts.read_json(folder / "headline.json")
+    assert headline["knn"] == {row: representations[row]["knn_accuracy"] for row in ROWS}
+    assert headline["frechet"] == {row: generators[row]["frechet"] for row in generators}
+    assert len(re.findall(r": [0-9]", json.dumps(headline))) <= 25
+
+
+def test_losses_fall_and_every_picture_is_one(finished: Workspace) -> None:
+    for row in (*CODERS, "classifier"):
+        table = pd.read_csv(finished.folder / "metrics" / row / "loss.csv")
+        assert {"epoch", "train_loss", "validation_loss"} <= set(table)
+        if len(table) > 1:
+            assert table["validation_loss"].iloc[-1] < table["validation_loss"].iloc[0]
+    pictures = list((finished.folder / "metrics").rglob("*.png"))
+    assert len(pictures) > 20
+    assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 3000 for path in pictures)
+
+
+def test_repro_again_does_nothing(finished: Workspace) -> None:
+    done = finished.run("dvc", "repro")
+    assert stages_run(done.stdout) == []
+    assert "up to date" in done.stdout
+
+
+def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished: Workspace) -> None:
+    before = finished.outputs()
+    try:
+        done = finished.run("dvc", "exp", "run", "-S", "latent_dim=4")
+        expected = [f"{family}@{arch}" for family in ("ae", "vae") for arch in ("dense", "conv")]
+        expected += [f"latent_explore@{row}" for row in CODERS]
+        assert sorted(stages_run(done.stdout)) == sorted([*expected, "evaluate"])
+        after = finished.outputs()
+        embedding = artifacts.read_array(finished.folder / "data/embeddings/ae_dense/test.npy")
+        assert embedding.shape[1] == 4
+        same = {name for name in before if before[name] == after.get(name)}
+        assert {
+            "data/embeddings/pca/train.npy",
+            "data/samples/diffusion.npy",
+            "data/models/classifier/model.json",
+        } <= same
+        assert "data/samples/vae_dense.npy" not in same
+
+        changes = json.loads(finished.run("dvc", "metrics", "diff", "--json").stdout)
+        headline = changes["metrics/headline.json"]
+        assert {"knn.pca", "knn.ae_dense", "mse.vae_conv", "frechet.vae_dense"} <= set(headline)
+        assert not {"knn.raw", "knn.isomap", "frechet.diffusion", "classifier_accuracy"} & set(headline)
+        change = headline["mse.pca"]
+        assert change["diff"] == pytest.approx(change["new"] - change["old"])
+        table = finished.run("dvc", "exp", "show", "--only-changed", "--csv").stdout
+        assert "latent_dim" in table.splitlines()[0]
+        finished.run("dvc", "plots", "diff", "HEAD", "--out", "dvc_plots")
+        page = (finished.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+        assert "ae_dense_loss" in page
+    finally:
+        finished.run("git", "checkout", "--quiet", ".")
+    done = finished.run("dvc", "repro")
+    assert stages_run(done.stdout) == []
+    assert finished.outputs() == before
+
+
+def test_the_page_of_plots_needs_no_network_and_draws_everything(finished: Workspace) -> None:
+    finished.run("dvc", "plots", "show", "--out", "dvc_plots")
+    page = (finished.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'> ]+""", page)
+    assert "vegaEmbed" in page
+    for name in ("ae_dense_loss", "vae_conv_loss", "diffusion_loss", "knn_choice", "confusion/raw.csv", "pca_variance"):
+        assert name in page, f"{name} is not on the page"
+    shown = re.findall(r"<img[^>]*src=[\"'](static/[^\"']+)", page)
+    assert len(shown) > 20
+    assert all((finished.folder / "dvc_plots" / source).is_file() for source in shown)
+
+
+def test_metrics_show_begins_with_the_headline(finished: Workspace) -> None:
+    lines = finished.run("dvc", "metrics", "show").stdout.splitlines()
+    assert lines[1].startswith("metrics/headline.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"vae.dense.training.epochz": 3}, "vae.dense.training.epochz: there is no such param"),
+        ({"diffusion.training.batch_size": 0}, "diffusion.training.batch_size"),
+        ({"latent_dim": 31}, "latent_dim (31) must be at most pca.n_components (30)"),
+    ],
+)
+def test_a_mistake_anywhere_in_params_stops_the_first_stage(
+    finished: Workspace, change: dict[str, object], says: str
+) -> None:
+    before = finished.outputs()
+    try:
+        # isomap reads none of these: the mistake is found before any work, not hours later.
+        finished.set_params({"isomap.n_neighbors": 6, **change})
+        done = finished.run("dvc", "repro", "--single-item", "isomap", check=False)
+        assert done.returncode != 0
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        finished.run("git", "checkout", "--quiet", ".")
+        finished.run("dvc", "checkout", "--quiet")
+    assert finished.outputs() == before
+
+
+def test_a_changed_byte_in_the_raw_data_is_noticed(finished: Workspace) -> None:
+    path = finished.folder / "data" / "raw" / "t10k-labels"
+    whole = path.read_bytes()
+    path.chmod(0o644)
+    try:
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert "data/raw" in finished.run("dvc", "status").stdout
+    finally:
+        path.write_bytes(whole)
+    assert "up to date" in finished.run("dvc", "status").stdout
+
+
+def test_a_library_from_elsewhere_is_refused(finished: Workspace, tmp_path: Path, root: Path) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((finished.folder / name).read_bytes())
+    (tmp_path / "data").mkdir()
+    done = finished.run("env", "-C", str(tmp_path), f"PYTHONPATH={root}", "python", "-m", "stages.pca", check=False)
+    assert done.returncode != 0
+    assert "is not the one in" in done.stderr
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_another_dataset_is_a_change_of_params(root: Path, raw_data: Path, tmp_path: Path) -> None:
+    """Images of 20x13 pixels in 4 classes, cut from real ones, with no checksums, through all ten stages."""
+    place = tmp_path / "place"
+    place.mkdir()
+    for split, n in (("train", 900), ("t10k", 220)):
+        images, labels = idx.read(raw_data / f"{split}-images", 3), idx.read(raw_data / f"{split}-labels", 1)
+        chosen = np.flatnonzero(labels < 4)[:n]
+        cut, kept = images[chosen, 3:23, 7:20], labels[chosen]
+        (place / f"{split}-images").write_bytes(struct.pack(">HBBIII", 0, 8, 3, *cut.shape) + cut.tobytes())
+        (place / f"{split}-labels").write_bytes(struct.pack(">HBBI", 0, 8, 1, n) + kept.tobytes())
+    workspace = Workspace(root, tmp_path / "workspace")
+    workspace.set_params(SMALL | {"data.train_size": None, "data.test_size": None, "n_samples": 200})
+    workspace.take_data_from(place)
+    checksums = {f"data.files.{key}.sha256": None for key in workspace.params()["data"]["files"]}
+    workspace.set_params({"data.classes": ["top", "trousers", "pullover", "dress"], **checksums})
+    workspace.commit("another dataset")
+    assert len(stages_run(workspace.run("dvc", "repro").stdout)) == 15
+    representations = artifacts.read_json(workspace.folder / "metrics/evaluate/representations.json")
+    assert representations["raw"]["dims"] == 260
+    assert representations["raw"]["knn_accuracy"] > 0.6
+    assert artifacts.read_array(workspace.folder / "data/samples/diffusion.npy").shape == (200, 20, 13)

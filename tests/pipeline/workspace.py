@@ -1,0 +1,108 @@
+"""A copy of the project, as committed or about to be, with params that make every stage quick."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Small enough for seconds a stage, large enough that every class is there and every number is defined.
+SMALL: dict[str, Any] = {
+    "latent_dim": 6,
+    "n_samples": 240,
+    "threads": 2,
+    "data.train_size": 1500,
+    "data.test_size": 240,
+    "classifier.training.epochs": 3,
+    "pca.n_components": 30,
+    "pca.reconstructions": [5, 30],
+    "isomap.n_landmarks": 120,
+    "ae.dense.training.epochs": 2,
+    "ae.conv.training.epochs": 1,
+    "vae.dense.training.epochs": 2,
+    "vae.conv.training.epochs": 1,
+    "latent_explore.n_prior_samples": 100,
+    "diffusion.channels": 8,
+    "diffusion.sampling_steps": 4,
+    "diffusion.training.epochs": 1,
+    "evaluate.n_bootstrap": 200,
+}
+
+
+class Workspace:
+    """A git repository of its own that holds the project; DVC's cache is its own too."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=root,
+            capture_output=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            if name == "dvc.lock" or name.startswith("metrics/") or not (root / name).is_file():
+                continue
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, folder / name)
+        self.run("git", "init", "--quiet", "--initial-branch", "main")
+        self.run("git", "config", "user.name", "test")
+        self.run("git", "config", "user.email", "test@example.org")
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the workspace with this Python's tools first on PATH; its output is kept as text."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "LATENTBENCH_RECORD_PARAMS": "", **environment}
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=600
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+        return done
+
+    def commit(self, message: str) -> None:
+        """Commit everything that git does not ignore."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def params(self) -> dict[str, Any]:
+        """Return the content of params.yaml."""
+        content: dict[str, Any] = yaml.safe_load((self.folder / "params.yaml").read_text(encoding="utf-8"))
+        return content
+
+    def set_params(self, changes: dict[str, Any]) -> None:
+        """Change params by dotted key."""
+        content = self.params()
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            section = content
+            for part in path:
+                section = section[part]
+            section[last] = value
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def take_data_from(self, folder: Path) -> None:
+        """Make a folder of files named as in data/raw the only source."""
+        names = {
+            f"data.files.{key}.name": key.replace("_", "-")
+            for key in ("train_images", "train_labels", "t10k_images", "t10k_labels")
+        }
+        self.set_params({"data.sources": [{"folder": str(folder)}], **names})
+
+    def outputs(self) -> dict[str, bytes]:
+        """Return the bytes of everything that stages write, but for what it cost."""
+        found = {}
+        for top in ("data", "metrics"):
+            for path in sorted((self.folder / top).rglob("*")):
+                name = path.relative_to(self.folder).as_posix()
+                if path.is_file() and not name.startswith("data/timing/"):
+                    found[name] = path.read_bytes()
+        return found
+
+
+def stages_run(output: str) -> list[str]:
+    """Return the names of the stages that `dvc repro` or `dvc exp run` said it ran."""
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]

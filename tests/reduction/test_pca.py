@@ -1,0 +1,45 @@
+"""PCA against scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA as Peer
+
+from latentbench.reduction import pca
+
+
+def test_components_variances_scores_and_reconstructions_are_scikit_learns(points: np.ndarray) -> None:
+    train, test = points[:3000].astype(np.float64), points[3000:3500].astype(np.float64)
+    ours, theirs = pca.fit(train, 40), Peer(40, svd_solver="full").fit(train)
+    signs = np.sign(np.sum(ours.components * theirs.components_, axis=1))
+    np.testing.assert_allclose(ours.components, theirs.components_ * signs[:, None], atol=1e-8)
+    np.testing.assert_allclose(ours.variances[:40], theirs.explained_variance_, rtol=1e-9)
+    np.testing.assert_allclose(ours.variance_shares()[:40], theirs.explained_variance_ratio_, rtol=1e-9)
+    np.testing.assert_allclose(ours.transform(test), theirs.transform(test) * signs, atol=1e-5)
+    back = theirs.inverse_transform(theirs.transform(test))
+    np.testing.assert_allclose(ours.inverse_transform(ours.transform(test)), back, atol=1e-5)
+
+
+def test_number_of_components_for_a_share_is_scikit_learns(points: np.ndarray) -> None:
+    fitted = pca.fit(points[:2000], 1)
+    for share in (0.5, 0.8, 0.95):
+        assert fitted.components_for(share) == Peer(share, svd_solver="full").fit(points[:2000]).n_components_
+    assert fitted.components_for(1.0) <= 784
+
+
+def test_signs_do_not_depend_on_the_order_of_the_points(points: np.ndarray) -> None:
+    one, other = pca.fit(points[:1000], 10), pca.fit(points[:1000][::-1], 10)
+    np.testing.assert_allclose(one.components, other.components, atol=1e-6)
+
+
+def test_pixels_that_never_change_are_harmless(rng: np.random.Generator) -> None:
+    data = np.zeros((30, 5))
+    data[:, 1] = rng.random(30)
+    fitted = pca.fit(data, 2)
+    assert np.isfinite(fitted.transform(data)).all()
+    assert fitted.components_for(1.0) == 1
+
+
+@pytest.mark.parametrize(("n", "m"), [(10, 10), (10, 0), (1, 1)])
+def test_impossible_numbers_are_refused(rng: np.random.Generator, n: int, m: int) -> None:
+    with pytest.raises(ValueError, match="components|points"):
+        pca.fit(rng.random((n, 20)), m)

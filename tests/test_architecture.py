@@ -1,0 +1,69 @@
+"""The layers hold: imports go downwards only, and files are where a newcomer would look."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+# From the bottom up; modules of one layer do not import each other, except within one package.
+LAYERS = [
+    {"params", "artifacts", "progress", "seeding", "threads"},
+    {"networks", "neighbors"},
+    {"training", "diffusion", "evaluation", "figures", "reduction", "data"},
+]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the dotted names that a file imports, each name of a `from` import included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} uses a relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def layer_of(part: str) -> int:
+    return next(level for level, parts in enumerate(LAYERS) if part in parts)
+
+
+def test_library_imports_only_downwards(root: Path) -> None:
+    library = root / "latentbench"
+    checked = 0
+    for path in library.rglob("*.py"):
+        part = path.relative_to(library).parts[0].removesuffix(".py")
+        if part == "__init__":
+            continue
+        for name in imported_modules(path):
+            assert not name.startswith(("stages", "dvc", "tests")), f"{path} imports {name}"
+            if name.startswith("latentbench."):
+                other = name.split(".")[1]
+                assert other == part or layer_of(other) < layer_of(part) or {other, part} <= LAYERS[0], (
+                    f"{path} imports {name}, which is not in a lower layer"
+                )
+                checked += 1
+    assert checked > 20
+
+
+@pytest.mark.parametrize("stage", ["classifier", "ae", "vae", "diffusion"])
+def test_training_stages_neither_draw_nor_score(root: Path, stage: str) -> None:
+    forbidden = ("latentbench.figures", "latentbench.evaluation")
+    assert not [name for name in imported_modules(root / "stages" / f"{stage}.py") if name.startswith(forbidden)]
+
+
+def test_no_stage_imports_another(root: Path) -> None:
+    shared = {"entry", "paths", "models", "__init__"}
+    stages = {path.stem for path in (root / "stages").glob("*.py")} - shared
+    for path in (root / "stages").glob("*.py"):
+        imported = {name.split(".")[1] for name in imported_modules(path) if name.startswith("stages.")}
+        assert not imported & stages, path
+
+
+def test_package_files_are_empty_and_no_module_is_a_drawer(root: Path) -> None:
+    for folder in ("latentbench", "stages"):
+        for path in (root / folder).rglob("*.py"):
+            if path.name == "__init__.py":
+                assert path.read_text(encoding="utf-8") == "", f"{path} is not empty"
+            assert path.stem not in {"utils", "util", "helpers", "helper", "common", "misc"}

@@ -1,0 +1,86 @@
+"""Files appear whole or not at all, and equal content has equal bytes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from latentbench import artifacts
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "kept.txt"
+    artifacts.write_text(path, "old")
+
+    def fail() -> None:
+        with artifacts.atomic(path) as file:
+            file.write(b"half of the new")
+            raise RuntimeError("the disk is gone")
+
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        fail()
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_array_comes_back_memory_mapped_and_equal(tmp_path: Path, rng: np.random.Generator) -> None:
+    array = rng.random((5, 3)).T
+    artifacts.write_array(tmp_path / "a.npy", array)
+    back = artifacts.read_array(tmp_path / "a.npy")
+    assert isinstance(back, np.memmap)
+    assert np.array_equal(back, array)
+
+
+def test_an_array_of_objects_is_neither_written_nor_read(tmp_path: Path) -> None:
+    objects = np.array([{"code": 1}], dtype=object)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        artifacts.write_array(tmp_path / "a.npy", objects)
+    assert not list(tmp_path.iterdir())
+    np.save(tmp_path / "b.npy", objects, allow_pickle=True)
+    with pytest.raises(artifacts.ArtifactError, match=r"b\.npy"):
+        artifacts.read_array(tmp_path / "b.npy")
+
+
+def test_model_comes_back_with_shapes_types_and_description(tmp_path: Path) -> None:
+    arrays = {"matrix": np.arange(6, dtype=np.float32).reshape(2, 3).T, "count": np.array(3)}
+    artifacts.write_model(tmp_path / "m", arrays, {"network": {"latent_dim": 4}})
+    back, description = artifacts.read_model(tmp_path / "m")
+    assert description == {"network": {"latent_dim": 4}}
+    for name, array in arrays.items():
+        assert back[name].shape == array.shape
+        assert back[name].dtype == array.dtype
+        assert np.array_equal(back[name], array)
+
+
+def test_a_damaged_or_missing_file_is_named(tmp_path: Path) -> None:
+    artifacts.write_model(tmp_path / "m", {"a": np.zeros(3)}, {})
+    path = tmp_path / "m" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(artifacts.ArtifactError, match=r"model\.safetensors"):
+        artifacts.read_model(tmp_path / "m")
+    with pytest.raises(artifacts.ArtifactError, match=r"none\.json"):
+        artifacts.read_json(tmp_path / "none.json")
+
+
+def test_metrics_are_sorted_rounded_and_finite(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    artifacts.write_metrics(path, {"b": 1 / 3, "a": {"n": 12345678, "x": np.float32(0.1)}})
+    assert path.read_text() == '{\n  "a": {\n    "n": 12345678,\n    "x": 0.1\n  },\n  "b": 0.333333\n}\n'
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            artifacts.write_metrics(tmp_path / "bad.json", {"a": bad})
+    assert not (tmp_path / "bad.json").exists()
+
+
+def test_equal_content_has_equal_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        figure = Figure()
+        figure.add_subplot().plot([1, 2, 4])
+        artifacts.write_figure(tmp_path / name / "f.png", figure)
+        artifacts.write_table(tmp_path / name / "t.csv", pd.DataFrame({"x": [1.0, 1 / 3]}))
+        artifacts.write_model(tmp_path / name, {"z": np.ones(2), "a": np.zeros(3)}, {"k": 1, "c": 2})
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+    assert (tmp_path / "one" / "t.csv").read_text() == "x\n1\n0.333333\n"

@@ -1,0 +1,70 @@
+"""Pictures hold what they were given."""
+
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from latentbench import figures
+
+
+def rendered(figure: Figure) -> np.ndarray:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    buffer.seek(0)
+    return imread(buffer)[..., :3]
+
+
+def test_grid_shows_every_image_in_its_place() -> None:
+    images = np.zeros((2, 3, 4, 5), dtype=np.uint8)
+    images[1, 2] = 255
+    shown = figures.image_grid(images, ["a", "b"]).axes[0].images[0].get_array()
+    assert shown is not None
+    assert shown.shape == (2 * 4 + 2, 3 * 5 + 4)
+    assert (shown[6:10, 14:19] == 255).all()
+    assert shown[:4, :5].sum() == 0
+
+
+def test_row_labels_are_not_cut_off() -> None:
+    images = np.zeros((2, 10, 28, 28))
+    picture = rendered(figures.image_grid(images, ["vae_dense", "Ankle boot"], "title"))
+    assert (picture[:, 0] == 1).all(), "something touches the left edge"
+    assert (picture[0] == 1).all(), "something touches the upper edge"
+
+
+def test_signed_images_are_white_at_zero() -> None:
+    figure = figures.image_grid(np.array([[[[-1.0, 0.0, 0.5]]]]), signed=True)
+    image = figure.axes[0].images[0]
+    assert image.get_clim() == (-1.0, 1.0)
+
+
+def test_scatter_draws_each_point_in_its_class_colour() -> None:
+    labels = np.array([0, 1, 2, 1])
+    points = np.arange(8.0).reshape(4, 2)
+    figure = figures.scatter(points, labels, ["a", "b", "c"], ("x", "y"), "t")
+    drawn = figure.axes[0].collections[0]
+    colours = {tuple(point): tuple(c) for point, c in zip(drawn.get_offsets(), drawn.get_facecolors(), strict=True)}
+    assert set(colours) == {tuple(point) for point in points}
+    assert colours[tuple(points[1])] == colours[tuple(points[3])] != colours[tuple(points[0])]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
+
+
+def test_more_than_ten_classes_have_colours_of_their_own() -> None:
+    colours = figures._class_colours(26)
+    assert len({tuple(colour) for colour in colours}) == 26
+
+
+def test_intervals_reach_from_low_to_high() -> None:
+    values, lows, highs = np.array([0.5, 0.7]), np.array([0.4, 0.69]), np.array([0.6, 0.72])
+    figure = figures.bars_with_intervals(["a", "b"], values, lows, highs, "score")
+    segments = figure.axes[0].collections[0].get_segments()
+    assert [(s[0][0], s[1][0]) for s in segments] == [(0.4, 0.6), (0.69, 0.72)]
+    assert (rendered(figure)[:, 0] == 1).all()
+
+
+def test_cumulative_variance_ends_at_one() -> None:
+    figure = figures.cumulative_variance(np.array([0.5, 0.3, 0.2]), {"some": 2})
+    curve, mark = figure.axes[0].lines
+    assert np.allclose(curve.get_ydata(), [0.5, 0.8, 1.0])
+    assert np.allclose([mark.get_xdata(), mark.get_ydata()], [[2], [0.8]])
