@@ -50,7 +50,7 @@ def _compare_representations(dataset: Dataset, project: Project, params: Evaluat
     n_classes = len(dataset.classes)
     rows: dict[str, dict[str, Any]] = {}
     weights: dict[str, str] = {}
-    correct, reports = [], []
+    correct = []
     curves: dict[str, np.ndarray] = {}
     for row in REPRESENTATIONS:
         train, test = (_representation(row, split, dataset, project) for split in ("train", "test"))
@@ -64,7 +64,7 @@ def _compare_representations(dataset: Dataset, project: Project, params: Evaluat
             _FOLDER / "confusion" / f"{row}.csv",
             classification.confusions(test_labels, predicted, dataset.classes),
         )
-        reports.append(report.assign(row=row))
+        artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", report)
         correct.append(predicted == test_labels)
         curves |= {f"{row}_{name}": scores for name, scores in choice.accuracies.items()}
         weights[row] = choice.weights
@@ -101,7 +101,6 @@ def _compare_representations(dataset: Dataset, project: Project, params: Evaluat
     _write_comparison("representations", rows, {"knn_weights": weights})
     table = pd.DataFrame({"k": np.arange(1, len(next(iter(curves.values()))) + 1), **curves})
     artifacts.write_table(_FOLDER / "knn_choice.csv", table)
-    artifacts.write_table(_FOLDER / "classification.csv", pd.concat(reports).set_index("row").reset_index())
     shown = [dataset.test_images[:_N_SHOWN] / 255.0]
     shown += [images[:_N_SHOWN] for images in reconstructions.values()]
     figure = figures.image_grid(np.stack(shown).clip(0, 1), ["original", *reconstructions])
