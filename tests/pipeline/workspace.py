@@ -98,7 +98,7 @@ class Workspace:
         for top in ("data", "metrics"):
             for path in sorted((self.folder / top).rglob("*")):
                 name = path.relative_to(self.folder).as_posix()
-                if path.is_file() and not name.startswith("data/timing/"):
+                if path.is_file() and path.name != ".gitignore" and not name.startswith("data/timing/"):
                     found[name] = path.read_bytes()
         return found
 

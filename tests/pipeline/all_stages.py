@@ -1,0 +1,55 @@
+"""Run every stage of dvc.yaml in this one process, without DVC, and note which params each one reads.
+
+`python -m tests.pipeline.all_stages RECORDS` in a workspace; RECORDS gets a file of keys for each stage. Imports are
+paid once, and a stage that leaned on what another left in memory would give other bytes than its run through DVC.
+"""
+
+import os
+import re
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ORDER = (
+    "download",
+    "preprocess",
+    "classifier",
+    "pca",
+    "isomap",
+    "ae",
+    "vae",
+    "latent_explore",
+    "diffusion",
+    "evaluate",
+)
+
+
+def runs(pipeline: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the full name, the command and the declared params of every run, the matrices unrolled."""
+    for stage in ORDER:
+        definition = pipeline["stages"][stage]
+        matrix = definition.get("matrix", {"": [""]})
+        for item, values in matrix.items():
+            for value in values:
+                fill = re.compile(re.escape(f"${{item.{item}}}"))
+                keys = [fill.sub(value, key) for key in definition["params"]]
+                yield f"{stage}@{value}".rstrip("@"), fill.sub(value, definition["cmd"]), keys
+
+
+def main() -> None:
+    """Run them all."""
+    records = Path(sys.argv[1]).resolve()
+    pipeline = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))
+    for name, command, _ in runs(pipeline):
+        _, _, module, *arguments = command.split()  # python -m stages.<name> ...
+        os.environ["LATENTBENCH_RECORD_PARAMS"] = str(records / name)
+        sys.argv = [module, *arguments]
+        runpy.run_module(module, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
