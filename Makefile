@@ -35,7 +35,7 @@ types: setup
 	mypy
 
 experiments: setup  ## list the experiments: the params and headline numbers that differ
-	dvc exp show --only-changed --no-pager --drop '^(data|stages|latentbench)/|metrics\.json|^Created$$'
+	dvc exp show --only-changed --no-pager --drop '^(data|stages|latentbench)/|metrics\.json|^(Created|State|Executor)$$'
 
 plots: setup  ## draw all plots as one page, dvc_plots/index.html
 	dvc plots show

@@ -1,19 +1,18 @@
 """Train one autoencoder and embed all images with it."""
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import artifacts, seeding, threads, training
+from latentbench import seeding, threads, training
 from latentbench.data.dataset import Dataset
-from latentbench.networks import autoencoders, weights
+from latentbench.networks import autoencoders
 from latentbench.params.autoencoders import Preset
 from latentbench.params.project import Project
-from stages import entry, paths
+from stages import entry, fitting, paths
 
 
 def main() -> None:
@@ -40,26 +39,17 @@ def main() -> None:
             originals = training.to_unit(batch[0])
             return {"loss": functional.mse_loss(network(originals), originals)}
 
-        plan = training.Plan(**params.training.values())
-        summary = training.follow(
-            training.fit(
-                network,
-                loss,
-                [images[dataset.fit_index]],
-                [images[dataset.validation_index]],
-                plan,
-                seeding.derive(project.seed, row, "training"),
-            ),
-            plan,
-            paths.METRICS / row / "loss.csv",
+        fitting.fit_and_keep(
             row,
+            network,
+            loss,
+            [images],
+            dataset,
+            training.Plan(**params.training.values()),
+            seeding.derive(project.seed, row, "training"),
+            {"network": shape, "seed": project.seed},
         )
-        description = {"network": shape, "training": dataclasses.asdict(plan), "seed": project.seed}
-        artifacts.write_model(paths.model(row), weights.to_arrays(network), description)
-        artifacts.write_metrics(paths.METRICS / row / "metrics.json", summary)
-        for split, pixels in (("train", images), ("test", torch.tensor(dataset.test_images))):
-            latents = training.apply(lambda batch: network.encode(training.to_unit(batch)), pixels)
-            artifacts.write_array(paths.embedding(row, split), latents.numpy())
+        fitting.embed(row, network.encode, dataset)
 
 
 if __name__ == "__main__":

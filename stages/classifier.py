@@ -1,19 +1,17 @@
 """Train the supervised reference network."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import artifacts, seeding, threads, training
+from latentbench import seeding, threads, training
 from latentbench.data.dataset import Dataset
-from latentbench.networks import weights
 from latentbench.networks.classifier import Classifier
 from latentbench.params.classifier import ClassifierParams
 from latentbench.params.project import Project
-from stages import entry, paths
+from stages import entry, fitting, paths
 
 
 def main() -> None:
@@ -36,23 +34,16 @@ def main() -> None:
             wrong = (logits.argmax(dim=1) != batch[1]).float()
             return {"loss": functional.cross_entropy(logits, batch[1]), "error": wrong.mean()}
 
-        plan = training.Plan(**params.training.values())
-        summary = training.follow(
-            training.fit(
-                network,
-                loss,
-                [images[dataset.fit_index], labels[dataset.fit_index]],
-                [images[dataset.validation_index], labels[dataset.validation_index]],
-                plan,
-                seeding.derive(params.seed, "classifier", "training"),
-            ),
-            plan,
-            paths.METRICS / "classifier" / "loss.csv",
+        fitting.fit_and_keep(
             "classifier",
+            network,
+            loss,
+            [images, labels],
+            dataset,
+            training.Plan(**params.training.values()),
+            seeding.derive(params.seed, "classifier", "training"),
+            {"network": shape, "seed": params.seed},
         )
-        description = {"network": shape, "training": dataclasses.asdict(plan), "seed": params.seed}
-        artifacts.write_model(paths.model("classifier"), weights.to_arrays(network), description)
-        artifacts.write_metrics(paths.METRICS / "classifier" / "metrics.json", summary)
 
 
 if __name__ == "__main__":

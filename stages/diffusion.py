@@ -1,6 +1,5 @@
 """Train the diffusion model on pixels and draw samples from it."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -10,11 +9,10 @@ from torch.nn import functional
 from latentbench import artifacts, progress, seeding, threads, training
 from latentbench.data.dataset import Dataset
 from latentbench.diffusion import process, samplers
-from latentbench.networks import weights
 from latentbench.networks.denoisers import UNet
 from latentbench.params.diffusion import DiffusionParams
 from latentbench.params.project import Project
-from stages import entry, paths
+from stages import entry, fitting, paths
 
 _SAMPLING_BATCH = 250
 _N_SHOWN = 10  # samples whose way from noise is kept
@@ -40,29 +38,21 @@ def main() -> None:
             target = forward.target(params.prediction, x0, t, eps)
             return {"loss": functional.mse_loss(output, target)}
 
-        plan = training.Plan(**params.training.values(), ema_decay=params.ema_decay)
-        summary = training.follow(
-            training.fit(
-                network,
-                loss,
-                [images[dataset.fit_index]],
-                [images[dataset.validation_index]],
-                plan,
-                seeding.derive(project.seed, "diffusion", "training"),
-            ),
-            plan,
-            paths.METRICS / "diffusion" / "loss.csv",
+        fitting.fit_and_keep(
             "diffusion",
+            network,
+            loss,
+            [images],
+            dataset,
+            training.Plan(**params.training.values(), ema_decay=params.ema_decay),
+            seeding.derive(project.seed, "diffusion", "training"),
+            {
+                "network": shape,
+                "process": {"schedule": params.schedule, "n_steps": params.n_steps},
+                "prediction": params.prediction,
+                "seed": project.seed,
+            },
         )
-        description = {
-            "network": shape,
-            "process": {"schedule": params.schedule, "n_steps": params.n_steps},
-            "prediction": params.prediction,
-            "training": dataclasses.asdict(plan),
-            "seed": project.seed,
-        }
-        artifacts.write_model(paths.model("diffusion"), weights.to_arrays(network), description)
-        artifacts.write_metrics(paths.METRICS / "diffusion" / "metrics.json", summary)
 
         drawn, way = [], []
         seed = seeding.derive(project.seed, "diffusion", "samples")

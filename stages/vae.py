@@ -1,7 +1,6 @@
 """Train one variational autoencoder, embed all images with it, and draw samples from its prior."""
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -9,10 +8,10 @@ from torch import Tensor
 
 from latentbench import artifacts, seeding, threads, training
 from latentbench.data.dataset import Dataset
-from latentbench.networks import vaes, weights
+from latentbench.networks import vaes
 from latentbench.params.autoencoders import Preset, VAEParams
 from latentbench.params.project import Project
-from stages import entry, paths
+from stages import entry, fitting, paths
 
 
 def main() -> None:
@@ -44,31 +43,17 @@ def main() -> None:
             kl = vaes.kl_from_standard_normal(mean, log_var).mean()
             return {"loss": cross_entropy + beta * kl, "cross_entropy": cross_entropy, "kl": kl}
 
-        plan = training.Plan(**params.training.values())
-        summary = training.follow(
-            training.fit(
-                network,
-                loss,
-                [images[dataset.fit_index]],
-                [images[dataset.validation_index]],
-                plan,
-                seeding.derive(project.seed, row, "training"),
-            ),
-            plan,
-            paths.METRICS / row / "loss.csv",
+        fitting.fit_and_keep(
             row,
+            network,
+            loss,
+            [images],
+            dataset,
+            training.Plan(**params.training.values()),
+            seeding.derive(project.seed, row, "training"),
+            {"network": shape, "seed": project.seed, "beta": beta},
         )
-        description = {
-            "network": shape,
-            "training": dataclasses.asdict(plan),
-            "seed": project.seed,
-            "beta": beta,
-        }
-        artifacts.write_model(paths.model(row), weights.to_arrays(network), description)
-        artifacts.write_metrics(paths.METRICS / row / "metrics.json", summary)
-        for split, pixels in (("train", images), ("test", torch.tensor(dataset.test_images))):
-            latents = training.apply(lambda batch: network.encode(training.to_unit(batch)), pixels)
-            artifacts.write_array(paths.embedding(row, split), latents.numpy())
+        fitting.embed(row, network.encode, dataset)
         generator = seeding.torch_generator(project.seed, row, "samples")
         draws = torch.randn((project.n_samples, project.latent_dim), generator=generator)
         samples = training.apply(lambda batch: training.to_pixels(network.decode(batch)), draws)

@@ -109,7 +109,7 @@ def stale_stages(workspace: Workspace, key: str) -> set[str]:
     text = (workspace.folder / "params.yaml").read_bytes()
     workspace.set_params({leaf: f"other than {value}" for leaf, value in _top_leaves(workspace.params(), key)})
     try:
-        with Repo(str(workspace.folder)) as repo:
+        with Repo() as repo:
             stale = set(repo.status())
             by_name = {stage.addressing: stage for stage in repo.index.stages}
             graph = repo.index.graph.reverse()  # edges run from a stage to what it needs
@@ -138,7 +138,10 @@ def readme_table(root: Path) -> dict[str, set[str]]:
     return rows
 
 
-def test_readme_tells_which_stages_each_param_reruns(root: Path, finished: Workspace) -> None:
+def test_readme_tells_which_stages_each_param_reruns(
+    root: Path, finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.folder)  # DVC names stages relative to it
     table = readme_table(root)
     params = finished.params()
     assert table.keys() == params.keys()
