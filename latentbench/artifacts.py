@@ -18,34 +18,43 @@ import pandas as pd
 import safetensors.numpy
 from matplotlib.figure import Figure
 
+from latentbench.errors import LatentbenchError
+
 _DPI = 100
 
 
-class ArtifactError(Exception):
-    """A file is missing, or does not hold what was expected of it."""
+class ArtifactError(LatentbenchError):
+    """A file is missing, does not hold what was expected of it, or cannot be written."""
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path` that takes its place when the block ends, and vanishes if it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    """Open a temporary file beside `path` that takes its place when the block ends, and vanishes if it fails.
+
+    Raises:
+        ArtifactError: it cannot be written, because the disk is full or the folder is not ours, say.
+    """
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink()
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error}") from error
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

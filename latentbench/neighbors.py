@@ -7,6 +7,7 @@ import faiss
 import numpy as np
 
 from latentbench import progress
+from latentbench.errors import InputError
 
 Weights = Literal["uniform", "distance"]
 WEIGHTS: tuple[Weights, ...] = ("uniform", "distance")
@@ -45,13 +46,13 @@ def nearest(
         label: what the progress bar says.
 
     Raises:
-        ValueError: k is out of range, or a coordinate is not finite.
+        InputError: k is out of range, or a coordinate is not finite.
     """
     available = len(points) - (1 if exclude_self else 0)
     if not 1 <= k <= available:
-        raise ValueError(f"k must be in 1..{available} for {len(points)} points, not {k}")
+        raise InputError(f"k must be in 1..{available} for {len(points)} points, not {k}")
     if not (np.isfinite(queries).all() and np.isfinite(points).all()):
-        raise ValueError("neighbours need finite coordinates")
+        raise InputError("neighbours need finite coordinates")
     points = np.ascontiguousarray(points, dtype=np.float32)
     index = faiss.IndexFlatL2(points.shape[1])
     index.add(points)

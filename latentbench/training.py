@@ -12,12 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from latentbench import artifacts, progress, seeding
+from latentbench.errors import LatentbenchError
 
 Schedule = Literal["constant", "cosine"]
 # A loss returns named parts, each a scalar mean over the batch; "loss" is the one that is minimised.
 Loss = Callable[[Sequence[Tensor], torch.Generator], dict[str, Tensor]]
 
 _EVALUATION_BATCH = 1000
+
+
+class DivergenceError(LatentbenchError):
+    """The loss became infinite or not a number."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def fit(
         seed: of the order of the images and of the loss's noise.
 
     Raises:
-        FloatingPointError: the loss became infinite or not a number.
+        DivergenceError: the loss became infinite or not a number.
     """
     n_train = len(train[0])
     n_steps = math.ceil(n_train / plan.batch_size)
@@ -122,7 +127,7 @@ def fit(
         means = evaluate(network, loss, validation, seed)
         improved = means["loss"] < best_loss - plan.min_delta
         if not math.isfinite(means["loss"]) or not math.isfinite(totals["loss"]):
-            raise FloatingPointError(
+            raise DivergenceError(
                 f"the loss is {means['loss']} after epoch {epoch}: try a smaller learning rate "
                 f"than {plan.learning_rate}"
             )

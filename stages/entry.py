@@ -16,7 +16,8 @@ import yaml
 
 import latentbench
 from latentbench import artifacts
-from latentbench.params.base import ParamsError, View
+from latentbench.errors import LatentbenchError
+from latentbench.params.base import View
 from stages import paths
 
 
@@ -36,7 +37,7 @@ def stage(name: str, *, timed: bool = True, **item: str) -> Iterator[View]:
     view = View(params, declared_params(name, item))
     try:
         yield view
-    except _user_errors() as error:
+    except LatentbenchError as error:
         sys.exit(f"{name}: {error}")
     if timed:
         full_name = "_".join([name, *item.values()])
@@ -70,19 +71,6 @@ def _check_whole_params_file() -> None:
     command = [sys.executable, "-m", "latentbench.params.file", "params.yaml"]
     if subprocess.run(command, check=False).returncode:
         sys.exit(1)
-
-
-def _user_errors() -> tuple[type[Exception], ...]:
-    """Return the errors whose message says all, without a traceback; those of modules never imported cannot occur."""
-    errors: list[type[Exception]] = [ParamsError, artifacts.ArtifactError]
-    for module, error in (
-        ("latentbench.data.sources", "SourceError"),
-        ("latentbench.data.idx", "IdxError"),
-        ("latentbench.networks.weights", "WeightsError"),
-    ):
-        if module in sys.modules:
-            errors.append(getattr(sys.modules[module], error))
-    return tuple(errors)
 
 
 def _costs(seconds: float) -> dict[str, Any]:

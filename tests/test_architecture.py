@@ -7,7 +7,7 @@ import pytest
 
 # From the bottom up; modules of one layer do not import each other, except within one package.
 LAYERS = [
-    {"params", "artifacts", "progress", "seeding", "threads"},
+    {"errors", "params", "artifacts", "progress", "seeding", "threads"},
     {"networks", "neighbors"},
     {"training", "diffusion", "evaluation", "figures", "reduction", "data"},
 ]

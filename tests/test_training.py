@@ -135,7 +135,7 @@ def test_a_loss_that_explodes_is_an_error() -> None:
         return {"loss": network(batch[0]).mean() * float("inf")}
 
     data = [torch.ones(4, 1)]
-    with pytest.raises(FloatingPointError, match="smaller learning rate than 0.1"):
+    with pytest.raises(training.DivergenceError, match="smaller learning rate than 0.1"):
         epochs(network, loss, [data, data], Plan(1, 4, 0.1))
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from latentbench.errors import LatentbenchError
+
 _UNSIGNED_BYTE = 0x08
 # No image dataset of this kind is larger; a header that claims more is damaged or hostile.
 MAX_BYTES = 4 * 2**30
 
 
-class IdxError(Exception):
+class IdxError(LatentbenchError):
     """A file is not the IDX file that it should be."""
 
 

@@ -18,13 +18,14 @@ import requests
 
 from latentbench import artifacts, progress
 from latentbench.data import idx
+from latentbench.errors import LatentbenchError
 
 _CHUNK = 1 << 20
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 10, 30
 _APT_TIMEOUT_S = 300
 
 
-class SourceError(Exception):
+class SourceError(LatentbenchError):
     """A source does not have what is asked of it; the message says why."""
 
 
@@ -85,9 +86,9 @@ def fetch(sources: Sequence[Source], files: Sequence[RawFile], folder: Path, n_c
                 reasons.append(f"  {source.name}: {error}")
                 continue
             for file in files:
-                with (Path(staging) / file.target).open("rb") as content:
-                    with artifacts.atomic(folder / file.target) as whole:
-                        shutil.copyfileobj(content, whole, _CHUNK)
+                staged = Path(staging) / file.target
+                with staged.open("rb") as content, artifacts.atomic(folder / file.target) as whole:
+                    shutil.copyfileobj(content, whole, _CHUNK)
             return source.name
     raise SourceError("no source of the data worked:\n" + "\n".join(reasons))
 
@@ -114,9 +115,7 @@ def http_source(address: str) -> Source:
                 for candidate in (f"{name}.gz", name):
                     url = f"{address.rstrip('/')}/{candidate}"
                     try:
-                        answer = session.get(
-                            url, stream=True, timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S)
-                        )
+                        answer = session.get(url, stream=True, timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S))
                     except requests.RequestException as error:
                         raise SourceError(f"{url}: {_root_cause(error)}") from error
                     if answer.status_code == requests.codes.ok:
@@ -196,9 +195,7 @@ def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
     except (SourceError, idx.IdxError, OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{file.name}: {error}") from error
     if file.sha256 is not None and digest.hexdigest() != file.sha256:
-        raise SourceError(
-            f"{file.name}: the SHA-256 of its content is {digest.hexdigest()}, not {file.sha256}"
-        )
+        raise SourceError(f"{file.name}: the SHA-256 of its content is {digest.hexdigest()}, not {file.sha256}")
 
 
 class _Prefixed:
@@ -235,9 +232,7 @@ def _check_together(folder: Path, files: Sequence[RawFile], n_classes: int) -> N
         if len(images) != len(labels):
             raise SourceError(f"{split} has {len(images)} images but {len(labels)} labels")
         if labels.max() >= n_classes:
-            raise SourceError(
-                f"{split} has the label {labels.max()}, but data.classes names {n_classes} classes"
-            )
+            raise SourceError(f"{split} has the label {labels.max()}, but data.classes names {n_classes} classes")
 
 
 def _installed_folder(package: str) -> Path | None:
@@ -278,9 +273,7 @@ def _unpacked_folder(package: str, room: Path) -> Path:
 
 def _run(command: list[str], folder: Path) -> None:
     try:
-        subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=True, timeout=_APT_TIMEOUT_S
-        )
+        subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=_APT_TIMEOUT_S)
     except subprocess.CalledProcessError as error:
         reason = " ".join(error.stderr.split())[-300:]
         raise SourceError(f"{' '.join(command)} failed: {reason}") from error

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from latentbench.errors import InputError
+
 
 def stratified_subset(labels: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:
     """Choose `size` rows at random so that every class keeps its share, and return their sorted indices.
@@ -17,11 +19,11 @@ def stratified_subset(labels: np.ndarray, size: int, generator: np.random.Genera
         (size,) int64.
 
     Raises:
-        ValueError: `size` is out of range.
+        InputError: `size` is out of range.
     """
     n = len(labels)
     if not 1 <= size <= n:
-        raise ValueError(f"cannot choose {size} of {n} images")
+        raise InputError(f"cannot choose {size} of {n} images")
     classes, counts = np.unique(labels, return_counts=True)
     exact = counts * size / n
     quotas = np.floor(exact).astype(int)

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from latentbench.errors import InputError
+
 ScheduleName = Literal["linear", "cosine"]
 Prediction = Literal["eps", "x0", "v"]
 
@@ -67,15 +69,15 @@ def make_process(schedule: ScheduleName, n_steps: int) -> Process:
     "cosine" that of Nichol & Dhariwal 2021, eq. 17, with their cap of 0.999.
 
     Raises:
-        ValueError: fewer than 2 steps, or so few that a linear step would add more variance than there is.
+        InputError: fewer than 2 steps, or so few that a linear step would add more variance than there is.
     """
     if n_steps < 2:
-        raise ValueError(f"a diffusion process needs at least 2 steps, not {n_steps}")
+        raise InputError(f"a diffusion process needs at least 2 steps, not {n_steps}")
     if schedule == "linear":
         scale = 1000.0 / n_steps
         betas = torch.linspace(scale * 1e-4, scale * 0.02, n_steps, dtype=torch.float64)
         if betas[-1] >= 1.0:
-            raise ValueError(f"the linear schedule needs more than 20 steps, not {n_steps}")
+            raise InputError(f"the linear schedule needs more than 20 steps, not {n_steps}")
     else:
         s = 0.008
         times = torch.arange(n_steps + 1, dtype=torch.float64) / n_steps

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from latentbench import seeding
 from latentbench.diffusion.process import Prediction, Process
+from latentbench.errors import InputError
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # (x_t (n, h, w), t (n,)) -> prediction (n, h, w)
 
@@ -24,10 +25,10 @@ def step_times(n_steps: int, n_calls: int) -> list[int]:
     """Return `n_calls` evenly spaced time steps from T - 1 down to 0.
 
     Raises:
-        ValueError: fewer than 2 calls, or more than T.
+        InputError: fewer than 2 calls, or more than T.
     """
     if not 2 <= n_calls <= n_steps:
-        raise ValueError(f"the number of sampling steps must be in 2..{n_steps}, not {n_calls}")
+        raise InputError(f"the number of sampling steps must be in 2..{n_steps}, not {n_calls}")
     return [int(t) for t in torch.linspace(n_steps - 1, 0, n_calls, dtype=torch.float64).round()]
 
 
@@ -55,10 +56,10 @@ def ddim(
         generator: of that noise; needed when `eta` is not 0.
 
     Raises:
-        ValueError: `n_calls` is out of range, or `eta` is not 0 and there is no generator.
+        InputError: `n_calls` is out of range, or `eta` is not 0 and there is no generator.
     """
     if eta and generator is None:
-        raise ValueError("sampling with eta > 0 draws noise and needs a generator")
+        raise InputError("sampling with eta > 0 draws noise and needs a generator")
     times = step_times(process.n_steps, n_calls)
     x_t = start
     for time, earlier in zip(times, [*times[1:], None], strict=True):

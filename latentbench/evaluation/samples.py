@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from latentbench.errors import InputError
+
 # A generated image counts as recognised when the classifier gives one class more than this probability.
 CONFIDENT = 0.8
 
@@ -75,11 +77,11 @@ def frechet_estimate(
         generator: of the grouping.
 
     Raises:
-        ValueError: the sets differ in size, or are smaller than two images a group.
+        InputError: the sets differ in size, or are smaller than two images a group.
     """
     n = len(features_a)
     if len(features_b) != n or n < 2 * n_groups:
-        raise ValueError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(features_b)}")
+        raise InputError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(features_b)}")
     whole_a, whole_b = moments(features_a), moments(features_b)
     value = frechet_distance(whole_a, whole_b)
     groups = zip(

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from latentbench.errors import LatentbenchError
+
 _SHOWN = 4  # problems that an error lists
 
 
-class WeightsError(Exception):
+class WeightsError(LatentbenchError):
     """Arrays do not fit the network they are to be loaded into."""
 
 

@@ -5,8 +5,10 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
+from latentbench.errors import LatentbenchError
 
-class ParamsError(Exception):
+
+class ParamsError(LatentbenchError):
     """params.yaml holds something that it must not; the message names each key, its value and what is allowed."""
 
 

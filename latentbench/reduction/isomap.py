@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial.distance import pdist
 
 from latentbench import neighbors, progress
+from latentbench.errors import InputError
 
 _BLOCK = 20
 
@@ -85,16 +86,16 @@ def fit(
         generator: of the choice of landmarks.
 
     Raises:
-        ValueError: a number is out of range, or the landmarks' distances do not have so many dimensions.
+        InputError: a number is out of range, or the landmarks' distances do not have so many dimensions.
 
     Warns:
         UserWarning: the neighbour graph was in several parts, which were joined by their shortest connections.
     """
     n = len(points)
     if not 2 <= n_landmarks <= n:
-        raise ValueError(f"n_landmarks must be in 2..{n}, not {n_landmarks}")
+        raise InputError(f"n_landmarks must be in 2..{n}, not {n_landmarks}")
     if not 1 <= n_components < n_landmarks:
-        raise ValueError(f"n_components must be in 1..{n_landmarks - 1}, not {n_components}")
+        raise InputError(f"n_components must be in 1..{n_landmarks - 1}, not {n_components}")
     graph, n_parts = neighbor_graph(points, n_neighbors)
     landmarks = np.sort(generator.choice(n, n_landmarks, replace=False))
     geodesics = _geodesics(graph, landmarks)
@@ -105,7 +106,7 @@ def fit(
     eigenvalues, vectors = np.linalg.eigh(centred)
     eigenvalues, vectors = eigenvalues[::-1][:n_components], vectors[:, ::-1][:, :n_components]
     if eigenvalues[-1] <= 0:
-        raise ValueError(
+        raise InputError(
             f"the geodesic distances have only {(eigenvalues > 0).sum()} dimensions, "
             f"fewer than n_components = {n_components}"
         )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentbench.errors import InputError
+
 _BLOCK = 10_000
 
 
@@ -49,13 +51,13 @@ def fit(points: np.ndarray, n_components: int) -> PCA:
     The covariance is summed in float64 in blocks, so that no second copy of the points is needed.
 
     Raises:
-        ValueError: there are fewer than 2 points, or not so many components (at most min(n - 1, p)).
+        InputError: there are fewer than 2 points, or not so many components (at most min(n - 1, p)).
     """
     n, p = points.shape
     if n < 2:
-        raise ValueError(f"PCA needs at least 2 points, not {n}")
+        raise InputError(f"PCA needs at least 2 points, not {n}")
     if not 1 <= n_components <= min(n - 1, p):
-        raise ValueError(f"n_components must be in 1..{min(n - 1, p)}, not {n_components}")
+        raise InputError(f"n_components must be in 1..{min(n - 1, p)}, not {n_components}")
     mean: np.ndarray = points.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((p, p))
     for start in range(0, n, _BLOCK):
