@@ -10,7 +10,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-repro: setup  ## run every stage that is out of date
+repro: setup  ## check params.yaml, then run every stage that is out of date
+	python -m latentbench.params.file
 	dvc repro
 
 test: setup data lint types  ## lint, types and tests

@@ -1,8 +1,9 @@
-"""The only place that reads or writes files. Every file appears whole or not at all, and equal content has equal bytes.
+"""How stages read and write what they exchange: files appear whole or not at all, and equal content has equal bytes.
 
 Arrays are `.npy` (memory-mapped when read) or safetensors, tables CSV, numbers JSON, figures PNG. Nothing is pickled.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -36,7 +37,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -96,6 +97,19 @@ def read_model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except (OSError, safetensors.SafetensorError) as error:
         raise ArtifactError(f"cannot read the weights {path}: {error}") from error
     return arrays, read_json(folder / "model.json")
+
+
+def model_hash(folder: Path) -> str:
+    """Return the first 12 hex digits of the SHA-256 of a model's weights: the same model has the same.
+
+    Raises:
+        ArtifactError: the weights are missing.
+    """
+    path = folder / "model.safetensors"
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise ArtifactError(f"cannot read the weights {path}: {error}") from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

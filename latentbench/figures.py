@@ -12,7 +12,10 @@ _SCATTER_INK = 20_000.0  # points times their area: many points are drawn small
 
 
 def image_grid(images: np.ndarray, row_labels: Sequence[str] = (), title: str = "", *, signed: bool = False) -> Figure:
-    """Draw images (rows, columns, height, width), dark on light; `signed` ones from blue over white to red."""
+    """Draw images (rows, columns, height, width), dark on light; `signed` ones from blue over white to red.
+
+    uint8 images are on the scale 0 to 255, floats on 0 to 1.
+    """
     n_rows, n_columns, height, width = images.shape
     gap = 2
     mosaic = np.full((n_rows * (height + gap) - gap, n_columns * (width + gap) - gap), np.nan)
@@ -84,7 +87,7 @@ def cumulative_variance(shares: np.ndarray, marks: Mapping[str, int]) -> Figure:
     return figure
 
 
-def bars_with_intervals(
+def dots_with_intervals(
     names: Sequence[str], values: np.ndarray, lows: np.ndarray, highs: np.ndarray, axis_name: str
 ) -> Figure:
     """Draw a horizontal dot for each name with its interval, the first name on top."""

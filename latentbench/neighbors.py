@@ -12,9 +12,9 @@ from latentbench.errors import InputError
 Weights = Literal["uniform", "distance"]
 WEIGHTS: tuple[Weights, ...] = ("uniform", "distance")
 
-# Candidates beyond k: faiss computes distances as |x|^2 + |y|^2 - 2xy in float32, whose rounding may swap close ones.
-_SPARE = 8
+_SPARE = 8  # candidates beyond k
 _BLOCK = 2000
+_GATHERED = 64_000  # at most so many candidates at a time, when there are many for each query
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ def nearest(
 ) -> Neighbors:
     """Find the exact k nearest points of each query in Euclidean distance.
 
-    faiss proposes a few more than k; their distances are then computed anew from differences, so that duplicates are at
-    distance 0 and the order does not depend on how a matrix product rounds.
+    faiss computes squared distances as |x|^2 + |y|^2 - 2xy in float32, whose rounding may swap close ones. So it only
+    proposes a few more than k; their distances are computed anew from differences, and where a point that was not
+    proposed could, within the bound on that rounding, still belong among the k, more are proposed.
 
     Args:
         queries: (n, d) float32.
@@ -53,25 +54,47 @@ def nearest(
         raise InputError(f"k must be in 1..{available} for {len(points)} points, not {k}")
     if not (np.isfinite(queries).all() and np.isfinite(points).all()):
         raise InputError("neighbours need finite coordinates")
-    points = np.ascontiguousarray(points, dtype=np.float32)
+    points, queries = (np.ascontiguousarray(each, dtype=np.float32) for each in (points, queries))
+    # Distances stay as they are when all is moved, and faiss rounds less the nearer all lies to the origin.
+    centre = points.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centred = points - centre
     index = faiss.IndexFlatL2(points.shape[1])
-    index.add(points)
-    n_candidates = min(k + (1 if exclude_self else 0) + _SPARE, len(points))
+    index.add(centred)
+    largest_square = float(np.einsum("ij,ij->i", centred, centred).max())
+    del centred
     indices = np.empty((len(queries), k), dtype=np.int64)
     distances = np.empty((len(queries), k), dtype=np.float32)
+    todo, n_candidates = np.arange(len(queries)), min(k + exclude_self + _SPARE, len(points))
     with progress.counter(total=len(queries), desc=label, unit="query") as bar:
-        for start in range(0, len(queries), _BLOCK):
-            block = np.ascontiguousarray(queries[start : start + _BLOCK], dtype=np.float32)
-            _, candidates = index.search(block, n_candidates)
-            exact = np.linalg.norm(points[candidates] - block[:, None], axis=2)
-            if exclude_self:
-                own = np.arange(start, start + len(block))[:, None]
-                exact[candidates == own] = np.inf
-            order = np.lexsort((candidates, exact), axis=1)[:, :k]
-            indices[start : start + len(block)] = np.take_along_axis(candidates, order, axis=1)
-            distances[start : start + len(block)] = np.take_along_axis(exact, order, axis=1)
-            bar.update(len(block))
+        while len(todo):
+            unproven = []
+            n_blocks = -(-len(todo) // min(_BLOCK, max(1, _GATHERED // n_candidates)))
+            for rows in np.array_split(todo, n_blocks):
+                block = queries[rows] - centre
+                squares, candidates = index.search(block, n_candidates)
+                exact = np.linalg.norm(points[candidates] - queries[rows, None], axis=2)
+                if exclude_self:
+                    exact[candidates == rows[:, None]] = np.inf
+                order = np.lexsort((candidates, exact), axis=1)[:, :k]
+                indices[rows] = np.take_along_axis(candidates, order, axis=1)
+                distances[rows] = np.take_along_axis(exact, order, axis=1)
+                rounding = _rounding(points.shape[1]) * (largest_square + np.square(block).sum(axis=1))
+                proven = np.square(distances[rows, -1]) < squares[:, -1] - rounding
+                if n_candidates == len(points):
+                    proven[:] = True
+                unproven.append(rows[~proven])
+                bar.update(int(proven.sum()))
+            todo, n_candidates = np.concatenate(unproven), min(4 * n_candidates, len(points))
     return Neighbors(indices, distances)
+
+
+def _rounding(n_terms: int) -> float:
+    """Return a bound on the error of |x|^2 + |y|^2 - 2xy in float32, as a share of |x|^2 + |y|^2.
+
+    Each of the three sums of n products is off by at most n units of its terms' magnitudes (Higham 2002, section 3.1),
+    and |2xy| is at most |x|^2 + |y|^2; a few more units are for adding them up and for the centring.
+    """
+    return 2.0 * (n_terms + 8) * float(np.finfo(np.float32).eps)
 
 
 def predict(neighbors: Neighbors, labels: np.ndarray, k: int, weights: Weights, n_classes: int) -> np.ndarray:

@@ -35,7 +35,7 @@ class Plan:
         learning_rate: Adam's step size, at the start.
         schedule: "constant", or "cosine" down to zero over all epochs (Loshchilov & Hutter 2017, without restarts).
         patience: stop after this many epochs without an improvement; None never stops early.
-        min_delta: a smaller fall of the validation loss is no improvement.
+        min_delta: a smaller fall of the validation loss does not count as an improvement for `patience`.
         ema_decay: average the weights with this decay per step; None trains without an average.
     """
 
@@ -94,11 +94,10 @@ def fit(
         DivergenceError: the loss became infinite or not a number.
     """
     n_train = len(train[0])
-    n_steps = math.ceil(n_train / plan.batch_size)
     optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
     average = None if plan.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
-    best_loss, best_weights, epochs_without_gain = math.inf, network.state_dict(), 0
-    total_steps = plan.epochs * n_steps
+    best_loss, best_weights = math.inf, network.state_dict()
+    mark, epochs_without_gain = math.inf, 0  # for patience: the loss that was last fallen below by min_delta
 
     for epoch in range(1, plan.epochs + 1):
         generator = seeding.torch_generator(seed, "epoch", epoch)
@@ -107,11 +106,13 @@ def fit(
         torch.manual_seed(seeding.derive(seed, "dropout", epoch))
         network.train()
         totals: dict[str, float] = {}
-        for step, indices in enumerate(order.split(plan.batch_size)):
-            done = (epoch - 1) * n_steps + step
+        batches = _batches(order, plan.batch_size)
+        for step, indices in enumerate(batches):
+            done = (epoch - 1) * len(batches) + step
             for group in optimiser.param_groups:
-                group["lr"] = plan.learning_rate * _schedule_factor(plan.schedule, done, total_steps)
+                group["lr"] = plan.learning_rate * _schedule_factor(plan.schedule, done, plan.epochs * len(batches))
             parts = loss([tensor[indices] for tensor in train], generator)
+            _check_finite(parts["loss"].item(), f"the loss of step {step + 1} of epoch {epoch}", plan)
             optimiser.zero_grad()
             parts["loss"].backward()
             optimiser.step()
@@ -119,26 +120,23 @@ def fit(
                 _update_average(average, network, plan.ema_decay, done)
             for name, value in parts.items():
                 totals[name] = totals.get(name, 0.0) + value.item() * len(indices)
-            yield Step(epoch, step + 1, n_steps, parts["loss"].item())
+            yield Step(epoch, step + 1, len(batches), parts["loss"].item())
 
         trained = copy.deepcopy(network.state_dict())
         if average is not None:
             network.load_state_dict(average.state_dict())
         means = evaluate(network, loss, validation, seed)
-        improved = means["loss"] < best_loss - plan.min_delta
-        if not math.isfinite(means["loss"]) or not math.isfinite(totals["loss"]):
-            raise DivergenceError(
-                f"the loss is {means['loss']} after epoch {epoch}: try a smaller learning rate "
-                f"than {plan.learning_rate}"
-            )
-        if improved:
-            best_loss, epochs_without_gain = means["loss"], 0
-            best_weights = copy.deepcopy(network.state_dict())
+        _check_finite(means["loss"], f"the validation loss after epoch {epoch}", plan)
+        best = means["loss"] < best_loss
+        if best:
+            best_loss, best_weights = means["loss"], copy.deepcopy(network.state_dict())
+        if means["loss"] < mark - plan.min_delta:
+            mark, epochs_without_gain = means["loss"], 0
         else:
             epochs_without_gain += 1
         train_means = {name: total / n_train for name, total in totals.items()}
         network.load_state_dict(trained)
-        yield Epoch(epoch, train_means, means, improved)
+        yield Epoch(epoch, train_means, means, best)
         if plan.patience is not None and epochs_without_gain >= plan.patience:
             break
 
@@ -148,7 +146,14 @@ def fit(
 
 @torch.no_grad()
 def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int) -> dict[str, float]:
-    """Return the mean of every part of the loss over `data`, with the same noise at every call."""
+    """Return the mean of every part of the loss over `data`, with the same noise at every call.
+
+    Args:
+        network: is put into evaluation mode.
+        loss: closes over the network.
+        data: tensors (n, ...), whatever `loss` understands.
+        seed: of the noise.
+    """
     network.eval()
     generator = seeding.torch_generator(seed, "validation")
     totals: dict[str, float] = {}
@@ -161,7 +166,7 @@ def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int) 
 
 @torch.no_grad()
 def apply(function: Callable[[Tensor], Tensor], inputs: Tensor, batch_size: int = 1000) -> Tensor:
-    """Apply `function` to `inputs` in batches, without gradients, and join the results."""
+    """Apply `function` to `inputs` (n, ...) in batches, without gradients, and join the results (n, ...)."""
     return torch.cat([function(batch) for batch in inputs.split(batch_size)])
 
 
@@ -205,6 +210,19 @@ def to_unit(images: Tensor) -> Tensor:
 def to_pixels(images: Tensor) -> Tensor:
     """Turn floats in [0, 1] into uint8 pixels, rounded and cut off at both ends."""
     return (images * 255.0).round().clamp(0, 255).to(torch.uint8)
+
+
+def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Split indices (n,) into batches; a single one left over joins the batch before, as batch norm needs two."""
+    batches = list(order.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def _check_finite(value: float, what: str, plan: Plan) -> None:
+    if not math.isfinite(value):
+        raise DivergenceError(f"{what} is {value}: try a smaller learning_rate than {plan.learning_rate}")
 
 
 def _schedule_factor(schedule: Schedule, step: int, total_steps: int) -> float:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from stages import entry, fitting, paths
 def main() -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("architecture", choices=["dense", "conv"])
+    parser.add_argument("architecture", choices=get_args(autoencoders.Architecture))
     architecture = parser.parse_args().architecture
     row = f"ae_{architecture}"
     with entry.stage("ae", arch=architecture) as view:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,7 +16,7 @@ from latentbench.params.project import Project
 from stages import entry, fitting, paths
 
 _SAMPLING_BATCH = 250
-_N_SHOWN = 10  # samples whose way from noise is kept
+_N_SHOWN = 10  # samples whose way from noise is kept, and steps of it
 
 
 def main() -> None:
@@ -56,22 +57,24 @@ def main() -> None:
 
         drawn, way = [], []
         seed = seeding.derive(project.seed, "diffusion", "samples")
+        kept_steps = set(np.linspace(0, params.sampling_steps - 1, _N_SHOWN).round().astype(int).tolist())
         for start in progress.bar(
             range(0, project.n_samples, _SAMPLING_BATCH), desc="diffusion: samples", unit="batch"
         ):
             indices = range(start, min(start + _SAMPLING_BATCH, project.n_samples))
+            generators = [seeding.torch_generator(seed, index) for index in indices]
             estimates = samplers.ddim(
                 network,
                 forward,
                 params.prediction,
-                samplers.noise(seed, indices, shape["height"], shape["width"]),
+                samplers.noise(generators, shape["height"], shape["width"]),
                 params.sampling_steps,
                 params.eta,
-                seeding.torch_generator(seed, "fresh noise", start),
+                generators,
             )
-            for estimate in estimates:
+            for step, estimate in enumerate(estimates):
                 pixels = training.to_pixels((estimate + 1.0) / 2.0)
-                if start == 0:
+                if start == 0 and step in kept_steps:
                     way.append(pixels[:_N_SHOWN])
             drawn.append(pixels)
         artifacts.write_array(paths.samples("diffusion"), torch.cat(drawn).numpy())

@@ -30,8 +30,8 @@ def main() -> None:
         threads.use(project.threads)
         dataset = Dataset(paths.PROCESSED)
         classifier = models.load_classifier()
-        representations = _compare_representations(dataset, project, params)
         generators = _compare_generators(dataset, classifier, project, params)
+        representations = _compare_representations(dataset, project, params)
         judged = training.apply(
             lambda batch: classifier(training.to_unit(batch)).argmax(dim=1),
             torch.tensor(dataset.test_images),
@@ -54,8 +54,7 @@ def _compare_representations(dataset: Dataset, project: Project, params: Evaluat
     curves: dict[str, np.ndarray] = {}
     for row in REPRESENTATIONS:
         train, test = (_representation(row, split, dataset, project) for split in ("train", "test"))
-        k_max = min(params.k_max, len(train) - 1)
-        others = neighbors.nearest(train, train, k_max, exclude_self=True, label=f"{row}: choosing k")
+        others = neighbors.nearest(train, train, params.k_max, exclude_self=True, label=f"{row}: choosing k")
         choice = neighbors.choose(others, labels, n_classes)
         near = neighbors.nearest(test, train, choice.k, label=f"{row}: test images")
         predicted = neighbors.predict(near, labels, choice.k, choice.weights, n_classes)
@@ -141,13 +140,14 @@ def _compare_generators(
     held_out = np.sort(generator.choice(len(dataset.test_images), n, replace=False))
     target, _ = _judge(classifier, dataset.test_images[held_out])
 
+    real_classes = np.unique(dataset.train_labels)
     rows: dict[str, dict[str, Any]] = {}
     for row, images in drawn.items():
         features, probabilities = _judge(classifier, images[:n])
         # The same groups for every row, so that the reference images contribute the same to each interval.
         groups = seeding.numpy_generator(project.seed, "evaluate", "jackknife")
         distance = samples.frechet_estimate(features, target, params.n_groups, groups)
-        counts = np.bincount(probabilities.argmax(axis=1), minlength=len(dataset.classes))
+        counts = np.bincount(probabilities.argmax(axis=1), minlength=len(dataset.classes))[real_classes]
         rows[row] = {
             "n": n,
             "frechet": distance.value,
@@ -157,7 +157,9 @@ def _compare_generators(
             "classes_present": int((counts > 0).sum()),
             "rarest_class_share": counts.min() / n,
         }
-    _write_comparison("generators", rows, {})
+    # Distances in the features of different classifiers must never be compared: the hash tells them apart.
+    judge = artifacts.model_hash(paths.model("classifier"))
+    _write_comparison("generators", rows, {"classifier": dict.fromkeys(rows, judge)})
     grid = np.stack([images[:_N_SHOWN] for images in drawn.values()])
     artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(drawn)))
     for row in GENERATORS:
@@ -165,7 +167,7 @@ def _compare_generators(
         figure = figures.image_grid(square, title=f"{row}: samples, not selected")
         artifacts.write_figure(_FOLDER / "samples" / f"{row}.png", figure)
     way = artifacts.read_array(paths.samples("diffusion_steps")).swapaxes(0, 1)
-    title = "diffusion: the estimate of the image after each network call"
+    title = "diffusion: the estimate of the image as sampling goes on"
     artifacts.write_figure(_FOLDER / "diffusion_steps.png", figures.image_grid(way, title=title))
     figure = _intervals(rows, "frechet", "Fréchet distance to held-out real images, 95% interval")
     artifacts.write_figure(_FOLDER / "frechet.png", figure)
@@ -182,7 +184,7 @@ def _judge(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.n
 
 def _intervals(rows: Mapping[str, Mapping[str, Any]], score: str, name: str) -> Figure:
     values, lows, highs = (np.array([rows[row][f"{score}{end}"] for row in rows]) for end in ("", "_lo", "_hi"))
-    return figures.bars_with_intervals(list(rows), values, lows, highs, name)
+    return figures.dots_with_intervals(list(rows), values, lows, highs, name)
 
 
 def _write_comparison(name: str, rows: Mapping[str, Mapping[str, Any]], words: Mapping[str, Mapping[str, str]]) -> None:

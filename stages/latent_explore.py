@@ -23,7 +23,7 @@ _N_WAYS = 8
 def main() -> None:
     """Run the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", help="such as ae_dense or vae_conv")
+    parser.add_argument("row", help="a row of the comparison, such as ae_dense or vae_conv")
     row = parser.parse_args().row
     with entry.stage("latent_explore", row=row) as view:
         project = view.section(Project)
@@ -63,7 +63,7 @@ def main() -> None:
         artifacts.write_metrics(
             folder / "metrics.json",
             {
-                "prior_confident_share": (probabilities.max(dim=1).values > CONFIDENT).float().mean().item(),
+                "draws_confident_share": (probabilities.max(dim=1).values > CONFIDENT).float().mean().item(),
                 "interpolation_confidence": confidence[:, 1:-1].mean().item(),
             },
         )

@@ -6,23 +6,28 @@ from latentbench import artifacts, figures, seeding
 from latentbench.data import idx, splits
 from latentbench.params.base import ParamsError
 from latentbench.params.data import Data
-from latentbench.params.project import Project
 from stages import entry, paths
 
 
 def main() -> None:
     """Run the stage."""
     with entry.stage("preprocess") as view:
-        seed, data = view.section(Project).seed, view.section(Data, "data")
-        train_images, train_labels = _read("train", data.train_size, "train", seed)
-        test_images, test_labels = _read("t10k", data.test_size, "test", seed)
+        data = view.section(Data, "data")
+        train_images, train_labels = _read("train", data.train_size, "train", data.split_seed)
+        test_images, test_labels = _read("t10k", data.test_size, "test", data.split_seed)
         artifacts.write_array(paths.PROCESSED / "train_images.npy", train_images)
         artifacts.write_array(paths.PROCESSED / "train_labels.npy", train_labels)
         artifacts.write_array(paths.PROCESSED / "test_images.npy", test_images)
         artifacts.write_array(paths.PROCESSED / "test_labels.npy", test_labels)
 
         n_validation = max(1, round(data.validation_share * len(train_labels)))
-        validation = splits.stratified_subset(train_labels, n_validation, seeding.numpy_generator(seed, "validation"))
+        if n_validation > len(train_labels) - 2:
+            raise ParamsError(
+                f"data.validation_share: {data.validation_share} of {len(train_labels)} train images leaves "
+                f"{len(train_labels) - n_validation} to train on"
+            )
+        generator = seeding.numpy_generator(data.split_seed, "validation")
+        validation = splits.stratified_subset(train_labels, n_validation, generator)
         artifacts.write_array(paths.PROCESSED / "val_index.npy", validation)
 
         pixels = train_images.reshape(len(train_images), -1) / np.float32(255)

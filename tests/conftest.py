@@ -1,5 +1,6 @@
 """What every test may use: the real images, and generators that are seeded."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from latentbench.data import idx
 
 ROOT = Path(__file__).resolve().parents[1]
+TRAIN_IMAGES = "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+T10K_IMAGES = "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +24,10 @@ def root() -> Path:
 def raw_data(root: Path) -> Path:
     """Return the folder of the raw dataset, which `make test` fetches before it runs pytest."""
     folder = root / "data" / "raw"
-    if not folder.is_dir():
-        pytest.fail(f"{folder} is missing: run 'make data'")
+    for name, sha256 in (("train-images", TRAIN_IMAGES), ("t10k-images", T10K_IMAGES)):
+        path = folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            pytest.fail(f"{path} is not Fashion-MNIST's, on which the tests run: 'git checkout params.yaml; make data'")
     return folder
 
 

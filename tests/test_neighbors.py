@@ -34,11 +34,20 @@ def test_ties_go_to_the_lower_index() -> None:
 
 
 def test_close_points_far_from_the_origin_are_ordered_rightly() -> None:
-    # |x|^2 + |y|^2 - 2xy in float32 is off by about 0.1 here; the differences are exact.
-    points = (1000 + np.arange(8, dtype=np.float32) / 16)[:, None]
+    # |x|^2 + |y|^2 - 2xy in float32 is off by about 0.1 in each half; the differences are exact.
+    grid = np.arange(200, dtype=np.float32) / 16
+    points = np.concatenate([1000 + grid, -1000 - grid])[:, None]
     found = neighbors.nearest(points, points, 2, exclude_self=True)
-    assert found.indices[3].tolist() == [2, 4]
-    assert found.distances[3].tolist() == [1 / 16, 1 / 16]
+    inner = np.r_[1:199, 201:399]
+    assert np.array_equal(found.indices[inner], np.stack([inner - 1, inner + 1], axis=1))
+    assert (found.distances[inner] == 1 / 16).all()
+
+
+def test_more_duplicates_than_candidates_are_still_ordered_by_index(points: np.ndarray) -> None:
+    many = np.concatenate([points[:1], np.repeat(points[1:2], 300, axis=0), points[2:100]])
+    found = neighbors.nearest(points[1:2], many, 5)
+    assert found.indices.tolist() == [[1, 2, 3, 4, 5]]
+    assert (found.distances == 0).all()
 
 
 @pytest.mark.parametrize("weights", neighbors.WEIGHTS)

@@ -78,16 +78,47 @@ def test_early_stopping_restores_the_best_weights() -> None:
     assert not network.training
 
 
-def test_a_gain_below_min_delta_is_none() -> None:
+def test_a_gain_below_min_delta_ends_the_training_but_its_weights_are_kept() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    losses = iter([1.0, 0.95, 0.92, 0.5])
+    kept: list[Tensor] = []
+
+    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
+        if network.training:
+            return {"loss": network(batch[0]).mean()}
+        kept.append(network.weight.detach().clone())
+        return {"loss": torch.tensor(next(losses))}
+
+    data = [torch.ones(4, 1)]
+    seen = epochs(network, loss, [data, data], Plan(4, 4, 0.1, patience=2, min_delta=0.1))
+    assert [event.best for event in seen] == [True, True, True]
+    assert torch.equal(network.weight, kept[2])
+
+
+def test_small_gains_that_add_up_to_min_delta_are_an_improvement() -> None:
     network = nn.Linear(1, 1)
-    losses = iter([1.0, 0.95, 0.8])
+    losses = iter([1.0, 0.95, 0.89, 0.89, 0.89, 0.89])
 
     def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
         return {"loss": network(batch[0]).mean() if network.training else torch.tensor(next(losses))}
 
     data = [torch.ones(4, 1)]
-    seen = epochs(network, loss, [data, data], Plan(3, 4, 0.1, min_delta=0.1))
-    assert [event.best for event in seen] == [True, False, True]
+    seen = epochs(network, loss, [data, data], Plan(6, 4, 0.1, patience=2, min_delta=0.1))
+    assert len(seen) == 5
+
+
+def test_no_batch_has_a_single_image() -> None:
+    network = nn.BatchNorm1d(2)
+    sizes: list[int] = []
+
+    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
+        sizes.append(len(batch[0]))
+        return {"loss": network(batch[0]).square().mean()}
+
+    data = [torch.randn(9, 2)]
+    steps = [e for e in training.fit(network, loss, data, data, Plan(1, 4, 0.1), 0) if isinstance(e, Step)]
+    assert sizes[:-1] == [4, 5]
+    assert [(step.step, step.n_steps) for step in steps] == [(1, 2), (2, 2)]
 
 
 def test_the_average_is_what_is_validated_and_kept() -> None:
@@ -135,7 +166,7 @@ def test_a_loss_that_explodes_is_an_error() -> None:
         return {"loss": network(batch[0]).mean() * float("inf")}
 
     data = [torch.ones(4, 1)]
-    with pytest.raises(training.DivergenceError, match="smaller learning rate than 0.1"):
+    with pytest.raises(training.DivergenceError, match="step 1 of epoch 1 is inf: try a smaller learning_rate"):
         epochs(network, loss, [data, data], Plan(1, 4, 0.1))
 
 

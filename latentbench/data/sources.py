@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +98,10 @@ def folder_source(folder: Path) -> Source:
 
     @contextmanager
     def open_all() -> Iterator[Opener]:
+        if not folder.is_dir():
+            raise SourceError("there is no such folder")
         with ExitStack() as stack:
-            yield lambda name: stack.enter_context(_open_in(folder, name))
+            yield lambda name: stack.enter_context(_open_one_of(list(folder.iterdir()), name))
 
     return Source(f"folder {folder}", open_all)
 
@@ -112,7 +114,8 @@ def http_source(address: str) -> Source:
         with requests.Session() as session:
 
             def open_one(name: str) -> Readable:
-                for candidate in (f"{name}.gz", name):
+                reasons = []
+                for candidate in _names(name):
                     url = f"{address.rstrip('/')}/{candidate}"
                     try:
                         answer = session.get(url, stream=True, timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S))
@@ -120,9 +123,9 @@ def http_source(address: str) -> Source:
                         raise SourceError(f"{url}: {_root_cause(error)}") from error
                     if answer.status_code == requests.codes.ok:
                         return _HttpBody(answer)
-                    if answer.status_code != requests.codes.not_found:
-                        break
-                raise SourceError(f"{url}: HTTP status {answer.status_code}")
+                    answer.close()
+                    reasons.append(f"{url}: HTTP status {answer.status_code}")
+                raise SourceError("; ".join(reasons))
 
             yield open_one
 
@@ -135,8 +138,8 @@ def debian_source(package: str) -> Source:
     @contextmanager
     def open_all() -> Iterator[Opener]:
         with tempfile.TemporaryDirectory() as room, ExitStack() as stack:
-            folder = _installed_folder(package) or _unpacked_folder(package, Path(room))
-            yield lambda name: stack.enter_context(_open_in(folder, name))
+            files = _installed_files(package) or _unpacked_files(package, Path(room))
+            yield lambda name: stack.enter_context(_open_one_of(files, name))
 
     return Source(f"debian {package}", open_all)
 
@@ -162,11 +165,17 @@ def _root_cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _open_in(folder: Path, name: str) -> BinaryIO:
-    for candidate in (folder / name, folder / f"{name}.gz"):
-        if candidate.is_file():
-            return candidate.open("rb")
-    raise SourceError(f"there is neither {name} nor {name}.gz in {folder}")
+def _names(name: str) -> tuple[str, str]:
+    """Return what a file may be called where it is fetched from."""
+    return f"{name}.gz", name
+
+
+def _open_one_of(files: Sequence[Path], name: str) -> BinaryIO:
+    by_name = {path.name: path for path in files if path.is_file()}
+    for candidate in _names(name):
+        if candidate in by_name:
+            return by_name[candidate].open("rb")
+    raise SourceError(f"it has neither {name} nor {name}.gz")
 
 
 def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
@@ -181,6 +190,8 @@ def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
             start = _read_exactly(content, 4 + 4 * file.n_axes)
             shape, _ = idx.parse_header(start, file.n_axes)
             remaining = math.prod(shape)
+            # The source may be endless, such as zeros after a gzip stream; gzip never makes content much longer.
+            stream.limit = remaining + remaining // 100 + _CHUNK
             digest.update(start)
             out.write(start)
             while remaining:
@@ -199,19 +210,22 @@ def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
 
 
 class _Prefixed:
-    """A stream whose first two bytes can be looked at before they are read."""
+    """A stream whose first two bytes can be looked at before they are read, and that ends in an error at a limit."""
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
+        self.limit = _CHUNK  # bytes that may still be read
         self.prefix = _read_exactly(stream, 2)
         self._unread = self.prefix
 
     def read(self, size: int = -1) -> bytes:
-        if not self._unread:
-            return self._stream.read(size)
         taken = self._unread if size < 0 else self._unread[:size]
         self._unread = self._unread[len(taken) :]
-        return taken + self._stream.read(-1 if size < 0 else size - len(taken))
+        content = taken + self._stream.read(-1 if size < 0 else size - len(taken))
+        self.limit -= len(content)
+        if self.limit < 0:
+            raise SourceError("oversized: it goes on after its last image or label")
+        return content
 
 
 def _read_exactly(stream: Readable, size: int) -> bytes:
@@ -235,23 +249,16 @@ def _check_together(folder: Path, files: Sequence[RawFile], n_classes: int) -> N
             raise SourceError(f"{split} has the label {labels.max()}, but data.classes names {n_classes} classes")
 
 
-def _installed_folder(package: str) -> Path | None:
-    """Return the folder of IDX files that an installed package brought, or None where it is not installed."""
+def _installed_files(package: str) -> list[Path]:
+    """Return the files that an installed package brought; none where it is not installed."""
     if shutil.which("dpkg") is None:
-        return None
+        return []
     listing = subprocess.run(["dpkg", "-L", package], capture_output=True, text=True, check=False)
-    return _folder_of_idx(Path(line) for line in listing.stdout.splitlines())
+    return [path for path in map(Path, listing.stdout.splitlines()) if path.is_file()]
 
 
-def _folder_of_idx(paths: Iterable[Path]) -> Path | None:
-    for path in paths:
-        if "-ubyte" in path.name and path.is_file():
-            return path.parent
-    return None
-
-
-def _unpacked_folder(package: str, room: Path) -> Path:
-    """Fetch a package with apt-get, unpack it below `room`, and return the folder of IDX files in it."""
+def _unpacked_files(package: str, room: Path) -> list[Path]:
+    """Fetch a package with apt-get, unpack it below `room`, and return its files."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise SourceError("the package is not installed, and there is no apt-get to fetch it with")
     try:
@@ -265,10 +272,7 @@ def _unpacked_folder(package: str, room: Path) -> Path:
     if len(archives) != 1:
         raise SourceError(f"apt-get download left {len(archives)} packages instead of one")
     _run(["dpkg-deb", "-x", str(archives[0]), "content"], room)
-    folder = _folder_of_idx(sorted((room / "content").rglob("*")))
-    if folder is None:
-        raise SourceError("the package holds no IDX files")
-    return folder
+    return [path for path in sorted((room / "content").rglob("*")) if path.is_file()]
 
 
 def _run(command: list[str], folder: Path) -> None:

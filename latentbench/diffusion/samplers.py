@@ -1,24 +1,22 @@
 """From noise to images, step by step: DDIM (Song et al. 2021), and DDPM as its stochastic end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from latentbench import seeding
 from latentbench.diffusion.process import Prediction, Process
 from latentbench.errors import InputError
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # (x_t (n, h, w), t (n,)) -> prediction (n, h, w)
 
 
-def noise(seed: int, indices: range, height: int, width: int) -> Tensor:
-    """Return starting noise (n, height, width), each image from a seed of its own.
+def noise(generators: Sequence[torch.Generator], height: int, width: int) -> Tensor:
+    """Draw standard normal noise (n, height, width), each image from a generator of its own.
 
-    So sample i is the same whatever the batch it is drawn in.
+    So a sample does not depend on the batch that it is drawn in.
     """
-    draws = [torch.randn((height, width), generator=seeding.torch_generator(seed, "noise", index)) for index in indices]
-    return torch.stack(draws)
+    return torch.stack([torch.randn((height, width), generator=generator) for generator in generators])
 
 
 def step_times(n_steps: int, n_calls: int) -> list[int]:
@@ -40,7 +38,7 @@ def ddim(
     start: Tensor,
     n_calls: int,
     eta: float = 0.0,
-    generator: torch.Generator | None = None,
+    generators: Sequence[torch.Generator] = (),
 ) -> Iterator[Tensor]:
     """Yield the estimate of x_0 after each of `n_calls` network calls; the last one is the sample.
 
@@ -53,13 +51,13 @@ def ddim(
         start: noise (n, height, width).
         n_calls: how many time steps are visited.
         eta: the share of fresh noise.
-        generator: of that noise; needed when `eta` is not 0.
+        generators: of that noise, one for each sample; needed when `eta` is not 0.
 
     Raises:
-        InputError: `n_calls` is out of range, or `eta` is not 0 and there is no generator.
+        InputError: `n_calls` is out of range, or `eta` is not 0 and there is not a generator for each sample.
     """
-    if eta and generator is None:
-        raise InputError("sampling with eta > 0 draws noise and needs a generator")
+    if eta and len(generators) != len(start):
+        raise InputError(f"eta > 0 draws noise and needs {len(start)} generators, not {len(generators)}")
     times = step_times(process.n_steps, n_calls)
     x_t = start
     for time, earlier in zip(times, [*times[1:], None], strict=True):
@@ -77,4 +75,4 @@ def ddim(
         x_t = abar_earlier.sqrt().float() * x0
         x_t = x_t + (1 - abar_earlier - fresh**2).clamp(min=0).sqrt().float() * eps
         if eta:
-            x_t = x_t + fresh.float() * torch.randn(x_t.shape, generator=generator)
+            x_t = x_t + fresh.float() * noise(generators, *x_t.shape[1:])

@@ -41,6 +41,8 @@ def interval(resampled: np.ndarray) -> tuple[float, float]:
 def report(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
     """Return precision, recall, F1 and support for each class, and their "macro" and "weighted" means.
 
+    The macro mean is over the classes that occur in `labels`.
+
     Args:
         labels, predicted: (n,) integers, indices into `classes`.
         classes: their names.
@@ -49,7 +51,7 @@ def report(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) ->
     table = pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), each, strict=True)))
     scores = table[["precision", "recall", "f1"]]
     share = table["support"] / table["support"].sum()
-    means = pd.DataFrame([scores.mean(), scores.mul(share, axis=0).sum()])
+    means = pd.DataFrame([scores[table["support"] > 0].mean(), scores.mul(share, axis=0).sum()])
     means["support"] = table["support"].sum()
     table = pd.concat([table, means], ignore_index=True)
     table.insert(0, "class", [*classes, "macro", "weighted"])

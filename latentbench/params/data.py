@@ -1,5 +1,6 @@
 """The `data` section: where the images come from and which of them are used."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -18,6 +19,8 @@ class Source(Section):
     def _exactly_one(self) -> Self:
         if sum(place is not None for place in (self.folder, self.http, self.debian)) != 1:
             raise ValueError("a source has exactly one of folder, http, debian")
+        if self.folder is not None and not Path(self.folder).is_absolute():
+            raise ValueError(f"folder must be an absolute path (experiments run in other folders), not {self.folder!r}")
         return self
 
 
@@ -46,6 +49,7 @@ class Data(Section):
     train_size: Annotated[int, Field(ge=100)] | None
     test_size: Annotated[int, Field(ge=100)] | None
     validation_share: Annotated[float, Field(gt=0, lt=1)]
+    split_seed: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
     def _distinct_classes(self) -> Self:

@@ -50,7 +50,29 @@ class Params(Project):
                 f"isomap.n_components ({self.isomap.n_components}) must be below "
                 f"isomap.n_landmarks ({self.isomap.n_landmarks})"
             )
+        self._check_sizes()
         return self
+
+    def _check_sizes(self) -> None:
+        """Refuse what the given sizes make impossible; what depends on the data is found where it is used."""
+        limits = []
+        if self.data.train_size is not None:
+            size = f"data.train_size ({self.data.train_size})"
+            below = self.data.train_size - 1
+            limits += [
+                ("pca.n_components", self.pca.n_components, below, f"below {size}"),
+                ("isomap.n_neighbors", self.isomap.n_neighbors, below, f"below {size}"),
+                ("isomap.n_landmarks", self.isomap.n_landmarks, below + 1, f"at most {size}"),
+                ("evaluate.k_max", self.evaluate.k_max, below, f"below {size}"),
+            ]
+        for key, images in (("n_samples", self.n_samples), ("data.test_size", self.data.test_size)):
+            if images is not None:
+                limits.append(
+                    ("evaluate.n_groups", self.evaluate.n_groups, images // 2, f"at most half of {key} ({images})")
+                )
+        problems = [f"{key} ({value}) must be {rule}" for key, value, limit, rule in limits if value > limit]
+        if problems:
+            raise ValueError("\n".join(problems))
 
 
 def load(path: Path) -> Params:

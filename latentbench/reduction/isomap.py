@@ -26,10 +26,10 @@ class Isomap:
         geodesics: (m, n) float32, from each landmark to each point of the graph.
         embedding: (n, n_components) float32, of the points it was fitted on.
         eigenvalues: (n_components,) float64, of the landmarks' centred squared distances, falling.
-        triangulation: (n_components, m) float64 and `mean_squares`: (m,) float64, which place a point by its squared
-            distances to the landmarks.
-        mean_squares: (m,) float64, see above.
-        residual_variance: 1 - R^2 between geodesic and embedded distances (Tenenbaum et al. 2000, note 42).
+        triangulation: (n_components, m) float64, which places a point by its squared distances to the landmarks.
+        mean_squares: (m,) float64, of the squared distances from each landmark to all landmarks.
+        residual_variance: 1 - R^2 between geodesic and embedded distances among the landmarks (Tenenbaum et al. 2000,
+            note 42).
         n_parts: connected parts that the neighbour graph had before they were joined.
     """
 

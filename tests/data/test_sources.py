@@ -2,9 +2,13 @@
 
 import gzip
 import hashlib
+import os
+import shutil
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -105,8 +109,9 @@ def test_the_next_source_is_tried_and_all_reasons_are_told(
         sources.fetch(wrong, files, tmp_path / "raw", N_CLASSES)
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
-    assert "neither train-images-ubyte nor train-images-ubyte.gz" in lines[1]
-    assert "HTTP status 404" in lines[2]
+    assert "no such folder" in lines[1]
+    assert "train-images-ubyte.gz: HTTP status 404; " in lines[2]
+    assert "train-images-ubyte: HTTP status 404" in lines[2]
     assert "refused" in lines[3]
     right = sources.folder_source(lay(tmp_path / "right", content))
     assert sources.fetch([*wrong, right], files, tmp_path / "raw", N_CLASSES) == right.name
@@ -198,8 +203,87 @@ def test_a_connection_cut_in_the_middle_is_told(tmp_path: Path, content: dict[st
     assert fetched(tmp_path / "raw") == {}
 
 
-def test_a_debian_package_that_does_not_exist_is_told(tmp_path: Path, content: dict[str, bytes]) -> None:
-    source = sources.debian_source("no-such-dataset-package")
-    with pytest.raises(sources.SourceError, match="debian no-such-dataset-package"):
+def test_a_folder_without_the_files_is_told(tmp_path: Path, content: dict[str, bytes]) -> None:
+    with pytest.raises(sources.SourceError, match="neither train-images-ubyte nor train-images-ubyte.gz"):
+        sources.fetch([sources.folder_source(tmp_path)], raw_files(content), tmp_path / "raw", N_CLASSES)
+
+
+class EndlessZeros:
+    """A gzip stream that never ends: readers skip the zeros after it."""
+
+    def __init__(self, start: bytes) -> None:
+        self.start = start
+        self.taken = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = (self.start + bytes(size))[:size]
+        self.start = self.start[size:]
+        self.taken += size
+        return chunk
+
+
+def test_an_endless_source_is_left(tmp_path: Path, content: dict[str, bytes]) -> None:
+    streams = {f"{name}-ubyte": EndlessZeros(gzip.compress(whole)) for name, whole in content.items()}
+    source = sources.Source("endless", lambda: nullcontext(streams.__getitem__))
+    with pytest.raises(sources.SourceError, match="oversized"):
         sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES)
+    assert max(stream.taken for stream in streams.values()) < 2**22
+
+
+needs_dpkg_deb = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb, which is Debian's")
+
+
+def fake_debian(room: Path, monkeypatch: pytest.MonkeyPatch, apt_get: str, dpkg: str = "exit 1") -> None:
+    """Put an apt-get and a dpkg of our own first on PATH, so that nothing outside `room` is touched."""
+    tools = room / "tools"
+    tools.mkdir()
+    for name, script in (("apt-get", apt_get), ("dpkg", dpkg)):
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+
+
+@needs_dpkg_deb
+def test_a_debian_package_is_fetched_and_unpacked(
+    tmp_path: Path, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN" / "control").write_text(
+        "Package: small-images\nVersion: 1\nArchitecture: all\nDescription: x\nMaintainer: n <n@example.org>\n"
+    )
+    lay(tree / "images", content, gzipped=True)
+    archive = tmp_path / "small-images_1_all.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, archive], check=True, capture_output=True)
+    # The first download fails, as in a container without package lists; only root may then refresh them.
+    log = tmp_path / "log"
+    script = f'echo "$1" >> {log}; [ "$(wc -l < {log})" -eq 1 ] && exit 1; [ "$1" = update ] || cp {archive} .'
+    fake_debian(tmp_path, monkeypatch, script)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    source = sources.debian_source("small-images")
+    assert sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES) == "debian small-images"
+    assert log.read_text().split() == ["download", "update", "download"]
+    assert fetched(tmp_path / "raw") == content
+
+
+def test_an_installed_debian_package_is_used_as_it_is(
+    tmp_path: Path, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = lay(tmp_path / "place", content, gzipped=True)
+    fake_debian(tmp_path, monkeypatch, "exit 1", f"ls -d {place} {place}/*")
+    sources.fetch([sources.debian_source("small-images")], raw_files(content), tmp_path / "raw", N_CLASSES)
+    assert fetched(tmp_path / "raw") == content
+
+
+@needs_dpkg_deb
+def test_a_debian_package_that_does_not_exist_is_told_and_lists_are_left_alone_without_root(
+    tmp_path: Path, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    fake_debian(tmp_path, monkeypatch, f'echo "$1" >> {log}; echo E: Unable to locate package $2 >&2; exit 100')
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    source = sources.debian_source("no-such-package")
+    with pytest.raises(sources.SourceError, match="debian no-such-package: .*Unable to locate package no-such-package"):
+        sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES)
+    assert log.read_text().split() == ["download"]
     assert fetched(tmp_path / "raw") == {}

@@ -14,6 +14,10 @@ def last(estimates: object) -> Tensor:
     return torch.as_tensor(sample)
 
 
+def generators(n: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(index) for index in range(n)]
+
+
 def gaussian_denoiser(process: Process, mean: float, deviation: float) -> samplers.Denoiser:
     """Return the ideal eps-prediction for pixels drawn independently from N(mean, deviation^2)."""
 
@@ -35,13 +39,13 @@ def test_a_whole_trajectory_is_that_of_diffusers(prediction: Prediction, peer_na
         return 0.4 * torch.tanh(x_t + 0.001 * t[:, None, None])
 
     n_calls, gap = 28, 37  # 999 = 27 * 37, so that our even spacing is one that diffusers can have
-    ours = list(samplers.ddim(denoiser, process, prediction, start, n_calls, eta, torch.Generator().manual_seed(3)))
+    ours = list(samplers.ddim(denoiser, process, prediction, start, n_calls, eta, generators(2)))
     peer = DDIMScheduler(1000, beta_schedule="linear", prediction_type=peer_name, clip_sample=True)
     peer.num_inference_steps = 27
-    generator = torch.Generator().manual_seed(3)
+    peers = generators(2)
     x_t = start
     for estimate, time in zip(ours, range(999, -1, -gap), strict=True):
-        noise = torch.randn(x_t.shape, generator=generator) if eta and time else torch.zeros_like(x_t)
+        noise = samplers.noise(peers, 6, 6) if eta and time else torch.zeros_like(x_t)
         step = peer.step(
             denoiser(x_t, torch.full((2,), time)), time, x_t, eta if time else 0.0, True, variance_noise=noise
         )
@@ -54,8 +58,7 @@ def test_the_ideal_denoiser_of_gaussian_data_gives_its_mean_and_variance(eta: fl
     process = make_process("cosine", 1000)
     denoiser = gaussian_denoiser(process, mean=0.2, deviation=0.15)
     start = torch.randn(400, 5, 5)
-    generator = torch.Generator().manual_seed(0)
-    sample = last(samplers.ddim(denoiser, process, "eps", start, n_calls, eta, generator))
+    sample = last(samplers.ddim(denoiser, process, "eps", start, n_calls, eta, generators(400)))
     assert sample.mean().item() == pytest.approx(0.2, abs=0.005)
     assert sample.std().item() == pytest.approx(0.15, rel=0.05)
 
@@ -69,12 +72,18 @@ def test_more_calls_come_closer_to_the_exact_path() -> None:
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
 
 
-def test_a_sample_is_the_same_in_any_batch() -> None:
-    alone = samplers.noise(9, range(7, 8), 4, 5)
-    together = samplers.noise(9, range(5, 10), 4, 5)
-    assert torch.equal(alone[0], together[2])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_a_sample_is_the_same_in_any_batch(eta: float) -> None:
+    process = make_process("cosine", 100)
+    denoiser = gaussian_denoiser(process, mean=0.2, deviation=0.15)
+
+    def draw(chosen: slice) -> Tensor:
+        own = generators(5)[chosen]
+        return last(samplers.ddim(denoiser, process, "eps", samplers.noise(own, 4, 5), 10, eta, own))
+
+    together = draw(slice(None))
+    torch.testing.assert_close(draw(slice(2, 3))[0], together[2])
     assert len({tuple(image.flatten().tolist()) for image in together}) == 5
-    assert not torch.equal(alone, samplers.noise(8, range(7, 8), 4, 5))
 
 
 def test_time_steps_go_from_noise_to_data() -> None:
@@ -85,7 +94,7 @@ def test_time_steps_go_from_noise_to_data() -> None:
             samplers.step_times(10, n_calls)
 
 
-def test_fresh_noise_needs_a_generator() -> None:
+def test_fresh_noise_needs_generators() -> None:
     process = make_process("cosine", 10)
-    with pytest.raises(ValueError, match="needs a generator"):
+    with pytest.raises(ValueError, match="needs 1 generators, not 0"):
         next(samplers.ddim(lambda x, _: x, process, "eps", torch.zeros(1, 2, 2), 5, eta=0.5))

@@ -25,6 +25,11 @@ def test_a_class_that_is_never_predicted_scores_zero() -> None:
     assert table.loc["macro", "f1"] == pytest.approx(1 / 3)
 
 
+def test_a_class_that_does_not_occur_does_not_count() -> None:
+    table = classification.report(np.array([0, 1]), np.array([0, 0]), ["a", "b", "never"]).set_index("class")
+    assert table.loc["macro", "f1"] == pytest.approx(1 / 3)
+
+
 def test_interval_has_the_width_that_theory_gives(rng: np.random.Generator) -> None:
     n, accuracy = 10_000, 0.86
     outcomes = (np.arange(n) < accuracy * n)[:, None]

@@ -1,6 +1,5 @@
 """dvc.yaml declares exactly what each stage imports and reads, and README tells the truth about it."""
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from tests.imports import project_modules
 from tests.pipeline.all_stages import ORDER, runs
 from tests.pipeline.workspace import Workspace, stages_run
 
@@ -19,27 +19,6 @@ from tests.pipeline.workspace import Workspace, stages_run
 def pipeline(root: Path) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
     return content
-
-
-def project_modules(root: Path, start: str) -> set[str]:
-    """Return the project's files that a module imports, however indirectly, itself included.
-
-    Files named `__init__` are left out: they are empty, which a test holds.
-    """
-    found: set[str] = set()
-    todo = [start]
-    while todo:
-        path = Path(*todo.pop().split(".")).with_suffix(".py")
-        if path.as_posix() in found or not (root / path).is_file():
-            continue
-        found.add(path.as_posix())
-        for node in ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                todo += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                assert node.module
-                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
 
 
 def test_there_are_the_ten_stages(pipeline: dict[str, Any]) -> None:
