@@ -57,7 +57,7 @@ def test_more_than_ten_classes_have_colours_of_their_own() -> None:
 
 def test_intervals_reach_from_low_to_high() -> None:
     values, lows, highs = np.array([0.5, 0.7]), np.array([0.4, 0.69]), np.array([0.6, 0.72])
-    figure = figures.bars_with_intervals(["a", "b"], values, lows, highs, "score")
+    figure = figures.dots_with_intervals(["a", "b"], values, lows, highs, "score")
     segments = figure.axes[0].collections[0].get_segments()
     assert [(s[0][0], s[1][0]) for s in segments] == [(0.4, 0.6), (0.69, 0.72)]
     assert (rendered(figure)[:, 0] == 1).all()
