@@ -35,9 +35,10 @@ def main() -> None:
         generator = seeding.torch_generator(project.seed, "latent_explore", row)
         folder = paths.METRICS / "latent_explore" / row
 
-        first, second = params.dimensions
+        chosen = params.dimensions or sorted(latents.var(dim=0).argsort(descending=True)[:2].tolist())
+        first, second = chosen * 2 if len(chosen) == 1 else chosen  # a latent space may have a single dimension
         figure = figures.scatter(
-            latents[:, params.dimensions].numpy(),
+            latents[:, [first, second]].numpy(),
             dataset.train_labels,
             dataset.classes,
             (f"latent {first}", f"latent {second}"),

@@ -42,7 +42,7 @@ class Params(Project):
                 f"latent_dim ({self.latent_dim}) must be at most pca.n_components "
                 f"({self.pca.n_components}): PCA is compared at latent_dim components"
             )
-        beyond = [d for d in self.latent_explore.dimensions if d >= self.latent_dim]
+        beyond = [d for d in self.latent_explore.dimensions or [] if d >= self.latent_dim]
         if beyond:
             raise ValueError(f"latent_explore.dimensions {beyond} must be below latent_dim ({self.latent_dim})")
         if self.isomap.n_components >= self.isomap.n_landmarks:
