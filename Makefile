@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data repro test lint types lock experiments plots plots-page clean
+.PHONY: help setup data repro test lint types lock experiments plots plots-page benchmark-reduction clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: setup  ## check params.yaml, then run every stage that is out of date
 	python -m latentbench.params.file
@@ -45,6 +45,9 @@ lock: setup  ## resolve pyproject.toml anew into requirements.lock
 	pip-compile --quiet --extra dev --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file requirements.lock pyproject.toml
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock  # any build of this version will do
+
+benchmark-reduction: data  ## time neighbours, kNN and Isomap against their peers (minutes)
+	python -m benchmarks.reduction
 
 plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.make_plots_page

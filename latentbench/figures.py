@@ -87,6 +87,35 @@ def cumulative_variance(shares: np.ndarray, marks: Mapping[str, int]) -> Figure:
     return figure
 
 
+def curves(x: Sequence[float], values: Mapping[str, np.ndarray], axis_names: tuple[str, str]) -> Figure:
+    """Draw a line through values (n,) at x (n,), on a logarithmic axis, for each name."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    for name, heights in values.items():
+        axes.plot(x, heights, "o-", markersize=4, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(x, labels=[f"{each:g}" for each in x], fontsize=8, rotation=45)
+    axes.minorticks_off()
+    axes.set_xlabel(axis_names[0])
+    axes.set_ylabel(axis_names[1])
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def panels(scatters: Sequence[tuple[str, np.ndarray, np.ndarray]], n_columns: int) -> Figure:
+    """Draw a grid of titled scatters, each of points (n, 2) coloured by values (n,), from left to right."""
+    n_rows = -(-len(scatters) // n_columns)
+    figure = Figure(figsize=(2.0 * n_columns, 1.9 * n_rows), layout="constrained")
+    for place, (title, points, values) in enumerate(scatters, start=1):
+        axes = figure.add_subplot(n_rows, n_columns, place)
+        axes.scatter(points[:, 0], points[:, 1], c=values, s=3, linewidths=0, cmap="viridis", rasterized=True)
+        axes.set_title(title, fontsize=8)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    return figure
+
+
 def dots_with_intervals(
     names: Sequence[str], values: np.ndarray, lows: np.ndarray, highs: np.ndarray, axis_name: str
 ) -> Figure:

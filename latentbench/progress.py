@@ -21,7 +21,7 @@ def bar(work: Iterable[T], **options: Any) -> "tqdm[T]":
 
 
 def counter(total: int | None = None, **options: Any) -> "tqdm[NoReturn]":
-    """Return a tqdm bar that is updated by hand."""
+    """Return a tqdm bar that is updated by hand; `delay` in seconds keeps short work from drawing one."""
     return tqdm(total=total, **_intervals(), **options)
 
 

@@ -7,7 +7,9 @@ from threadpoolctl import threadpool_limits
 
 
 def use(threads: int | None) -> int:
-    """Let torch, NumPy's BLAS and faiss use so many threads (None: all that the process may use); return how many.
+    """Let torch, NumPy's BLAS and our compiled loops use so many threads; return how many.
+
+    None is all that the process may use.
 
     Sums in another order round differently, so outputs are byte-identical at equal threads only.
     """
@@ -15,6 +17,11 @@ def use(threads: int | None) -> int:
     torch.set_num_threads(count)
     threadpool_limits(count)
     return count
+
+
+def in_use() -> int:
+    """Return how many threads `use` set, or else torch's own choice."""
+    return torch.get_num_threads()
 
 
 def _available() -> int:

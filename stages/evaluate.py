@@ -8,9 +8,11 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from latentbench import artifacts, figures, neighbors, seeding, threads, training
+from latentbench import artifacts, figures, seeding, threads, training
 from latentbench.data.dataset import Dataset
-from latentbench.evaluation import classification, reconstruction, samples, tables
+from latentbench.evaluation import classification, neighborhoods, reconstruction, samples, tables
+from latentbench.neighbors import knn
+from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
@@ -21,6 +23,7 @@ REPRESENTATIONS = ("raw", "pca", "isomap", *CODERS)
 GENERATORS = ("vae_dense", "vae_conv", "diffusion")
 _FOLDER = paths.METRICS / "evaluate"
 _N_SHOWN = 10
+_NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 
 
 def main() -> None:
@@ -46,25 +49,20 @@ def main() -> None:
 
 
 def _compare_representations(dataset: Dataset, project: Project, params: EvaluateParams) -> dict[str, dict[str, Any]]:
-    labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
-    n_classes = len(dataset.classes)
     rows: dict[str, dict[str, Any]] = {}
     weights: dict[str, str] = {}
     correct = []
     curves: dict[str, np.ndarray] = {}
-    for row in REPRESENTATIONS:
+    names = (*REPRESENTATIONS, "raw_l1") if params.raw_l1 else REPRESENTATIONS
+    for row in names:
         train, test = (_representation(row, split, dataset, project) for split in ("train", "test"))
-        others = neighbors.nearest(train, train, params.k_max, exclude_self=True, label=f"{row}: choosing k")
-        choice = neighbors.choose(others, labels, n_classes)
-        near = neighbors.nearest(test, train, choice.k, label=f"{row}: test images")
-        predicted = neighbors.predict(near, labels, choice.k, choice.weights, n_classes)
-        report = classification.report(test_labels, predicted, dataset.classes)
-        artifacts.write_table(
-            _FOLDER / "confusion" / f"{row}.csv",
-            classification.confusions(test_labels, predicted, dataset.classes),
-        )
-        artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", report)
-        correct.append(predicted == test_labels)
+        choice, predicted = _classify(row, train, test, dataset, params.k_max)
+        report = classification.report(np.asarray(dataset.test_labels), predicted, dataset.classes)
+        if row in REPRESENTATIONS:  # what dvc.yaml declares
+            table = classification.confusions(np.asarray(dataset.test_labels), predicted, dataset.classes)
+            artifacts.write_table(_FOLDER / "confusion" / f"{row}.csv", table)
+            artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", report)
+        correct.append(predicted == dataset.test_labels)
         curves |= {f"{row}_{name}": scores for name, scores in choice.accuracies.items()}
         weights[row] = choice.weights
         rows[row] = {
@@ -72,14 +70,16 @@ def _compare_representations(dataset: Dataset, project: Project, params: Evaluat
             "knn_k": choice.k,
             "macro_f1": report.set_index("class").loc["macro", "f1"],
         }
+    for row, scores in _neighborhoods(dataset, project).items():
+        rows[row] |= scores
     accuracies = np.mean(correct, axis=1)
     resampled = classification.bootstrap_means(
         np.stack(correct, axis=1),
         params.n_bootstrap,
         seeding.numpy_generator(project.seed, "evaluate", "bootstrap"),
     )
-    raw = REPRESENTATIONS.index("raw")
-    for column, row in enumerate(REPRESENTATIONS):
+    raw = names.index("raw")
+    for column, row in enumerate(names):
         low, high = classification.interval(resampled[:, column])
         rows[row] |= {
             "knn_accuracy": accuracies[column],
@@ -109,10 +109,42 @@ def _compare_representations(dataset: Dataset, project: Project, params: Evaluat
     return rows
 
 
+def _classify(
+    row: str, train: np.ndarray, test: np.ndarray, dataset: Dataset, k_max: int
+) -> tuple[knn.Choice, np.ndarray]:
+    """Choose k and weights by leave-one-out on train; return the choice and the labels (n,) that it gives to test."""
+    labels, p = np.asarray(dataset.train_labels), 1 if row == "raw_l1" else 2
+    others = nearest(train, train, k_max, p=p, exclude_self=True, label=f"{row}: choosing k")
+    choice = knn.choose(others, labels, len(dataset.classes))
+    classifier = knn.KNeighborsClassifier(choice.k, weights=choice.weights, p=p).fit(train, labels)
+    return choice, classifier.predict(test)
+
+
+def _neighborhoods(dataset: Dataset, project: Project) -> dict[str, dict[str, float]]:
+    """Write how well each representation keeps neighbourhoods of the test images; return it for the middle size."""
+    spaces = {row: _representation(row, "test", dataset, project) for row in REPRESENTATIONS}
+    near = {
+        row: nearest(space, space, max(_NEIGHBORHOODS), exclude_self=True, label=f"{row}: neighbourhoods").indices
+        for row, space in spaces.items()
+    }
+    embedded = [row for row in REPRESENTATIONS if row != "raw"]
+    there = neighborhoods.ranks(spaces["raw"], [near[row] for row in embedded], "raw: ranks")
+    lines, middle = [], {}
+    for row, ranked in zip(embedded, there, strict=True):
+        (back,) = neighborhoods.ranks(spaces[row], [near["raw"]], f"{row}: ranks")
+        for k in _NEIGHBORHOODS:
+            trust, continuity = (neighborhoods.kept_share(each, k, len(ranked)) for each in (ranked, back))
+            lines.append((row, k, trust, continuity))
+            if k == _NEIGHBORHOODS[1]:
+                middle[row] = {"trustworthiness": trust, "continuity": continuity}
+    table = pd.DataFrame(lines, columns=["row", "k", "trustworthiness", "continuity"])
+    artifacts.write_table(_FOLDER / "neighborhoods.csv", table)
+    return middle
+
+
 def _representation(row: str, split: str, dataset: Dataset, project: Project) -> np.ndarray:
-    if row == "raw":
-        images = dataset.train_images if split == "train" else dataset.test_images
-        return images.reshape(len(images), -1) / np.float32(255)
+    if row in ("raw", "raw_l1"):
+        return dataset.train_points if split == "train" else dataset.test_points
     embedding = artifacts.read_array(paths.embedding(row, split))
     return embedding[:, : project.latent_dim] if row == "pca" else embedding
 

@@ -1,13 +1,24 @@
-"""Fit Isomap with landmarks to the train images and embed all images."""
+"""Fit Isomap to the train images, embed all images, search its two numbers, and unroll the S-curve."""
+
+import tempfile
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
 
 from latentbench import artifacts, figures, seeding, threads
 from latentbench.data.dataset import Dataset
+from latentbench.neighbors import knn
+from latentbench.neighbors.search import nearest
 from latentbench.params.project import Project
 from latentbench.params.reduction import IsomapParams
-from latentbench.reduction import isomap
+from latentbench.reduction import geodesics, s_curve
+from latentbench.reduction.isomap import Isomap
 from stages import entry, paths
+
+_FOLDER = paths.METRICS / "isomap"
+_K_MAX = 20  # of the classifier that judges the candidates
 
 
 def main() -> None:
@@ -16,40 +27,88 @@ def main() -> None:
         project, params = view.section(Project), view.section(IsomapParams, "isomap")
         threads.use(project.threads)
         dataset = Dataset(paths.PROCESSED)
-        train = dataset.train_images.reshape(len(dataset.train_images), -1) / np.float32(255)
-        test = dataset.test_images.reshape(len(dataset.test_images), -1) / np.float32(255)
-        fitted = isomap.fit(
-            train,
-            params.n_neighbors,
-            params.n_components,
-            params.n_landmarks,
-            seeding.numpy_generator(project.seed, "isomap", "landmarks"),
-        )
-        embedded = fitted.transform(test, train, params.n_neighbors)
-        artifacts.write_array(paths.embedding("isomap", "train"), fitted.embedding)
-        artifacts.write_array(paths.embedding("isomap", "test"), embedded)
-        artifacts.write_model(
-            paths.model("isomap"),
-            {
-                "eigenvalues": fitted.eigenvalues,
-                "triangulation": fitted.triangulation,
-                "mean_squares": fitted.mean_squares,
-            },
-            {"n_neighbors": params.n_neighbors, "n_landmarks": params.n_landmarks},
-        )
-        folder = paths.METRICS / "isomap"
-        artifacts.write_metrics(
-            folder / "metrics.json",
-            {"residual_variance": fitted.residual_variance, "graph_parts": fitted.n_parts},
-        )
-        figure = figures.scatter(
-            fitted.embedding[:, :2] if params.n_components > 1 else np.c_[fitted.embedding, fitted.embedding],
-            dataset.train_labels,
-            dataset.classes,
-            ("component 1", f"component {min(2, params.n_components)}"),
-            f"Isomap of {len(train)} train images",
-        )
-        artifacts.write_figure(folder / "scatter.png", figure)
+        train, labels = dataset.train_points, np.asarray(dataset.train_labels)
+        table = []
+        for n_neighbors, graph in _graphs(train, params).items():
+            with tempfile.TemporaryDirectory(dir=paths.PROCESSED.parent) as room:
+                isomap = _build(params, n_neighbors, project.seed, Path(room)).fit_graph(train, graph)
+                for n_components in sorted({params.n_components, *params.search.n_components}):
+                    choice = _judge(isomap.embedding_[:, :n_components], labels, len(dataset.classes))
+                    table.append((n_neighbors, n_components, choice.k, choice.weights, choice.accuracy))
+                if n_neighbors == params.n_neighbors:
+                    _keep(isomap, dataset, params)
+        names = ["n_neighbors", "n_components", "k", "weights", "leave_one_out"]
+        artifacts.write_table(_FOLDER / "search.csv", pd.DataFrame(table, columns=names))
+        _unroll(seeding.numpy_generator(project.seed, "isomap", "s_curve"))
+
+
+def _graphs(train: np.ndarray, params: IsomapParams) -> dict[int | None, csr_array]:
+    """Return the neighbour graph of each candidate, all from one search."""
+    if params.radius is not None:
+        return {None: geodesics.graph_by_radius(train, params.radius, params.p)}
+    assert params.n_neighbors is not None  # the params allow exactly one of the two
+    counts = sorted({params.n_neighbors, *params.search.n_neighbors})
+    near = nearest(train, train, counts[-1], p=params.p, exclude_self=True, label="isomap: graph")
+    return {count: geodesics.graph_by_count(near, count) for count in counts}
+
+
+def _build(params: IsomapParams, n_neighbors: int | None, seed: int, room: Path) -> Isomap:
+    return Isomap(
+        n_neighbors=n_neighbors,
+        radius=params.radius,
+        n_components=params.most_components,
+        p=params.p,
+        n_landmarks=params.n_landmarks,
+        memory_map=room / "geodesics.npy" if params.on_disk else None,
+        random_state=seeding.derive(seed, "isomap", "landmarks") % 2**32,
+    )
+
+
+def _judge(embedding: np.ndarray, labels: np.ndarray, n_classes: int) -> knn.Choice:
+    others = nearest(embedding, embedding, _K_MAX, exclude_self=True, label=f"isomap: {embedding.shape[1]} components")
+    return knn.choose(others, labels, n_classes)
+
+
+def _keep(isomap: Isomap, dataset: Dataset, params: IsomapParams) -> None:
+    """Write the embedding of the comparison, what places other images in it, and how good it is."""
+    n = params.n_components
+    train, test = isomap.embedding_[:, :n], isomap.transform(dataset.test_points)[:, :n]
+    artifacts.write_array(paths.embedding("isomap", "train"), train.astype(np.float32))
+    artifacts.write_array(paths.embedding("isomap", "test"), test.astype(np.float32))
+    arrays = {
+        "eigenvalues": isomap.scaling_.eigenvalues[:n],
+        "triangulation": isomap.scaling_.triangulation[:n],
+        "mean_squares": isomap.scaling_.mean_squares,
+        "landmarks": isomap.landmarks_,
+    }
+    description = {"n_neighbors": params.n_neighbors, "radius": params.radius, "p": params.p}
+    artifacts.write_model(paths.model("isomap"), arrays, description)
+    scores = {"graph_parts": isomap.n_parts_, "residual_variance": isomap.residual_variance(n)}
+    artifacts.write_metrics(_FOLDER / "metrics.json", scores)
+    figure = figures.scatter(
+        train[:, :2] if n > 1 else np.c_[train, train],
+        dataset.train_labels,
+        dataset.classes,
+        ("component 1", f"component {min(2, n)}"),
+        f"Isomap of {len(train)} train images",
+    )
+    artifacts.write_figure(_FOLDER / "scatter.png", figure)
+
+
+def _unroll(generator: np.random.Generator) -> None:
+    trials = list(s_curve.trials(generator))
+    rows = [
+        (trial.claim, trial.value, trial.correlation(trial.isomap), trial.correlation(trial.pca)) for trial in trials
+    ]
+    artifacts.write_table(_FOLDER / "s_curve.csv", pd.DataFrame(rows, columns=["claim", "value", "isomap", "pca"]))
+    drawn = []
+    for trial, (_, _, isomap, pca) in zip(trials, rows, strict=True):
+        drawn += [
+            (f"{trial.claim} {trial.value:g}", trial.points[:, [0, 2]], trial.along),
+            (f"Isomap, correlation {isomap:.3f}", trial.isomap, trial.along),
+            (f"PCA, correlation {pca:.3f}", trial.pca, trial.along),
+        ]
+    artifacts.write_figure(_FOLDER / "s_curve.png", figures.panels(drawn, n_columns=6))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fit PCA to the train images: components, scores, explained variance, reconstructions by number of components."""
+"""Fit PCA to the train images: components, scores, variance, and what a number of components is worth."""
 
 import numpy as np
 import pandas as pd
@@ -6,12 +6,16 @@ import pandas as pd
 from latentbench import artifacts, figures, threads
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import reconstruction
+from latentbench.neighbors import knn
+from latentbench.neighbors.search import nearest
 from latentbench.params.project import Project
 from latentbench.params.reduction import PCAParams
 from latentbench.reduction import pca
 from stages import entry, paths
 
+_FOLDER = paths.METRICS / "pca"
 _N_SHOWN = 10
+_K_MAX = 20  # of the classifier that judges numbers of components
 
 
 def main() -> None:
@@ -20,57 +24,107 @@ def main() -> None:
         threads.use(view.section(Project).threads)
         params = view.section(PCAParams, "pca")
         dataset = Dataset(paths.PROCESSED)
-        mean, scale = dataset.scaler if params.standardize else (np.float32(0), np.float32(1))
-        n_test, height, width = dataset.test_images.shape
-
-        def points(images: np.ndarray) -> np.ndarray:
-            return (images.reshape(len(images), -1) / np.float32(255) - mean) / scale
-
-        train, test = points(dataset.train_images), points(dataset.test_images)
-        fitted = pca.fit(train, params.n_components)
-        scores = fitted.transform(test)
-        artifacts.write_array(paths.embedding("pca", "train"), fitted.transform(train))
-        artifacts.write_array(paths.embedding("pca", "test"), scores)
+        _, scale = dataset.scaler
+        fits = {
+            "plain": pca.fit(dataset.train_points, params.n_components),
+            "standardized": pca.fit(dataset.train_points, params.n_components, scale),
+        }
+        fitted = fits["standardized" if params.standardize else "plain"]
+        train, test = fitted.transform(dataset.train_points), fitted.transform(dataset.test_points)
+        artifacts.write_array(paths.embedding("pca", "train"), train)
+        artifacts.write_array(paths.embedding("pca", "test"), test)
         # Kept so that scores times components give pixels, whether or not they were standardised.
         artifacts.write_model(
             paths.model("pca"),
-            {"mean": fitted.mean * scale + mean, "components": fitted.components * scale},
+            {"mean": fitted.mean, "components": fitted.components * fitted.scale},
             {"standardize": params.standardize},
-        )
-
-        def reconstruct(n_components: int) -> np.ndarray:
-            pixels = fitted.inverse_transform(scores[:, :n_components]) * scale + mean
-            return pixels.reshape(n_test, height, width)
-
-        folder = paths.METRICS / "pca"
-        shares = fitted.variance_shares()
-        enough = fitted.components_for(params.variance_share)
-        artifacts.write_table(
-            folder / "variance.csv",
-            pd.DataFrame(
-                {"component": np.arange(1, len(shares) + 1), "share": shares, "cumulative": np.cumsum(shares)}
-            ),
         )
         doublings = [2**i for i in range(params.n_components.bit_length())]
         counts = sorted({*doublings, params.n_components, *params.reconstructions})
-        errors = [reconstruction.mean_squared_error(dataset.test_images, reconstruct(n)) for n in counts]
-        artifacts.write_table(folder / "reconstruction.csv", pd.DataFrame({"components": counts, "mse": errors}))
+        errors = {name: [_error(fit, dataset, count) for count in counts] for name, fit in fits.items()}
+        table = pd.DataFrame({"components": counts, "mse": errors["plain"], "mse_standardized": errors["standardized"]})
+        artifacts.write_table(_FOLDER / "reconstruction.csv", table)
+
+        judged = _judge_counts(counts, train, test, dataset)
+        artifacts.write_table(_FOLDER / "knn.csv", judged)
+        chosen = {
+            "variance": fitted.components_for(params.variance_share),
+            "knn": counts[int(judged["leave_one_out"].to_numpy()[: len(counts)].argmax())],
+        }
+        # The networks see the train images without the validation part; so does this fit.
+        fewer = pca.fit(dataset.train_points[dataset.fit_index], params.n_components)
         artifacts.write_metrics(
-            folder / "metrics.json",
-            {"components_for_variance_share": enough, "mse": errors[counts.index(params.n_components)]},
+            _FOLDER / "metrics.json",
+            {
+                "components_by_variance": chosen["variance"],
+                "components_by_knn": chosen["knn"],
+                "components_chosen": chosen[params.rule],
+                "mse": errors["plain"][-1],
+                "mse_standardized": errors["standardized"][-1],
+                "mse_without_validation_images": _error(fewer, dataset, params.n_components),
+            },
         )
-        marks = {f"{params.variance_share:.0%} of the variance": enough}
-        artifacts.write_figure(folder / "variance.png", figures.cumulative_variance(shares, marks))
-        n_drawn = min(20, params.n_components) // _N_SHOWN * _N_SHOWN or params.n_components
-        drawn = fitted.components[:n_drawn].reshape(-1, min(_N_SHOWN, n_drawn), height, width)
-        artifacts.write_figure(
-            folder / "components.png",
-            figures.image_grid(drawn, title=f"the first {n_drawn} components", signed=True),
+        _draw(fits, fitted, dataset, params, judged, chosen)
+
+
+def _error(fit: pca.PCA, dataset: Dataset, n_components: int) -> float:
+    """Return the mean squared error per pixel of the test images from their first components."""
+    return reconstruction.mean_squared_error(dataset.test_images, _rebuilt(fit, dataset, n_components))
+
+
+def _rebuilt(fit: pca.PCA, dataset: Dataset, n_components: int, n_images: int | None = None) -> np.ndarray:
+    images = dataset.test_images[:n_images]
+    scores = fit.transform(dataset.test_points[:n_images])[:, :n_components]
+    return fit.inverse_transform(scores).reshape(images.shape)
+
+
+def _judge_counts(counts: list[int], train: np.ndarray, test: np.ndarray, dataset: Dataset) -> pd.DataFrame:
+    """Return the accuracies of kNN on the first components and on the pixels: leave-one-out on train, and on test."""
+    labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
+    lines = []
+    for count in [*counts, None]:
+        points, queries = (
+            (dataset.train_points, dataset.test_points) if count is None else (train[:, :count], test[:, :count])
         )
-        rows = [dataset.test_images[:_N_SHOWN] / 255.0]
-        rows += [reconstruct(n)[:_N_SHOWN] for n in params.reconstructions]
-        names = ["original", *(f"{n} components" for n in params.reconstructions)]
-        artifacts.write_figure(folder / "reconstructions.png", figures.image_grid(np.stack(rows).clip(0, 1), names))
+        name = f"pca: {count or 'all'} components"
+        choice = knn.choose(
+            nearest(points, points, _K_MAX, exclude_self=True, label=name), labels, len(dataset.classes)
+        )
+        classifier = knn.KNeighborsClassifier(choice.k, weights=choice.weights).fit(points, labels)
+        lines.append(
+            (points.shape[1], choice.k, choice.weights, choice.accuracy, classifier.score(queries, test_labels))
+        )
+    return pd.DataFrame(lines, columns=["components", "k", "weights", "leave_one_out", "test"])
+
+
+def _draw(
+    fits: dict[str, pca.PCA],
+    fitted: pca.PCA,
+    dataset: Dataset,
+    params: PCAParams,
+    judged: pd.DataFrame,
+    chosen: dict[str, int],
+) -> None:
+    shares = {name: fit.variance_shares() for name, fit in fits.items()}
+    cumulative = {f"cumulative_{name}": np.cumsum(share) for name, share in shares.items()}
+    table = pd.DataFrame({"component": np.arange(1, len(fitted.mean) + 1), **shares, **cumulative})
+    artifacts.write_table(_FOLDER / "variance.csv", table)
+    marks = {f"{params.variance_share:.0%} of the variance": chosen["variance"], "best for kNN": chosen["knn"]}
+    artifacts.write_figure(_FOLDER / "variance.png", figures.cumulative_variance(fitted.variance_shares(), marks))
+    curves = {"leave-one-out on train": judged["leave_one_out"].to_numpy(), "test": judged["test"].to_numpy()}
+    names = ("number of components; the last are the pixels themselves", "kNN accuracy")
+    artifacts.write_figure(_FOLDER / "knn.png", figures.curves(judged["components"].tolist(), curves, names))
+
+    _, height, width = dataset.test_images.shape
+    n_drawn = min(20, params.n_components) // _N_SHOWN * _N_SHOWN or params.n_components
+    drawn = fitted.components[:n_drawn].reshape(-1, min(_N_SHOWN, n_drawn), height, width)
+    title = f"the first {n_drawn} components"
+    artifacts.write_figure(_FOLDER / "components.png", figures.image_grid(drawn, title=title, signed=True))
+    rows = [dataset.test_images[:_N_SHOWN] / 255.0]
+    rows += [_rebuilt(fitted, dataset, n, _N_SHOWN) for n in params.reconstructions]
+    names_of_rows = ["original", *(f"{n} components" for n in params.reconstructions)]
+    figure = figures.image_grid(np.stack(rows).clip(0, 1), names_of_rows)
+    artifacts.write_figure(_FOLDER / "reconstructions.png", figure)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from tests.imports import imported_modules, project_modules
 
 # From the bottom up; modules of one layer do not import each other, except within one package.
 LAYERS = [
-    {"errors", "params", "artifacts", "progress", "seeding", "threads"},
+    {"compiled", "errors", "params", "artifacts", "progress", "seeding", "threads"},
     {"networks", "neighbors"},
     {"training", "diffusion", "evaluation", "figures", "reduction", "data"},
 ]

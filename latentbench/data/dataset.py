@@ -26,6 +26,16 @@ class Dataset:
         return artifacts.read_array(self._folder / "train_images.npy")
 
     @cached_property
+    def train_points(self) -> np.ndarray:
+        """The train images as points, (n, height * width) float32 in [0, 1]."""
+        return self.train_images.reshape(len(self.train_images), -1) / np.float32(255)
+
+    @cached_property
+    def test_points(self) -> np.ndarray:
+        """The test images likewise."""
+        return self.test_images.reshape(len(self.test_images), -1) / np.float32(255)
+
+    @cached_property
     def train_labels(self) -> np.ndarray:
         """Their labels, (n,) uint8, indices into `classes`."""
         return artifacts.read_array(self._folder / "train_labels.npy")

@@ -47,7 +47,7 @@ class Data(Section):
     files: Files
     classes: Annotated[list[str], Field(min_length=2, max_length=256)]
     train_size: Annotated[int, Field(ge=100)] | None
-    test_size: Annotated[int, Field(ge=100)] | None
+    test_size: Annotated[int, Field(gt=100)] | None  # twice the largest neighbourhood that evaluate looks at
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     split_seed: Annotated[int, Field(ge=0)]
 

@@ -13,3 +13,4 @@ class EvaluateParams(Section):
     k_max: Annotated[int, Field(ge=1)]
     n_bootstrap: Annotated[int, Field(ge=100)]
     n_groups: Annotated[int, Field(ge=5)]
+    raw_l1: bool

@@ -45,10 +45,10 @@ class Params(Project):
         beyond = [d for d in self.latent_explore.dimensions or [] if d >= self.latent_dim]
         if beyond:
             raise ValueError(f"latent_explore.dimensions {beyond} must be below latent_dim ({self.latent_dim})")
-        if self.isomap.n_components >= self.isomap.n_landmarks:
+        if self.isomap.n_landmarks is not None and self.isomap.most_components >= self.isomap.n_landmarks:
             raise ValueError(
-                f"isomap.n_components ({self.isomap.n_components}) must be below "
-                f"isomap.n_landmarks ({self.isomap.n_landmarks})"
+                f"isomap.n_components ({self.isomap.n_components}) and isomap.search.n_components "
+                f"{self.isomap.search.n_components} must be below isomap.n_landmarks ({self.isomap.n_landmarks})"
             )
         self._check_sizes()
         return self
@@ -61,8 +61,8 @@ class Params(Project):
             below = self.data.train_size - 1
             limits += [
                 ("pca.n_components", self.pca.n_components, below, f"below {size}"),
-                ("isomap.n_neighbors", self.isomap.n_neighbors, below, f"below {size}"),
-                ("isomap.n_landmarks", self.isomap.n_landmarks, below + 1, f"at most {size}"),
+                ("isomap.n_neighbors or its search", self.isomap.most_neighbors, below, f"below {size}"),
+                ("isomap.n_landmarks", self.isomap.n_landmarks or 0, below + 1, f"at most {size}"),
                 ("evaluate.k_max", self.evaluate.k_max, below, f"below {size}"),
             ]
         for key, images in (("n_samples", self.n_samples), ("data.test_size", self.data.test_size)):

@@ -1,6 +1,6 @@
 """The `pca` and `isomap` sections."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,7 @@ class PCAParams(Section):
 
     n_components: Components
     standardize: bool
+    rule: Literal["variance", "knn"]
     variance_share: Annotated[float, Field(gt=0, le=1)]
     reconstructions: Annotated[list[Components], Field(min_length=1, max_length=8)]
 
@@ -26,9 +27,38 @@ class PCAParams(Section):
         return self
 
 
+class IsomapSearch(Section):
+    """Candidates beside the embedding that is kept."""
+
+    n_neighbors: list[Annotated[int, Field(ge=1)]]
+    n_components: list[Components]
+
+
 class IsomapParams(Section):
     """The `isomap` section."""
 
-    n_neighbors: Annotated[int, Field(ge=1)]
+    n_neighbors: Annotated[int, Field(ge=1)] | None
+    radius: Annotated[float, Field(gt=0)] | None
+    p: Literal[1, 2]
     n_components: Components
-    n_landmarks: Annotated[int, Field(ge=2)]
+    n_landmarks: Annotated[int, Field(ge=2)] | None
+    on_disk: bool
+    search: IsomapSearch
+
+    @model_validator(mode="after")
+    def _one_neighborhood(self) -> Self:
+        if (self.n_neighbors is None) == (self.radius is None):
+            raise ValueError(
+                f"one of n_neighbors ({self.n_neighbors}) and radius ({self.radius}) must be given, the other null"
+            )
+        return self
+
+    @property
+    def most_components(self) -> int:
+        """The most that any candidate has."""
+        return max(self.n_components, *self.search.n_components, 0)
+
+    @property
+    def most_neighbors(self) -> int:
+        """The most that any candidate has; 0 for neighbourhoods by radius."""
+        return max(self.n_neighbors, *self.search.n_neighbors, 0) if self.n_neighbors else 0

@@ -1,190 +1,157 @@
-"""Isomap with landmarks: geodesic distances along a neighbour graph, embedded by classical scaling.
+"""Isomap: geodesic distances along a neighbour graph, embedded by classical scaling.
 
-Tenenbaum, de Silva & Langford 2000 for the method; de Silva & Tenenbaum 2004 for the landmarks: distances from all
-points to m landmarks instead of all pairs, so that every image of a dataset can take part.
+Tenenbaum, de Silva & Langford 2000 for the method; de Silva & Tenenbaum 2004 for landmarks: distances from all points
+to m of them instead of all pairs, so that every image of a dataset can take part.
 """
 
-import warnings
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial.distance import pdist
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentbench import neighbors, progress
 from latentbench.errors import InputError
+from latentbench.neighbors.search import nearest
+from latentbench.reduction import geodesics, scaling
 
-_BLOCK = 20
+_BLOCK = 500
 
 
-@dataclass(frozen=True)
-class Isomap:
-    """A fitted embedding.
+class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Embed points by their geodesic distances; a drop-in for scikit-learn's, with its parameter names.
+
+    Args:
+        n_neighbors: neighbours that each point is joined to; None where `radius` is given.
+        radius: join points within this distance instead.
+        n_components: dimensions of the embedding.
+        p: 2 for Euclidean distance, 1 for the sum of absolute differences.
+        n_landmarks: points whose geodesic distances to all points are computed, drawn at random; None, or as many as
+            there are points or more, for all of them: full Isomap, which is what scikit-learn computes.
+        memory_map: file for the geodesic distances, for more of them than fit into memory; it is overwritten.
+        random_state: of the choice of landmarks.
 
     Attributes:
-        geodesics: (m, n) float32, from each landmark to each point of the graph.
-        embedding: (n, n_components) float32, of the points it was fitted on.
-        eigenvalues: (n_components,) float64, of the landmarks' centred squared distances, falling.
-        triangulation: (n_components, m) float64, which places a point by its squared distances to the landmarks.
-        mean_squares: (m,) float64, of the squared distances from each landmark to all landmarks.
-        residual_variance: 1 - R^2 between geodesic and embedded distances among the landmarks (Tenenbaum et al. 2000,
-            note 42).
-        n_parts: connected parts that the neighbour graph had before they were joined.
+        embedding_: (n, n_components) float64.
+        dist_matrix_: (m, n) float32, geodesic distances from the m landmarks to all points.
+        landmarks_: (m,) int64 indices of the landmarks, rising.
+        n_parts_: parts of the neighbour graph before they were joined.
+        n_features_in_: number of coordinates seen by `fit`.
     """
 
-    geodesics: np.ndarray
-    embedding: np.ndarray
-    eigenvalues: np.ndarray
-    triangulation: np.ndarray
-    mean_squares: np.ndarray
-    residual_variance: float
-    n_parts: int
+    def __init__(
+        self,
+        *,
+        n_neighbors: int | None = 5,
+        radius: float | None = None,
+        n_components: int = 2,
+        p: int = 2,
+        n_landmarks: int | None = 1000,
+        memory_map: str | Path | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.radius = radius
+        self.n_components = n_components
+        self.p = p
+        self.n_landmarks = n_landmarks
+        self.memory_map = memory_map
+        self.random_state = random_state
 
-    def transform(self, points: np.ndarray, fitted: np.ndarray, n_neighbors: int) -> np.ndarray:
-        """Embed new points (q, p) through their nearest fitted points.
+    def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002, N803
+        """Embed points X (n, d).
+
+        Raises:
+            ValueError: they are no finite numbers.
+            InputError: a parameter is out of range, or the distances have fewer dimensions than asked for.
+
+        Warns:
+            UserWarning: the neighbour graph was in several parts, which were joined by their shortest connections.
+        """
+        points = validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=2)
+        if (self.n_neighbors is None) == (self.radius is None):
+            raise InputError(f"give n_neighbors ({self.n_neighbors}) or radius ({self.radius}), not both or neither")
+        if self.radius is not None:
+            graph = geodesics.graph_by_radius(points, self.radius, self.p)
+        else:
+            assert self.n_neighbors is not None
+            near = nearest(points, points, self.n_neighbors, p=self.p, exclude_self=True, label="isomap: graph")
+            graph = geodesics.graph_by_count(near, self.n_neighbors)
+        return self.fit_graph(points, graph)
+
+    def fit_graph(self, points: np.ndarray, graph: csr_array) -> Self:
+        """Embed points (n, d) whose neighbour graph (n, n) is known already, from another fit say."""
+        n = len(points)
+        n_landmarks = n if self.n_landmarks is None else min(self.n_landmarks, n)
+        if not 1 <= self.n_components < n_landmarks:
+            raise InputError(f"n_components must be in 1..{n_landmarks - 1}, not {self.n_components}")
+        graph, self.n_parts_ = geodesics.joined(graph, points, self.p)
+        if n_landmarks < n:
+            generator = check_random_state(self.random_state)
+            self.landmarks_ = np.sort(generator.choice(n, n_landmarks, replace=False))
+        else:
+            self.landmarks_ = np.arange(n)
+        room = None
+        if self.memory_map is not None:
+            room = np.lib.format.open_memmap(self.memory_map, mode="w+", dtype=np.float32, shape=(n_landmarks, n))
+        self.dist_matrix_ = geodesics.shortest_paths(graph, self.landmarks_, room, "isomap: geodesics")
+        between = self.dist_matrix_ if n_landmarks == n else self.dist_matrix_[:, self.landmarks_]
+        try:
+            self.scaling_ = scaling.scale(between, self.n_components)
+        except InputError as error:
+            raise InputError(f"{error} (the points have n_features = {points.shape[1]})") from None
+        self.embedding_ = self.scaling_.place(self.dist_matrix_.T)
+        self._points = points
+        self._n_features_out = self.n_components
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Embed new points X (q, d) through the fitted points that they are joined to, (q, n_components) float64.
 
         A new point's geodesic distance to a landmark is the shortest way over one of its neighbours.
 
-        Args:
-            points: (q, p) float32.
-            fitted: (n, p) float32, the points that were fitted, in the same order.
-            n_neighbors: how many of them a new point is joined to.
-
-        Returns:
-            (q, n_components) float32.
+        Raises:
+            ValueError: they are no finite numbers, or have another number of coordinates.
+            InputError: there is no fitted point within `radius` of one.
         """
-        near = neighbors.nearest(points, fitted, n_neighbors, label="isomap: new points")
-        geodesics = np.full((len(points), len(self.geodesics)), np.inf, dtype=np.float32)
-        by_point = np.ascontiguousarray(self.geodesics.T)  # (n, m)
-        for rank in range(n_neighbors):
-            way = near.distances[:, rank, None] + by_point[near.indices[:, rank]]
-            np.minimum(geodesics, way, out=geodesics)
-        return self._place(geodesics)
+        check_is_fitted(self)
+        queries = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        if self.n_neighbors is not None:
+            near = nearest(queries, self._points, self.n_neighbors, p=self.p, label="isomap: new points")
+            indices, distances = list(near.indices), list(near.distances)
+        else:
+            search = NearestNeighbors(radius=self.radius, p=self.p).fit(self._points)
+            distances, indices = search.radius_neighbors(queries)
+            alone = [row for row, found in enumerate(indices) if not len(found)]
+            if alone:
+                raise InputError(
+                    f"{len(alone)} points, the first in row {alone[0]}, have no neighbour within the radius"
+                )
+        by_point = self.dist_matrix_ if len(self.landmarks_) == len(self._points) else self.dist_matrix_.T.copy()
+        placed = np.empty((len(queries), self.n_components))
+        for start in range(0, len(queries), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            pairs = zip(indices[block], distances[block], strict=True)
+            ways = np.stack([(by_point[found] + lengths[:, None]).min(axis=0) for found, lengths in pairs])
+            placed[block] = self.scaling_.place(ways)
+        return placed
 
-    def _place(self, geodesics: np.ndarray) -> np.ndarray:
-        """Place points by their distances to the landmarks (q, m) (de Silva & Tenenbaum 2004, section 2.2)."""
-        squares = np.square(geodesics, dtype=np.float64)
-        placed: np.ndarray = 0.5 * (self.mean_squares - squares) @ self.triangulation.T
-        return placed.astype(np.float32)
+    def residual_variance(self, n_components: int) -> float:
+        """Return 1 - R^2 of geodesic and embedded distances in the first components (Tenenbaum et al. 2000, note 42).
 
+        Between the landmarks, or 1,000 of them spread evenly over their order where there are more.
+        """
+        check_is_fitted(self)
+        some = np.unique(np.linspace(0, len(self.landmarks_) - 1, 1000).astype(int))
+        points = self.landmarks_[some]
+        ways = self.dist_matrix_[some][:, points][np.triu_indices(len(some), k=1)]
+        return float(1.0 - np.corrcoef(ways, pdist(self.embedding_[points, :n_components]))[0, 1] ** 2)
 
-def fit(
-    points: np.ndarray,
-    n_neighbors: int,
-    n_components: int,
-    n_landmarks: int,
-    generator: np.random.Generator,
-) -> Isomap:
-    """Fit landmark Isomap.
-
-    Args:
-        points: (n, p) float32.
-        n_neighbors: of the neighbour graph, which is made symmetric.
-        n_components: dimensions of the embedding, fewer than landmarks.
-        n_landmarks: at most n.
-        generator: of the choice of landmarks.
-
-    Raises:
-        InputError: a number is out of range, or the landmarks' distances do not have so many dimensions.
-
-    Warns:
-        UserWarning: the neighbour graph was in several parts, which were joined by their shortest connections.
-    """
-    n = len(points)
-    if not 2 <= n_landmarks <= n:
-        raise InputError(f"n_landmarks must be in 2..{n}, not {n_landmarks}")
-    if not 1 <= n_components < n_landmarks:
-        raise InputError(f"n_components must be in 1..{n_landmarks - 1}, not {n_components}")
-    graph, n_parts = neighbor_graph(points, n_neighbors)
-    landmarks = np.sort(generator.choice(n, n_landmarks, replace=False))
-    geodesics = _geodesics(graph, landmarks)
-
-    squares = np.square(geodesics[:, landmarks], dtype=np.float64)
-    mean_squares = squares.mean(axis=0)
-    centred = -0.5 * (squares - mean_squares - mean_squares[:, None] + mean_squares.mean())
-    eigenvalues, vectors = np.linalg.eigh(centred)
-    eigenvalues, vectors = eigenvalues[::-1][:n_components], vectors[:, ::-1][:, :n_components]
-    if eigenvalues[-1] <= 0:
-        raise InputError(
-            f"the geodesic distances have only {(eigenvalues > 0).sum()} dimensions, "
-            f"fewer than n_components = {n_components}"
-        )
-    largest = np.abs(vectors).argmax(axis=0)
-    vectors = vectors * np.sign(vectors[largest, np.arange(n_components)])
-    fitted = Isomap(
-        geodesics,
-        np.empty((0, n_components), dtype=np.float32),
-        eigenvalues,
-        (vectors / np.sqrt(eigenvalues)).T,
-        mean_squares,
-        0.0,
-        n_parts,
-    )
-    embedding = fitted._place(geodesics.T)
-    return Isomap(
-        geodesics,
-        embedding,
-        eigenvalues,
-        fitted.triangulation,
-        mean_squares,
-        _residual_variance(geodesics[:, landmarks], embedding[landmarks]),
-        n_parts,
-    )
-
-
-def neighbor_graph(points: np.ndarray, n_neighbors: int) -> tuple[csr_array, int]:
-    """Return the symmetric graph of the nearest neighbours, in one part, and the number of parts it had before.
-
-    Parts are joined by the shortest edge from each smaller part to the rest, until one is left.
-
-    Warns:
-        UserWarning: it had more than one part.
-    """
-    n = len(points)
-    near = neighbors.nearest(points, points, n_neighbors, exclude_self=True, label="isomap: graph")
-    rows = np.repeat(np.arange(n), n_neighbors)
-    columns, lengths = near.indices.ravel(), near.distances.ravel()
-    graph = _symmetric(rows, columns, lengths, n)
-    n_parts, parts = connected_components(graph, directed=False)
-    n_parts_at_first = int(n_parts)
-    if n_parts > 1:
-        warnings.warn(
-            f"the graph of {n_neighbors} neighbours has {n_parts} parts; joining them by their shortest connections",
-            stacklevel=2,
-        )
-    while n_parts > 1:
-        largest = np.bincount(parts).argmax()
-        for part in np.setdiff1d(np.arange(n_parts), [largest]):
-            inside, outside = np.flatnonzero(parts == part), np.flatnonzero(parts != part)
-            bridge = neighbors.nearest(points[inside], points[outside], 1, label="isomap: joining")
-            shortest = bridge.distances[:, 0].argmin()
-            rows = np.append(rows, inside[shortest])
-            columns = np.append(columns, outside[bridge.indices[shortest, 0]])
-            lengths = np.append(lengths, bridge.distances[shortest, 0])
-        graph = _symmetric(rows, columns, lengths, n)
-        n_parts, parts = connected_components(graph, directed=False)
-    return graph, n_parts_at_first
-
-
-def _symmetric(rows: np.ndarray, columns: np.ndarray, lengths: np.ndarray, n: int) -> csr_array:
-    # A sparse graph takes a stored zero for no edge, so duplicates are joined by the smallest length there is.
-    lengths = np.maximum(lengths.astype(np.float64), np.finfo(np.float32).tiny)
-    directed = csr_array((lengths, (rows, columns)), shape=(n, n))
-    return csr_array(directed.maximum(directed.T))
-
-
-def _geodesics(graph: csr_array, landmarks: np.ndarray) -> np.ndarray:
-    """Return the shortest ways along the graph from each landmark to every point, (m, n) float32."""
-    lengths = np.empty((len(landmarks), graph.shape[0]), dtype=np.float32)
-    with progress.counter(total=len(landmarks), desc="isomap: geodesics", unit="landmark") as bar:
-        for start in range(0, len(landmarks), _BLOCK):
-            block = landmarks[start : start + _BLOCK]
-            lengths[start : start + len(block)] = dijkstra(graph, indices=block)
-            bar.update(len(block))
-    return lengths
-
-
-def _residual_variance(geodesics: np.ndarray, embedding: np.ndarray) -> float:
-    indices = np.triu_indices(len(embedding), k=1)
-    return float(1.0 - np.corrcoef(geodesics[indices], pdist(embedding))[0, 1] ** 2)
+    def reconstruction_error(self) -> float:
+        """Return how far the kept dimensions are from the geodesic distances between landmarks, as scikit-learn."""
+        check_is_fitted(self)
+        return scaling.strain(self.dist_matrix_[:, self.landmarks_], self.scaling_)

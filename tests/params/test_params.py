@@ -114,7 +114,7 @@ def test_impossible_values_are_told(params: dict[str, Any], key: str, value: obj
         ({"data.train_size": 200}, "pca.n_components (256) must be below data.train_size (200)"),
         ({"data.train_size": 100, "evaluate.k_max": 100}, "evaluate.k_max (100) must be below data.train_size (100)"),
         ({"n_samples": 100, "evaluate.n_groups": 60}, "evaluate.n_groups (60) must be at most half of n_samples (100)"),
-        ({"data.test_size": 100, "evaluate.n_groups": 60}, "must be at most half of data.test_size (100)"),
+        ({"data.test_size": 110, "evaluate.n_groups": 60}, "must be at most half of data.test_size (110)"),
         ({"data.sources": [{"folder": "images"}]}, "must be an absolute path"),
     ],
 )

@@ -1,80 +1,136 @@
-"""Isomap: against scikit-learn's with every point a landmark, and on shapes whose answer is known."""
+"""Isomap against scikit-learn, on the S-curve, and at the edges."""
+
+import warnings
 
 import numpy as np
 import pytest
 from scipy.spatial import procrustes
+from sklearn.base import clone
 from sklearn.datasets import make_s_curve
+from sklearn.decomposition import PCA
 from sklearn.manifold import Isomap as Peer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 
-from latentbench.reduction import isomap, pca
-
-
-def test_with_every_point_a_landmark_it_is_scikit_learns(points: np.ndarray, rng: np.random.Generator) -> None:
-    train, test = points[:400].astype(np.float64), points[400:500].astype(np.float64)
-    peer = Peer(n_neighbors=10, n_components=3, eigen_solver="dense").fit(train)
-    ours = isomap.fit(train.astype(np.float32), 10, 3, 400, rng)
-    np.testing.assert_allclose(ours.geodesics, peer.dist_matrix_, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(ours.eigenvalues, peer.kernel_pca_.eigenvalues_, rtol=1e-4)
-    assert procrustes(ours.embedding, peer.embedding_)[2] < 1e-6
-    signs = np.sign(np.sum(ours.embedding * peer.embedding_, axis=0))
-    placed = ours.transform(test.astype(np.float32), train.astype(np.float32), 10)
-    np.testing.assert_allclose(placed * signs, peer.transform(test), atol=1e-3)
+from latentbench.neighbors.knn import KNeighborsClassifier
+from latentbench.reduction.isomap import Isomap
 
 
-def test_landmarks_tend_to_the_full_embedding(points: np.ndarray) -> None:
-    train = points[:600]
-    full = isomap.fit(train, 10, 2, 600, np.random.default_rng(0)).embedding
-    disparities = [
-        procrustes(full, isomap.fit(train, 10, 2, m, np.random.default_rng(0)).embedding)[2] for m in (10, 60, 400)
-    ]
-    assert disparities[0] > disparities[1] > disparities[2]
-    assert disparities[2] < 1e-3
+@pytest.mark.parametrize("n", [400, 3000])
+def test_full_isomap_is_scikit_learns(points: np.ndarray, n: int) -> None:
+    train, test = points[:n], points[5000:5100]
+    ours = Isomap(n_neighbors=6, n_components=5, n_landmarks=None).fit(train)
+    peer = Peer(n_neighbors=6, n_components=5).fit(train.astype(np.float64))
+    np.testing.assert_allclose(ours.dist_matrix_, peer.dist_matrix_, rtol=1e-5)
+    np.testing.assert_allclose(ours.scaling_.eigenvalues, peer.kernel_pca_.eigenvalues_, rtol=1e-4)
+    assert procrustes(peer.embedding_, ours.embedding_)[2] < 1e-6
+    signs = np.sign((peer.embedding_ * ours.embedding_).sum(axis=0))
+    np.testing.assert_allclose(ours.embedding_ * signs, peer.embedding_, atol=2e-3)
+    np.testing.assert_allclose(ours.transform(test) * signs, peer.transform(test.astype(np.float64)), atol=5e-3)
+    assert ours.reconstruction_error() == pytest.approx(peer.reconstruction_error(), rel=1e-4)
 
 
-def test_the_s_curve_is_unrolled_where_pca_cannot() -> None:
-    shape, along = make_s_curve(1000, random_state=0)
-    shape = shape.astype(np.float32)
-    unrolled = isomap.fit(shape, 35, 2, 200, np.random.default_rng(0)).embedding
-    flat = pca.fit(shape, 2).transform(shape)
-
-    def correlation(embedding: np.ndarray) -> float:
-        return max(abs(np.corrcoef(embedding[:, axis], along)[0, 1]) for axis in range(2))
-
-    assert correlation(unrolled) > 0.99
-    assert correlation(flat) < 0.95
+@pytest.mark.parametrize("p", [1, 2])
+def test_neighbourhoods_by_radius_and_by_either_distance_are_scikit_learns(p: int) -> None:
+    points, _ = make_s_curve(600, random_state=3)
+    for by in ({"n_neighbors": 10}, {"n_neighbors": None, "radius": 0.9}):
+        ours = Isomap(**by, p=p, n_landmarks=None).fit(points)
+        peer = Peer(**by, p=p).fit(points)
+        np.testing.assert_allclose(ours.dist_matrix_, peer.dist_matrix_, rtol=1e-5)
+        np.testing.assert_allclose(np.abs(ours.transform(points[:50])), np.abs(peer.transform(points[:50])), atol=1e-3)
 
 
-def test_separate_parts_are_joined_by_their_shortest_edge() -> None:
-    line = np.arange(10, dtype=np.float32)
-    shape = np.stack([np.r_[line, line + 20, line + 100], np.zeros(30, dtype=np.float32)], axis=1)
-    with pytest.warns(UserWarning, match="has 3 parts"):
-        graph, n_parts = isomap.neighbor_graph(shape, 2)
-    assert n_parts == 3
-    assert graph[9, 10] == graph[10, 9] == 11
-    assert graph[19, 20] == 71
-    with pytest.warns(UserWarning, match="has 3 parts"):
-        fitted = isomap.fit(shape, 2, 1, 30, np.random.default_rng(0))
-    assert fitted.geodesics[0].tolist() == pytest.approx(shape[:, 0].tolist())
-    assert fitted.residual_variance == pytest.approx(0.0, abs=1e-6)
+def test_the_s_curve_is_unrolled_and_pca_does_not() -> None:
+    points, along = make_s_curve(1000, random_state=0)
+    for n_landmarks in (None, 100):
+        embedding = Isomap(n_neighbors=35, n_landmarks=n_landmarks, random_state=0).fit_transform(points)
+        assert abs(np.corrcoef(embedding[:, 0], along)[0, 1]) > 0.99
+    flat = PCA(2).fit_transform(points)
+    assert max(abs(np.corrcoef(flat[:, axis], along)[0, 1]) for axis in (0, 1)) < 0.95
 
 
-def test_duplicates_stay_connected() -> None:
-    line = np.repeat(np.arange(12, dtype=np.float32), 2)[:, None]
-    fitted = isomap.fit(line, 3, 1, 24, np.random.default_rng(0))
-    assert fitted.n_parts == 1
-    np.testing.assert_allclose(np.abs(np.diff(fitted.embedding[::2, 0])), 1.0, atol=1e-4)
+def test_landmarks_tend_to_all_points(points: np.ndarray) -> None:
+    few = points[:1200]
+    full = Isomap(n_components=4, n_landmarks=None).fit(few).embedding_
+    errors = []
+    for n_landmarks in (30, 150, 800):
+        disparities = [
+            procrustes(full, Isomap(n_components=4, n_landmarks=n_landmarks, random_state=seed).fit(few).embedding_)[2]
+            for seed in range(3)
+        ]
+        errors.append(np.mean(disparities))
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert errors[2] < 0.01
+    np.testing.assert_array_equal(Isomap(n_components=4, n_landmarks=1200).fit(few).embedding_, full)
+
+
+def test_a_fitted_point_is_placed_where_it_is(points: np.ndarray) -> None:
+    isomap = Isomap(n_components=3, n_landmarks=80, random_state=0).fit(points[:500])
+    np.testing.assert_allclose(isomap.transform(points[:500]), isomap.embedding_, atol=1e-3)
+    together, alone = (
+        isomap.transform(points[600:620]),
+        [isomap.transform(points[i : i + 1])[0] for i in range(600, 620)],
+    )
+    np.testing.assert_allclose(together, alone, rtol=1e-9)
+
+
+def test_a_memory_map_changes_nothing(points: np.ndarray, tmp_path: object) -> None:
+    in_memory = Isomap(n_landmarks=None).fit(points[:300])
+    on_disk = Isomap(n_landmarks=None, memory_map=f"{tmp_path}/geodesics.npy").fit(points[:300])
+    np.testing.assert_array_equal(in_memory.embedding_, on_disk.embedding_)
+    assert np.array_equal(np.load(f"{tmp_path}/geodesics.npy", mmap_mode="r"), in_memory.dist_matrix_)
+
+
+def test_a_graph_in_parts_is_joined_with_a_warning(points: np.ndarray) -> None:
+    far = np.concatenate([points[:60], points[60:120] + 50])
+    with pytest.warns(UserWarning, match="has 2 parts"):
+        isomap = Isomap(n_landmarks=None).fit(far)
+    assert isomap.n_parts_ == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peer = Peer().fit(far.astype(np.float64))
+    np.testing.assert_allclose(isomap.dist_matrix_, peer.dist_matrix_, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("k", "m", "landmarks", "says"),
-    [(20, 2, 10, "k must be in"), (3, 10, 10, "n_components"), (3, 2, 21, "n_landmarks"), (3, 0, 10, "n_components")],
+    ("params", "says"),
+    [
+        ({"n_neighbors": 40}, "k must be in 1..39 for 40 points, not 40"),
+        ({"n_components": 40}, "n_components must be in 1..39, not 40"),
+        ({"n_components": 5, "n_landmarks": 5}, "n_components must be in 1..4, not 5"),
+        ({"radius": 1.0}, "not both or neither"),
+        ({"n_neighbors": None}, "not both or neither"),
+        ({"p": 3}, "p must be 1 or 2, not 3"),
+    ],
 )
-def test_impossible_numbers_are_refused(rng: np.random.Generator, k: int, m: int, landmarks: int, says: str) -> None:
+def test_impossible_params_are_refused(points: np.ndarray, params: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        isomap.fit(rng.random((20, 4), dtype=np.float32), k, m, landmarks, rng)
+        Isomap(**params).fit(points[:40])
 
 
-def test_more_dimensions_than_there_are_is_refused() -> None:
-    line = np.arange(20, dtype=np.float32)[:, None]
-    with pytest.raises(ValueError, match="dimensions, fewer than n_components = 15"):
-        isomap.fit(line, 2, 15, 20, np.random.default_rng(0))
+def test_points_on_a_line_have_one_dimension() -> None:
+    with pytest.raises(ValueError, match="only 1 dimensions, fewer than n_components = 2"):
+        Isomap().fit(np.arange(30.0)[:, None])
+
+
+def test_non_finite_points_are_refused(points: np.ndarray) -> None:
+    bad = points[:40].copy()
+    bad[3, 3] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        Isomap().fit(bad)
+
+
+@pytest.mark.parametrize("estimator", [Isomap(), Isomap(n_landmarks=None), KNeighborsClassifier()], ids=str)
+@pytest.mark.filterwarnings("ignore")
+def test_estimators_keep_scikit_learns_rules(estimator: object) -> None:
+    check_estimator(estimator)
+
+
+def test_isomap_works_in_a_pipeline_with_pandas(points: np.ndarray, labels: np.ndarray) -> None:
+    pipeline = make_pipeline(StandardScaler(), Isomap(n_components=5), KNeighborsClassifier(3))
+    few = np.ascontiguousarray(points[:600, 200:500])
+    pipeline.set_params(isomap__n_neighbors=7).fit(few[:500], labels[:500])
+    assert pipeline.score(few[500:], labels[500:600]) > 0.5
+    frame = clone(pipeline[1]).set_output(transform="pandas").fit_transform(few[:100])
+    assert frame.columns.tolist() == [f"isomap{i}" for i in range(5)]

@@ -1,0 +1,150 @@
+"""The k-nearest-neighbour classifier, whose k and weights are chosen by leave-one-out from one neighbour search."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from latentbench.errors import InputError
+from latentbench.neighbors.search import Neighbors, nearest
+
+Weights = Literal["uniform", "distance"]
+WEIGHTS: tuple[Weights, ...] = ("uniform", "distance")
+
+
+class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
+    """Classify by the nearest fitted points; a drop-in for scikit-learn's, with its parameter names.
+
+    Args:
+        n_neighbors: k.
+        weights: "uniform", or "distance" for votes that count by the inverse of the distance.
+        p: 2 for Euclidean distance, 1 for the sum of absolute differences.
+
+    Attributes:
+        classes_: (n_classes,) the labels, sorted.
+        n_features_in_: number of coordinates seen by `fit`.
+    """
+
+    def __init__(self, n_neighbors: int = 5, *, weights: Weights = "uniform", p: int = 2) -> None:
+        self.n_neighbors = n_neighbors
+        self.weights = weights
+        self.p = p
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+        """Keep points X (n, d) and their labels y (n,).
+
+        Raises:
+            ValueError: they are no finite numbers, or differ in length.
+            InputError: a parameter is none of its allowed values.
+        """
+        if self.weights not in WEIGHTS:
+            raise InputError(f"weights must be one of {WEIGHTS}, not {self.weights!r}")
+        points, labels = validate_data(self, X, y, dtype=[np.float32, np.float64])
+        check_classification_targets(labels)
+        self._points = points
+        self.classes_, self._labels = np.unique(labels, return_inverse=True)
+        return self
+
+    def kneighbors(self, X: Any) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
+        """Return distances (m, k) float64 and indices (m, k) int64 of the nearest fitted points of rows X (m, d)."""
+        check_is_fitted(self)
+        queries = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        near = nearest(queries, self._points, self.n_neighbors, p=self.p)
+        return near.distances, near.indices
+
+    def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Return the share of the votes that each class has, (m, n_classes) float64."""
+        votes = self._votes(X)
+        shares: np.ndarray = votes / votes.sum(axis=1, keepdims=True)
+        return shares
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Return the label of most votes for each row of X (m, d); ties go to the lower label."""
+        most = self._votes(X).argmax(axis=1)
+        labels: np.ndarray = self.classes_[most]
+        return labels
+
+    def _votes(self, X: Any) -> np.ndarray:  # noqa: N803
+        distances, indices = self.kneighbors(X)
+        near = Neighbors(indices, distances)
+        return count_votes(near, self._labels, self.n_neighbors, self.weights, len(self.classes_))
+
+
+def count_votes(neighbors: Neighbors, labels: np.ndarray, k: int, weights: Weights, n_classes: int) -> np.ndarray:
+    """Add up the votes of each query's first k neighbours, (n, n_classes) float64.
+
+    With weights "distance" a neighbour counts by the inverse of its distance; where some are at distance 0, they alone
+    count.
+
+    Args:
+        neighbors: of the queries, at least k each.
+        labels: (m,) of the searched points, in 0..n_classes - 1.
+        k, weights: of the classifier.
+        n_classes: number of classes.
+    """
+    votes = np.zeros((len(neighbors.indices), n_classes))
+    vote_weights = _vote_weights(neighbors, k, weights)
+    rows = np.arange(len(votes))
+    for rank in range(k):
+        votes[rows, labels[neighbors.indices[:, rank]]] += vote_weights[:, rank]
+    return votes
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The k and the weights with the best leave-one-out accuracy, and the accuracies of all that were tried.
+
+    Attributes:
+        k, weights: the best pair; among equals the smaller k, then "uniform".
+        accuracies: (k_max,) float64 for each weighting; entry i is that of k = i + 1.
+    """
+
+    k: int
+    weights: Weights
+    accuracies: dict[Weights, np.ndarray]
+
+    @property
+    def accuracy(self) -> float:
+        """The leave-one-out accuracy of the chosen pair."""
+        return float(self.accuracies[self.weights][self.k - 1])
+
+
+def choose(neighbors: Neighbors, labels: np.ndarray, n_classes: int) -> Choice:
+    """Choose k and the weights by leave-one-out accuracy, from one neighbour search.
+
+    Args:
+        neighbors: of each labelled point among the others (`exclude_self`); as many as the largest k to try.
+        labels: (n,) in 0..n_classes - 1.
+        n_classes: number of classes.
+    """
+    k_max = neighbors.indices.shape[1]
+    rows = np.arange(len(labels))
+    accuracies: dict[Weights, np.ndarray] = {}
+    for weights in WEIGHTS:
+        votes = np.zeros((len(labels), n_classes))
+        scores = np.empty(k_max)
+        # A vote's weight does not depend on k, except that a duplicate silences the farther ones: those rank later.
+        vote_weights = _vote_weights(neighbors, k_max, weights)
+        for rank in range(k_max):
+            votes[rows, labels[neighbors.indices[:, rank]]] += vote_weights[:, rank]
+            scores[rank] = np.mean(votes.argmax(axis=1) == labels)
+        accuracies[weights] = scores
+    candidates = [
+        (-accuracies[weights][k - 1], k, rank) for k in range(1, k_max + 1) for rank, weights in enumerate(WEIGHTS)
+    ]
+    _, k, rank = min(candidates)
+    return Choice(k, WEIGHTS[rank], accuracies)
+
+
+def _vote_weights(neighbors: Neighbors, k: int, weights: Weights) -> np.ndarray:
+    distances = neighbors.distances[:, :k].astype(np.float64)
+    if weights == "uniform":
+        return np.ones_like(distances)
+    with np.errstate(divide="ignore"):
+        inverse = 1.0 / distances
+    infinite = np.isinf(inverse)
+    weighted: np.ndarray = np.where(infinite.any(axis=1, keepdims=True), infinite, inverse)
+    return weighted

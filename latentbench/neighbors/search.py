@@ -1,0 +1,206 @@
+"""Exact nearest neighbours, most pairs of points ruled out by a bound that costs a fraction of their distance.
+
+Turned so that the first axes carry most of the variance, and cut after p of them, a point x is a head h and a rest of
+length r, and |x - y|^2 >= |h_x - h_y|^2 + (r_x - r_y)^2. One matrix product gives this bound for a block of pairs; the
+true distance is computed only where the bound is below the k-th distance found so far.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+
+from latentbench import compiled, progress
+from latentbench.errors import InputError
+
+_HEAD = 96  # axes of the bound
+_TILE = 2048  # points at a time, which stay in the cache
+_BLOCK = 2048  # queries at a time
+_SAMPLE = 4000  # points that the axes are found from; any axes are right, good ones rule out more
+_CHUNK = 56  # coordinates of an absolute sum between looks at the k-th
+_FAST = {"reassoc", "contract", "nsz"}  # sums may be vectorised; infinity keeps its meaning
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The k nearest points of each query, nearest first, ties broken by the lower index.
+
+    Attributes:
+        indices: (n, k) int64 rows of the searched points.
+        distances: (n, k) float64.
+    """
+
+    indices: np.ndarray
+    distances: np.ndarray
+
+
+def nearest(
+    queries: np.ndarray,
+    points: np.ndarray,
+    k: int,
+    *,
+    p: int = 2,
+    exclude_self: bool = False,
+    label: str = "neighbours",
+) -> Neighbors:
+    """Find the exact k nearest points of each query.
+
+    Distances are summed in float64 from differences: duplicates are at distance 0, and d(x, y) = d(y, x).
+
+    Args:
+        queries: (n, d) float32 or float64.
+        points: (m, d), likewise.
+        k: 1 to m (to m - 1 with `exclude_self`).
+        p: 2 for Euclidean distance, 1 for the sum of absolute differences.
+        exclude_self: `queries` are the points themselves, and none is its own neighbour.
+        label: what the progress bar says.
+
+    Raises:
+        InputError: k or p is out of range, or a coordinate is not finite.
+    """
+    available = len(points) - (1 if exclude_self else 0)
+    if not 1 <= k <= available:
+        raise InputError(f"k must be in 1..{available} for {len(points)} points, not {k}")
+    if p not in (1, 2):
+        raise InputError(f"p must be 1 or 2, not {p}")
+    if not (np.isfinite(queries).all() and np.isfinite(points).all()):
+        raise InputError("neighbours need finite coordinates")
+    queries, points = np.ascontiguousarray(queries), np.ascontiguousarray(points)
+    compiled.use_threads()
+    sums = np.full((len(queries), k), np.inf)  # of squares, or of absolute differences
+    indices = np.zeros((len(queries), k), dtype=np.int64)
+    bound = _Bound(queries, points) if p == 2 else None
+    with progress.counter(total=len(queries) * len(points), desc=label, unit="pair", unit_scale=True, delay=1.0) as bar:
+        for tile in range(0, len(points), _TILE):
+            for block in range(0, len(queries), _BLOCK):
+                n_queries, n_points = min(_BLOCK, len(queries) - block), min(_TILE, len(points) - tile)
+                if bound is None:
+                    _merge_absolutes(queries, points, block, n_queries, tile, n_points, exclude_self, sums, indices)
+                else:
+                    bounds = bound.squares(slice(block, block + n_queries), slice(tile, tile + n_points))
+                    _merge_squares(
+                        bounds, bound.unit, bound.slack, queries, points, block, tile, exclude_self, sums, indices
+                    )
+                bar.update(n_queries * n_points)
+    return Neighbors(indices, np.sqrt(sums) if p == 2 else sums)
+
+
+class _Bound:
+    """Lower bounds of squared distances, by one product of (head, rest, 1, |x|^2) with (-2 head, -2 rest, |y|^2, 1).
+
+    Attributes:
+        unit: squared distances are in multiples of it, so that no float32 overflows.
+        slack: how far, at most, rounding lifts a bound above its exact value.
+    """
+
+    def __init__(self, queries: np.ndarray, points: np.ndarray) -> None:
+        centre = points.mean(axis=0, dtype=np.float64)
+        sample = points[:: -(-len(points) // _SAMPLE)] - centre
+        _, axes = np.linalg.eigh(sample.T @ sample)
+        axes = axes[:, ::-1][:, :_HEAD]
+        reach = max(float(np.abs(each - centre.astype(each.dtype)).max()) for each in (queries, points))
+        left, left_squares = _head_and_rest(queries, centre, axes, reach or 1.0)
+        right, right_squares = (
+            (left, left_squares) if queries is points else _head_and_rest(points, centre, axes, reach or 1.0)
+        )
+        # torch multiplies: next to its threads our own loops ran twice as fast as next to NumPy's.
+        self._left = torch.from_numpy(np.hstack([-2.0 * left, np.ones_like(left_squares), left_squares]))
+        self._right = torch.from_numpy(np.vstack([right.T, right_squares.T, np.ones_like(right_squares.T)]))
+        self.unit = (reach or 1.0) ** 2
+        # A sum of n products is off by at most n roundings of its terms (Higham 2002, section 3.1), which add up to at
+        # most twice the two squares; heads, rests and squares are themselves rounded once.
+        roundings = (self._left.shape[1] + 8) * float(np.finfo(np.float32).eps) / 2
+        self.slack = roundings * 2.0 * float(left_squares.max() + right_squares.max())
+
+    def squares(self, queries: slice, points: slice) -> np.ndarray:
+        """Return the bounds of a block, (queries, points) float32."""
+        bounds: np.ndarray = torch.mm(self._left[queries], self._right[:, points]).numpy()
+        return bounds
+
+
+def _head_and_rest(
+    points: np.ndarray, centre: np.ndarray, axes: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return head and length of the rest (n, p + 1) and the squared norm (n, 1) of points (n, d), float32.
+
+    In float64 until the last: the length of the rest is a small difference of squares.
+    """
+    parts, squares = np.empty((len(points), axes.shape[1] + 1), np.float32), np.empty((len(points), 1), np.float32)
+    for start in range(0, len(points), _TILE):
+        block = slice(start, start + _TILE)
+        moved = (points[block] - centre) / reach
+        heads = moved @ axes
+        whole = np.square(moved).sum(axis=1)
+        rest = whole - np.square(heads).sum(axis=1)
+        parts[block] = np.c_[heads, np.sqrt(rest.clip(min=0.0))]
+        squares[block, 0] = whole
+    return parts, squares
+
+
+@numba.njit(parallel=True, cache=True, fastmath=_FAST)
+def _merge_squares(
+    bounds: np.ndarray,
+    unit: float,
+    slack: float,
+    queries: np.ndarray,
+    points: np.ndarray,
+    first_query: int,
+    first_point: int,
+    exclude_self: bool,
+    sums: np.ndarray,
+    indices: np.ndarray,
+) -> None:
+    for row in numba.prange(bounds.shape[0]):
+        query = first_query + row
+        limit = np.float32(sums[query, -1] / unit + slack)
+        for column in range(bounds.shape[1]):
+            if bounds[row, column] > limit:
+                continue
+            point = first_point + column
+            if exclude_self and point == query:
+                continue
+            total = 0.0
+            for axis in range(points.shape[1]):
+                difference = np.float64(queries[query, axis]) - np.float64(points[point, axis])
+                total += difference * difference
+            if total < sums[query, -1]:
+                _insert(sums, indices, query, total, point)
+                limit = np.float32(sums[query, -1] / unit + slack)
+
+
+@numba.njit(parallel=True, cache=True, fastmath=_FAST)
+def _merge_absolutes(
+    queries: np.ndarray,
+    points: np.ndarray,
+    first_query: int,
+    n_queries: int,
+    first_point: int,
+    n_points: int,
+    exclude_self: bool,
+    sums: np.ndarray,
+    indices: np.ndarray,
+) -> None:
+    for row in numba.prange(n_queries):
+        query = first_query + row
+        for point in range(first_point, first_point + n_points):
+            if exclude_self and point == query:
+                continue
+            total, axis = 0.0, 0
+            while axis < points.shape[1] and total <= sums[query, -1]:  # what is too far already is not summed further
+                end = min(axis + _CHUNK, points.shape[1])
+                for one in range(axis, end):
+                    total += abs(np.float64(queries[query, one]) - np.float64(points[point, one]))
+                axis = end
+            if total < sums[query, -1]:
+                _insert(sums, indices, query, total, point)
+
+
+@numba.njit(cache=True)
+def _insert(sums: np.ndarray, indices: np.ndarray, query: int, total: float, point: int) -> None:
+    """Put a point among the k nearest so far, after those that are as near: points come in order of their index."""
+    place = sums.shape[1] - 1
+    while place > 0 and sums[query, place - 1] > total:
+        sums[query, place], indices[query, place] = sums[query, place - 1], indices[query, place - 1]
+        place -= 1
+    sums[query, place], indices[query, place] = total, point

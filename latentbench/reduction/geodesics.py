@@ -1,0 +1,250 @@
+"""Geodesic distances: shortest ways along a graph that joins each point to its neighbours."""
+
+import warnings
+
+import numba
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.neighbors import radius_neighbors_graph
+
+from latentbench import compiled, progress
+from latentbench.neighbors.search import Neighbors, nearest
+
+_LANES = 16  # sources that are followed together: float32 values of one cache line and one vector register
+_REACH = 4000  # points around a source among which its companions are looked for
+_SLAB = 64  # groups of sources between two steps of the progress bar
+
+
+def graph_by_count(near: Neighbors, n_neighbors: int) -> csr_array:
+    """Return the symmetric graph in which each point is joined to its first `n_neighbors`, lengths float64.
+
+    Args:
+        near: of each point among the others, at least so many.
+        n_neighbors: how many of them are joined.
+    """
+    n = len(near.indices)
+    rows = np.repeat(np.arange(n), n_neighbors)
+    return _symmetric(rows, near.indices[:, :n_neighbors].ravel(), near.distances[:, :n_neighbors].ravel(), n)
+
+
+def graph_by_radius(points: np.ndarray, radius: float, p: int) -> csr_array:
+    """Return the symmetric graph in which points (n, d) within `radius` of each other are joined, lengths float64."""
+    found = radius_neighbors_graph(points, radius, mode="distance", p=p).tocoo()
+    return _symmetric(found.row, found.col, found.data, len(points))
+
+
+def joined(graph: csr_array, points: np.ndarray, p: int) -> tuple[csr_array, int]:
+    """Join the parts of a graph by the shortest edge between each two; return it and how many parts there were.
+
+    As scikit-learn's Isomap does.
+
+    Args:
+        graph: (n, n) symmetric.
+        points: (n, d), between which the lengths of new edges are measured.
+        p: 2 for Euclidean distance, 1 for the sum of absolute differences.
+
+    Warns:
+        UserWarning: there was more than one part.
+    """
+    n_parts, parts = connected_components(graph, directed=False)
+    if n_parts == 1:
+        return graph, 1
+    warnings.warn(
+        f"the neighbour graph has {n_parts} parts; joining each two by their shortest connection", stacklevel=3
+    )
+    edges = graph.tocoo()
+    rows, columns, lengths = [edges.row], [edges.col], [edges.data]
+    for first in range(n_parts):
+        inside = np.flatnonzero(parts == first)
+        for second in range(first + 1, n_parts):
+            outside = np.flatnonzero(parts == second)
+            bridge = nearest(points[inside], points[outside], 1, p=p, label="joining the parts")
+            shortest = bridge.distances[:, 0].argmin()
+            rows.append(inside[[shortest]])
+            columns.append(outside[bridge.indices[shortest]])
+            lengths.append(bridge.distances[shortest])
+    whole = _symmetric(np.concatenate(rows), np.concatenate(columns), np.concatenate(lengths), len(points))
+    return whole, int(n_parts)
+
+
+def _symmetric(rows: np.ndarray, columns: np.ndarray, lengths: np.ndarray, n: int) -> csr_array:
+    # A sparse graph takes a stored zero for no edge, so duplicates are joined by the smallest length there is.
+    lengths = np.maximum(lengths, np.finfo(np.float32).tiny)
+    directed = csr_array((lengths, (rows, columns)), shape=(n, n))
+    graph = csr_array(directed.maximum(directed.T))
+    graph.sort_indices()
+    return graph
+
+
+def shortest_paths(
+    graph: csr_array, sources: np.ndarray, out: np.ndarray | None = None, label: str = "geodesics"
+) -> np.ndarray:
+    """Return the shortest ways from each source to every point, exact up to the rounding of float32 sums.
+
+    Sources are taken in groups of 16 that lie near each other. Dijkstra's algorithm runs once for a group, from its
+    first source. The order in which it settles the points is nearly right for the other sources too; so all sixteen
+    are relaxed along it together, a vector instruction for each edge, again and again until nothing changes: then every
+    distance satisfies Bellman's equation.
+
+    Args:
+        graph: (n, n) symmetric in one part, with positive lengths.
+        sources: (m,) indices of points.
+        out: (m, n) float32 to write to, such as a memory map; a new array where it is None.
+        label: what the progress bar says.
+    """
+    n_threads = compiled.use_threads()
+    if out is None:
+        out = np.empty((len(sources), graph.shape[0]), dtype=np.float32)
+    edges = graph.indptr.astype(np.int32), graph.indices.astype(np.int32), graph.data
+    groups = _groups(*edges, sources.astype(np.int64))
+    with progress.counter(total=len(sources), desc=label, unit="source", delay=1.0) as bar:
+        for start in range(0, len(groups), _SLAB):
+            slab = groups[start : start + _SLAB]
+            _follow_groups(*edges, sources, slab, out, n_threads)
+            bar.update(int((slab >= 0).sum()))
+    return out
+
+
+@numba.njit(cache=True)
+def _groups(starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """Put each source with the nearest ones that are not in a group yet: positions in `sources`, -1 for none."""
+    n = len(starts) - 1
+    position = np.full(n, -1, np.int64)
+    for i in range(len(sources)):
+        position[sources[i]] = i
+    distance, order = np.empty(n), np.empty(n, np.int32)
+    keys, items = np.empty(len(targets) + 1), np.empty(len(targets) + 1, np.int32)
+    groups = np.full((len(sources), _LANES), -1, np.int64)
+    n_groups = 0
+    for i in range(len(sources)):
+        if position[sources[i]] < 0:
+            continue
+        settled = _dijkstra(starts, targets, lengths, sources[i], _REACH, distance, order, keys, items)
+        filled = 0
+        for rank in range(settled):
+            point = order[rank]
+            if position[point] >= 0 and filled < _LANES:
+                groups[n_groups, filled] = position[point]
+                position[point] = -1
+                filled += 1
+        n_groups += 1
+    return groups[:n_groups]
+
+
+@numba.njit(cache=True)
+def _dijkstra(
+    starts: np.ndarray,
+    targets: np.ndarray,
+    lengths: np.ndarray,
+    source: int,
+    limit: int,
+    distance: np.ndarray,
+    order: np.ndarray,
+    keys: np.ndarray,
+    items: np.ndarray,
+) -> int:
+    """Settle up to `limit` points nearest first (Dijkstra 1959): fill `distance` and `order`, return how many.
+
+    `keys` and `items` are room for a binary heap with one entry for each edge: a point may be in it several times, and
+    counts when it is taken out first.
+    """
+    distance[:] = np.inf
+    distance[source] = 0.0
+    keys[0], items[0], size, settled = 0.0, source, 1, 0
+    while size > 0 and settled < limit:
+        key, point = keys[0], items[0]
+        size -= 1
+        _sift_down(keys, items, size)
+        if key > distance[point]:
+            continue
+        order[settled] = point
+        settled += 1
+        for edge in range(starts[point], starts[point + 1]):
+            other, way = targets[edge], key + lengths[edge]
+            if way < distance[other]:
+                distance[other] = way
+                place = size
+                size += 1
+                while place > 0 and keys[(place - 1) // 2] > way:
+                    keys[place], items[place] = keys[(place - 1) // 2], items[(place - 1) // 2]
+                    place = (place - 1) // 2
+                keys[place], items[place] = way, other
+    return settled
+
+
+@numba.njit(cache=True)
+def _sift_down(keys: np.ndarray, items: np.ndarray, size: int) -> None:
+    """Close the gap at the top of a heap with the entry at `size`, its last one."""
+    key, item, place = keys[size], items[size], 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and keys[child + 1] < keys[child]:
+            child += 1
+        if keys[child] >= key:
+            break
+        keys[place], items[place] = keys[child], items[child]
+        place = child
+    keys[place], items[place] = key, item
+
+
+@numba.njit(parallel=True, cache=True)
+def _follow_groups(
+    starts: np.ndarray,
+    targets: np.ndarray,
+    lengths: np.ndarray,
+    sources: np.ndarray,
+    groups: np.ndarray,
+    out: np.ndarray,
+    n_threads: int,
+) -> None:
+    n = len(starts) - 1
+    short_lengths = lengths.astype(np.float32)
+    for thread in numba.prange(n_threads):
+        distance, order = np.empty(n), np.empty(n, np.int32)
+        keys, items = np.empty(len(targets) + 1), np.empty(len(targets) + 1, np.int32)
+        ways = np.empty((n, _LANES), np.float32)
+        for group in range(thread, len(groups), n_threads):
+            _dijkstra(starts, targets, lengths, sources[groups[group, 0]], n, distance, order, keys, items)
+            # No way is longer than the one over the first source; rounded up, so that none is taken for shorter.
+            ways[:] = np.inf
+            for lane in range(_LANES):
+                if groups[group, lane] >= 0:
+                    source = sources[groups[group, lane]]
+                    for point in range(n):
+                        ways[point, lane] = (distance[point] + distance[source]) * (1.0 + 1e-6)
+                    ways[source, lane] = 0.0
+            _relax(starts, targets, short_lengths, order, ways)
+            for lane in range(_LANES):
+                if groups[group, lane] >= 0:
+                    for point in range(n):
+                        out[groups[group, lane], point] = ways[point, lane]
+
+
+@numba.njit(cache=True, fastmath={"nnan"})
+def _relax(starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, order: np.ndarray, ways: np.ndarray) -> None:
+    """Shorten ways (n, _LANES) over neighbours, point after point along an order, until none can be shortened."""
+    best = np.empty(_LANES, np.float32)
+    stale = np.ones(len(order), np.bool_)  # a neighbour's way has changed since the point was looked at
+    changed = True
+    while changed:
+        changed = False
+        for point in order:
+            if not stale[point]:
+                continue
+            stale[point] = False
+            for lane in range(_LANES):
+                best[lane] = ways[point, lane]
+            for edge in range(starts[point], starts[point + 1]):
+                for lane in range(_LANES):
+                    best[lane] = min(best[lane], ways[targets[edge], lane] + lengths[edge])
+            shorter = False
+            for lane in range(_LANES):
+                shorter |= best[lane] < ways[point, lane]
+                ways[point, lane] = best[lane]
+            if shorter:
+                changed = True
+                for edge in range(starts[point], starts[point + 1]):
+                    stale[targets[edge]] = True

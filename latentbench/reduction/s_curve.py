@@ -1,0 +1,63 @@
+"""What Isomap and PCA make of the S-curve, a sheet bent in space whose flat coordinates are known."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.datasets import make_s_curve
+
+from latentbench.reduction import pca
+from latentbench.reduction.isomap import Isomap
+
+N_POINTS, N_NEIGHBORS = 1000, 35  # as in the reference report
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One sheet and its two flat embeddings.
+
+    Attributes:
+        claim: which condition was varied: "neighbors", "noise" or "density".
+        value: of that condition.
+        along: (n,) the true position along the bend.
+        isomap, pca: (n, 2) the embeddings.
+    """
+
+    claim: str
+    value: float
+    points: np.ndarray
+    along: np.ndarray
+    isomap: np.ndarray
+    pca: np.ndarray
+
+    def correlation(self, embedding: np.ndarray) -> float:
+        """Return the larger absolute correlation of an axis of an embedding with the position along the bend."""
+        return max(abs(float(np.corrcoef(axis, self.along)[0, 1])) for axis in embedding.T)
+
+
+def trials(generator: np.random.Generator) -> Iterator[Trial]:
+    """Yield the report's case first, then one condition varied at a time: neighbours, noise, and density.
+
+    Noise is the standard deviation of what is added to each coordinate of a sheet that spans 2 x 2 x 4. Density is how
+    many times as many points one end of the bend has as the other.
+    """
+    for n_neighbors in (N_NEIGHBORS, 5, 10, 20, 70, 150, 300):
+        yield _trial("neighbors", n_neighbors, *_sheet(generator), n_neighbors)
+    for noise in (0.05, 0.1, 0.2, 0.3):
+        points, along = _sheet(generator)
+        yield _trial("noise", noise, points + generator.normal(scale=noise, size=points.shape), along, N_NEIGHBORS)
+    for density in (3.0, 10.0, 30.0):
+        yield _trial("density", density, *_sheet(generator, density), N_NEIGHBORS)
+
+
+def _sheet(generator: np.random.Generator, density: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    seed = int(generator.integers(2**31))
+    points, along = make_s_curve(20 * N_POINTS, random_state=seed)
+    share = density ** ((along - along.min()) / np.ptp(along))
+    chosen = generator.choice(len(points), N_POINTS, replace=False, p=share / share.sum())
+    return points[chosen], along[chosen]
+
+
+def _trial(claim: str, value: float, points: np.ndarray, along: np.ndarray, n_neighbors: int) -> Trial:
+    unrolled = Isomap(n_neighbors=n_neighbors, n_landmarks=None).fit_transform(points)
+    return Trial(claim, value, points, along, unrolled, pca.fit(points, 2).transform(points))

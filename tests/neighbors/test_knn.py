@@ -1,0 +1,41 @@
+"""The kNN classifier and its choice of k, against scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import LeaveOneOut, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier as Peer
+
+from latentbench.neighbors import knn
+from latentbench.neighbors.search import Neighbors, nearest
+
+
+@pytest.mark.parametrize("weights", knn.WEIGHTS)
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("k", [1, 4, 9])
+def test_labels_are_scikit_learns(points: np.ndarray, labels: np.ndarray, k: int, p: int, weights: knn.Weights) -> None:
+    doubles = points.astype(np.float64)
+    ours = knn.KNeighborsClassifier(k, weights=weights, p=p).fit(doubles[1000:4000], labels[1000:4000])
+    peer = Peer(k, weights=weights, p=p, algorithm="brute").fit(doubles[1000:4000], labels[1000:4000])
+    assert np.array_equal(ours.predict(doubles[:1000]), peer.predict(doubles[:1000]))
+    np.testing.assert_allclose(ours.predict_proba(doubles[:1000]), peer.predict_proba(doubles[:1000]), atol=1e-9)
+
+
+def test_points_at_distance_zero_outvote_all_others() -> None:
+    near = Neighbors(np.array([[0, 1, 2]]), np.array([[0.0, 0.1, 0.1]]))
+    assert knn.count_votes(near, np.array([1, 0, 0]), 3, "distance", 2).tolist() == [[0, 1]]
+    assert knn.count_votes(near, np.array([1, 0, 0]), 3, "uniform", 2).tolist() == [[2, 1]]
+
+
+def test_the_choice_agrees_with_scikit_learns_leave_one_out(points: np.ndarray, labels: np.ndarray) -> None:
+    few, few_labels = points[:250], labels[:250]
+    near = nearest(few, few, 6, exclude_self=True)
+    choice = knn.choose(near, few_labels, 10)
+    best = (-1.0, 0, "")
+    for k in range(1, 7):
+        for weights in knn.WEIGHTS:
+            classifier = Peer(k, weights=weights, algorithm="brute")
+            accuracy = cross_val_score(classifier, few, few_labels, cv=LeaveOneOut()).mean()
+            assert choice.accuracies[weights][k - 1] == pytest.approx(accuracy, abs=1e-12)
+            if accuracy > best[0]:
+                best = (accuracy, k, weights)
+    assert (choice.accuracy, choice.k, choice.weights) == (pytest.approx(best[0]), *best[1:])

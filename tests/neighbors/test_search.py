@@ -1,0 +1,80 @@
+"""Exact neighbours, against scikit-learn and a search written out."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+
+from latentbench.neighbors import search
+from latentbench.neighbors.search import nearest
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_neighbours_are_scikit_learns(points: np.ndarray, p: int) -> None:
+    found = nearest(points[:300], points[1000:], 10, p=p)
+    doubles = points.astype(np.float64)
+    peer = NearestNeighbors(n_neighbors=10, algorithm="brute", p=p).fit(doubles[1000:])
+    distances, indices = peer.kneighbors(doubles[:300])
+    assert np.array_equal(found.indices, indices)
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-9)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("d", [1, 3, 97, 200])
+@pytest.mark.parametrize("kind", ["spread", "grid", "offset", "tiny", "huge", "constant", "sorted"])
+def test_nothing_is_missed_whatever_the_points_are_like(p: int, d: int, kind: str, rng: np.random.Generator) -> None:
+    """More points than a tile, so that bounds decide; ties everywhere on the grid."""
+    n = search._TILE + 300
+    points = rng.normal(size=(n, d)) * 0.9 ** np.arange(d)
+    if kind == "grid":
+        points = np.round(points * 2)
+    points = {
+        "offset": points + 1e4,
+        "tiny": points * 1e-30,
+        "huge": points * 1e30,
+        "constant": np.zeros((n, d)),
+        "sorted": points[np.argsort(-np.abs(points).sum(axis=1))],  # the nearest come last
+    }.get(kind, points)
+    queries = points[:: n // 15]
+    found = nearest(queries, points, 7, p=p)
+    exact = cdist(queries, points, "cityblock" if p == 1 else "euclidean")
+    order = np.lexsort((np.broadcast_to(np.arange(n), exact.shape), exact), axis=1)[:, :7]
+    np.testing.assert_allclose(found.distances, np.take_along_axis(exact, order, axis=1), rtol=1e-9)
+    if kind in ("grid", "constant"):
+        assert np.array_equal(found.indices, order), "ties go to the lower index"
+
+
+def test_a_bound_is_never_above_the_true_distance(points: np.ndarray) -> None:
+    bound = search._Bound(points[:200], points[200:2000])
+    bounds = bound.squares(slice(0, 200), slice(0, 1800)).astype(np.float64)
+    exact = cdist(points[:200].astype(np.float64), points[200:2000].astype(np.float64), "sqeuclidean") / bound.unit
+    assert (bounds - bound.slack <= exact).all()
+    assert np.median(bounds / exact) > 0.7, "a bound that rules nothing out"
+
+
+def test_no_point_is_its_own_neighbour_and_duplicates_are_at_distance_zero(points: np.ndarray) -> None:
+    doubled = np.concatenate([points[:50], points[:50]])
+    found = nearest(doubled, doubled, 3, exclude_self=True)
+    assert np.array_equal(found.indices[:, 0], np.r_[50:100, 0:50])
+    assert (found.distances[:, 0] == 0).all()
+    assert (found.distances[:, 1] > 0).all()
+
+
+def test_distances_are_the_same_from_either_end(points: np.ndarray) -> None:
+    found = nearest(points[:300], points[:300], 299, exclude_self=True)
+    matrix = np.zeros((300, 300))
+    np.put_along_axis(matrix, found.indices, found.distances, axis=1)
+    assert np.array_equal(matrix, matrix.T)
+
+
+@pytest.mark.parametrize("k", [0, 10])
+def test_an_impossible_k_is_refused(points: np.ndarray, k: int) -> None:
+    with pytest.raises(ValueError, match=f"k must be in 1..9 for 10 points, not {k}"):
+        nearest(points[:10], points[:10], k, exclude_self=True)
+
+
+def test_non_finite_coordinates_are_refused(points: np.ndarray) -> None:
+    bad = points[:20].copy()
+    bad[3, 5] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        nearest(points[:5], bad, 2)

@@ -1,0 +1,60 @@
+"""Neighbour graphs and shortest ways along them, against SciPy and scikit-learn."""
+
+import numpy as np
+import pytest
+from scipy.sparse.csgraph import shortest_path
+from sklearn.neighbors import kneighbors_graph, radius_neighbors_graph
+
+from latentbench.neighbors.search import nearest
+from latentbench.reduction import geodesics
+
+
+def graph_of(points: np.ndarray, k: int) -> geodesics.csr_array:
+    return geodesics.graph_by_count(nearest(points, points, k, exclude_self=True), k)
+
+
+@pytest.mark.parametrize("n_sources", [1, 37, 2000])
+def test_ways_are_scipys(points: np.ndarray, n_sources: int) -> None:
+    few = points[:2000]
+    graph, n_parts = geodesics.joined(graph_of(few, 5), few, 2)
+    assert n_parts == 1
+    sources = np.random.default_rng(1).permutation(2000)[:n_sources]
+    ours = geodesics.shortest_paths(graph, sources)
+    theirs = shortest_path(kneighbors_graph(few.astype(np.float64), 5, mode="distance"), directed=False)[sources]
+    np.testing.assert_allclose(ours, theirs, rtol=2e-6)
+
+
+def test_ways_are_right_on_a_random_graph_with_lengths_of_all_sizes(rng: np.random.Generator) -> None:
+    """Lengths that say nothing of where the points are: the order of one source is no help to another."""
+    n = 300
+    edges = rng.integers(0, n, (900, 2))
+    edges = np.r_[edges, np.c_[np.arange(n - 1), np.arange(1, n)]]
+    graph = geodesics._symmetric(edges[:, 0], edges[:, 1], 10.0 ** rng.uniform(-3, 3, len(edges)), n)
+    ours = geodesics.shortest_paths(graph, np.arange(n))
+    np.testing.assert_allclose(ours, shortest_path(graph, directed=False), rtol=1e-5)
+
+
+def test_parts_are_joined_by_their_shortest_connections() -> None:
+    line = np.array([0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 30.0, 31.0])[:, None]
+    with pytest.warns(UserWarning, match="3 parts"):
+        graph, n_parts = geodesics.joined(graph_of(line, 1), line, 2)
+    assert n_parts == 3
+    ways = geodesics.shortest_paths(graph, np.arange(8))
+    np.testing.assert_allclose(ways, np.abs(line - line.T), rtol=1e-6)
+
+
+def test_duplicates_stay_joined(points: np.ndarray) -> None:
+    doubled = np.concatenate([points[:200], points[:200]])
+    graph, _ = geodesics.joined(graph_of(doubled, 12), doubled, 2)
+    ways = geodesics.shortest_paths(graph, np.arange(400))
+    assert np.diagonal(ways[:200, 200:]).max() < 1e-30
+    np.testing.assert_allclose(ways[:200], ways[200:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_a_graph_by_radius_is_scikit_learns(points: np.ndarray, p: int) -> None:
+    radius = {1: 90.0, 2: 7.0}[p]
+    ours = geodesics.graph_by_radius(points[:300], radius, p)
+    theirs = radius_neighbors_graph(points[:300].astype(np.float64), radius, mode="distance", p=p)
+    assert 600 < ours.nnz < 80_000
+    np.testing.assert_allclose(ours.toarray(), theirs.toarray(), rtol=1e-4, atol=1e-4)
