@@ -55,6 +55,15 @@ def test_more_than_ten_classes_have_colours_of_their_own() -> None:
     assert len({tuple(colour) for colour in colours}) == 26
 
 
+def test_curves_and_panels_hold_what_they_were_given() -> None:
+    figure = figures.curves([1, 4, 16], {"a": np.array([0.1, 0.2, 0.3])}, ("x", "y"))
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[1, 0.1], [4, 0.2], [16, 0.3]]
+    points = np.arange(6.0).reshape(3, 2)
+    figure = figures.panels([("first", points, points[:, 0]), ("second", points[::-1], points[:, 0])], n_columns=2)
+    assert [axes.get_title() for axes in figure.axes] == ["first", "second"]
+    assert figure.axes[1].collections[0].get_offsets().tolist() == points[::-1].tolist()
+
+
 def test_intervals_reach_from_low_to_high() -> None:
     values, lows, highs = np.array([0.5, 0.7]), np.array([0.4, 0.69]), np.array([0.6, 0.72])
     figure = figures.dots_with_intervals(["a", "b"], values, lows, highs, "score")

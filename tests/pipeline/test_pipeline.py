@@ -60,6 +60,9 @@ def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None
         confusion = pd.read_csv(folder / "evaluate" / "confusion" / f"{row}.csv")
         assert confusion["actual"].tolist() == [classes[label] for label in labels]
         assert (confusion["actual"] == confusion["predicted"]).mean() == pytest.approx(scores["knn_accuracy"], rel=1e-5)
+        if row != "raw":
+            assert 0.6 < scores["trustworthiness"] <= 1
+            assert 0.6 < scores["continuity"] <= 1
     assert representations["raw"]["dims"] == 784
     assert representations["pca"]["dims"] == SMALL["latent_dim"]
     arrays, _ = artifacts.read_model(finished.folder / "data/models/pca")
@@ -78,6 +81,20 @@ def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None
     assert headline["knn"] == {row: representations[row]["knn_accuracy"] for row in ROWS}
     assert headline["frechet"] == {row: generators[row]["frechet"] for row in generators}
     assert len(re.findall(r": [0-9]", json.dumps(headline))) <= 25
+
+
+def test_pca_and_isomap_are_judged_by_number(finished: Workspace) -> None:
+    folder = finished.folder / "metrics"
+    by_count = pd.read_csv(folder / "pca" / "knn.csv").set_index("components")
+    assert by_count.index.tolist() == [1, 2, 4, 5, 8, 16, 30, 784]
+    assert by_count.loc[1, "leave_one_out"] < by_count.loc[8, "leave_one_out"]
+    chosen = artifacts.read_json(folder / "pca" / "metrics.json")
+    assert by_count["leave_one_out"].drop(784).idxmax() == chosen["components_by_knn"] == chosen["components_chosen"]
+    assert chosen["mse"] < chosen["mse_standardized"]
+    search = pd.read_csv(folder / "isomap" / "search.csv")
+    assert search[["n_neighbors", "n_components"]].to_numpy().tolist() == [[5, 5], [5, 10], [8, 5], [8, 10]]
+    s_curve = pd.read_csv(folder / "isomap" / "s_curve.csv")
+    assert s_curve.loc[0, "isomap"] > 0.99 > s_curve.loc[0, "pca"]
 
 
 def test_losses_fall_and_every_picture_is_one(finished: Workspace) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA as Peer
+from sklearn.preprocessing import StandardScaler
 
 from latentbench.reduction import pca
 
@@ -16,6 +17,17 @@ def test_components_variances_scores_and_reconstructions_are_scikit_learns(point
     np.testing.assert_allclose(ours.variance_shares()[:40], theirs.explained_variance_ratio_, rtol=1e-9)
     np.testing.assert_allclose(ours.transform(test), theirs.transform(test) * signs, atol=1e-5)
     back = theirs.inverse_transform(theirs.transform(test))
+    np.testing.assert_allclose(ours.inverse_transform(ours.transform(test)), back, atol=1e-5)
+
+
+def test_standardized_components_are_scikit_learns_on_scaled_points(points: np.ndarray) -> None:
+    train, test = points[:2000, 200:400].astype(np.float64), points[2000:2200, 200:400].astype(np.float64)
+    scaler = StandardScaler().fit(train)
+    ours, peer = pca.fit(train, 20, scaler.scale_), Peer(20, svd_solver="full").fit(scaler.transform(train))
+    signs = np.sign(np.sum(ours.components * peer.components_, axis=1))
+    scores = peer.transform(scaler.transform(test))
+    np.testing.assert_allclose(ours.transform(test), scores * signs, atol=1e-5)
+    back = scaler.inverse_transform(peer.inverse_transform(scores))
     np.testing.assert_allclose(ours.inverse_transform(ours.transform(test)), back, atol=1e-5)
 
 
