@@ -17,7 +17,7 @@ from latentbench.errors import InputError
 _HEAD = 96  # axes of the bound
 _TILE = 2048  # points at a time, which stay in the cache
 _BLOCK = 2048  # queries at a time
-_SAMPLE = 4000  # points that the axes are found from; any axes are right, good ones rule out more
+_SAMPLE = 2000  # points that the axes are found from; any axes are right, good ones rule out more
 _CHUNK = 56  # coordinates of an absolute sum between looks at the k-th
 _FAST = {"reassoc", "contract", "nsz"}  # sums may be vectorised; infinity keeps its meaning
 
@@ -153,20 +153,36 @@ def _merge_squares(
 ) -> None:
     for row in numba.prange(bounds.shape[0]):
         query = first_query + row
-        limit = np.float32(sums[query, -1] / unit + slack)
+        ceiling, width = np.inf, bounds.shape[1] // sums.shape[1]
+        if sums[query, -1] == np.inf and width > 1:
+            # The first tile: k points, of least bound in a part of it each, tell how far the k-th can be at most.
+            ceiling = 0.0
+            for part in range(sums.shape[1]):
+                best, least = 0, np.float32(np.inf)
+                for column in range(part * width, (part + 1) * width):
+                    if bounds[row, column] < least and not (exclude_self and first_point + column == query):
+                        best, least = column, bounds[row, column]
+                ceiling = max(ceiling, _sum_of_squares(queries, query, points, first_point + best))
+        limit = np.float32(min(ceiling, sums[query, -1]) / unit + slack)
         for column in range(bounds.shape[1]):
             if bounds[row, column] > limit:
                 continue
             point = first_point + column
             if exclude_self and point == query:
                 continue
-            total = 0.0
-            for axis in range(points.shape[1]):
-                difference = np.float64(queries[query, axis]) - np.float64(points[point, axis])
-                total += difference * difference
+            total = _sum_of_squares(queries, query, points, point)
             if total < sums[query, -1]:
                 _insert(sums, indices, query, total, point)
-                limit = np.float32(sums[query, -1] / unit + slack)
+                limit = np.float32(min(ceiling, sums[query, -1]) / unit + slack)
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _sum_of_squares(queries: np.ndarray, query: int, points: np.ndarray, point: int) -> float:
+    total = 0.0
+    for axis in range(points.shape[1]):
+        difference = np.float64(queries[query, axis]) - np.float64(points[point, axis])
+        total += difference * difference
+    return total
 
 
 @numba.njit(parallel=True, cache=True, fastmath=_FAST)

@@ -1,6 +1,7 @@
 """Geodesic distances: shortest ways along a graph that joins each point to its neighbours."""
 
 import warnings
+from collections.abc import Iterator
 
 import numba
 import numpy as np
@@ -13,7 +14,7 @@ from latentbench.neighbors.search import Neighbors, nearest
 
 _LANES = 16  # sources that are followed together: float32 values of one cache line and one vector register
 _REACH = 4000  # points around a source among which its companions are looked for
-_SLAB = 64  # groups of sources between two steps of the progress bar
+_SLAB = 16  # groups of sources that are yielded at once
 
 
 def graph_by_count(near: Neighbors, n_neighbors: int) -> csr_array:
@@ -78,9 +79,9 @@ def _symmetric(rows: np.ndarray, columns: np.ndarray, lengths: np.ndarray, n: in
 
 
 def shortest_paths(
-    graph: csr_array, sources: np.ndarray, out: np.ndarray | None = None, label: str = "geodesics"
-) -> np.ndarray:
-    """Return the shortest ways from each source to every point, exact up to the rounding of float32 sums.
+    graph: csr_array, sources: np.ndarray, label: str = "geodesics"
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the shortest ways from sources to every point, exact up to the rounding of float32 sums.
 
     Sources are taken in groups of 16 that lie near each other. Dijkstra's algorithm runs once for a group, from its
     first source. The order in which it settles the points is nearly right for the other sources too; so all sixteen
@@ -90,20 +91,22 @@ def shortest_paths(
     Args:
         graph: (n, n) symmetric in one part, with positive lengths.
         sources: (m,) indices of points.
-        out: (m, n) float32 to write to, such as a memory map; a new array where it is None.
         label: what the progress bar says.
+
+    Yields:
+        Positions (k,) in `sources`, and the ways (k, n) float32 from those; each position once.
     """
     n_threads = compiled.use_threads()
-    if out is None:
-        out = np.empty((len(sources), graph.shape[0]), dtype=np.float32)
     edges = graph.indptr.astype(np.int32), graph.indices.astype(np.int32), graph.data
     groups = _groups(*edges, sources.astype(np.int64))
+    ways = np.empty((_SLAB * _LANES, graph.shape[0]), dtype=np.float32)
     with progress.counter(total=len(sources), desc=label, unit="source", delay=1.0) as bar:
         for start in range(0, len(groups), _SLAB):
             slab = groups[start : start + _SLAB]
-            _follow_groups(*edges, sources, slab, out, n_threads)
-            bar.update(int((slab >= 0).sum()))
-    return out
+            _follow_groups(*edges, sources, slab, ways, n_threads)
+            filled = np.flatnonzero(slab.ravel() >= 0)
+            yield slab.ravel()[filled], ways[filled]
+            bar.update(len(filled))
 
 
 @numba.njit(cache=True)
@@ -200,6 +203,7 @@ def _follow_groups(
     out: np.ndarray,
     n_threads: int,
 ) -> None:
+    """Fill a row of `out` for each place in `groups` (k, _LANES) that names a source."""
     n = len(starts) - 1
     short_lengths = lengths.astype(np.float32)
     for thread in numba.prange(n_threads):
@@ -220,7 +224,7 @@ def _follow_groups(
             for lane in range(_LANES):
                 if groups[group, lane] >= 0:
                     for point in range(n):
-                        out[groups[group, lane], point] = ways[point, lane]
+                        out[group * _LANES + lane, point] = ways[point, lane]
 
 
 @numba.njit(cache=True, fastmath={"nnan"})

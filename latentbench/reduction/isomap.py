@@ -18,8 +18,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from latentbench.errors import InputError
 from latentbench.neighbors.search import nearest
 from latentbench.reduction import geodesics, scaling
+from latentbench.reduction.symmetric import SymmetricMatrix
 
-_BLOCK = 500
+_BLOCK = 100
 
 
 class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -37,7 +38,6 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     Attributes:
         embedding_: (n, n_components) float64.
-        dist_matrix_: (m, n) float32, geodesic distances from the m landmarks to all points.
         landmarks_: (m,) int64 indices of the landmarks, rising.
         n_parts_: parts of the neighbour graph before they were joined.
         n_features_in_: number of coordinates seen by `fit`.
@@ -95,19 +95,41 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.landmarks_ = np.sort(generator.choice(n, n_landmarks, replace=False))
         else:
             self.landmarks_ = np.arange(n)
-        room = None
-        if self.memory_map is not None:
-            room = np.lib.format.open_memmap(self.memory_map, mode="w+", dtype=np.float32, shape=(n_landmarks, n))
-        self.dist_matrix_ = geodesics.shortest_paths(graph, self.landmarks_, room, "isomap: geodesics")
-        between = self.dist_matrix_ if n_landmarks == n else self.dist_matrix_[:, self.landmarks_]
+        file = None if self.memory_map is None else Path(self.memory_map)
+        ways = geodesics.shortest_paths(graph, self.landmarks_, "isomap: geodesics")
+        self._to_landmarks: np.ndarray | None = None
+        if n_landmarks == n:
+            self._between_landmarks = SymmetricMatrix(n, file)
+            for places, rows in ways:
+                self._between_landmarks.set_rows(places, rows)
+        else:
+            to_landmarks = self._to_landmarks = _room((n, n_landmarks), file)
+            for places, rows in ways:
+                to_landmarks[:, places] = rows.T
+            self._between_landmarks = SymmetricMatrix(n_landmarks)
+            self._between_landmarks.set_rows(np.arange(n_landmarks), to_landmarks[self.landmarks_])
         try:
-            self.scaling_ = scaling.scale(between, self.n_components)
+            self.scaling_ = scaling.scale(self._between_landmarks, self.n_components)
         except InputError as error:
             raise InputError(f"{error} (the points have n_features = {points.shape[1]})") from None
-        self.embedding_ = self.scaling_.place(self.dist_matrix_.T)
+        blocks = (np.arange(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
+        self.embedding_ = np.concatenate([self.scaling_.place(self._ways_from(block)) for block in blocks])
         self._points = points
         self._n_features_out = self.n_components
         return self
+
+    def _ways_from(self, indices: np.ndarray) -> np.ndarray:
+        """Return the geodesic distances of fitted points to the landmarks, (k, m) float32."""
+        if self._to_landmarks is None:  # all points are landmarks
+            return self._between_landmarks.rows(indices)
+        ways: np.ndarray = self._to_landmarks[indices]
+        return ways
+
+    @property
+    def dist_matrix_(self) -> np.ndarray:
+        """Geodesic distances from the m landmarks to all points, (m, n) float32, made when asked for."""
+        check_is_fitted(self)
+        return self._ways_from(np.arange(len(self.embedding_))).T
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803
         """Embed new points X (q, d) through the fitted points that they are joined to, (q, n_components) float64.
@@ -131,13 +153,14 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 raise InputError(
                     f"{len(alone)} points, the first in row {alone[0]}, have no neighbour within the radius"
                 )
-        by_point = self.dist_matrix_ if len(self.landmarks_) == len(self._points) else self.dist_matrix_.T.copy()
         placed = np.empty((len(queries), self.n_components))
         for start in range(0, len(queries), _BLOCK):
             block = slice(start, start + _BLOCK)
+            through = np.unique(np.concatenate(indices[block]))
+            ways = self._ways_from(through)
             pairs = zip(indices[block], distances[block], strict=True)
-            ways = np.stack([(by_point[found] + lengths[:, None]).min(axis=0) for found, lengths in pairs])
-            placed[block] = self.scaling_.place(ways)
+            shortest = [(ways[np.searchsorted(through, found)] + some[:, None]).min(axis=0) for found, some in pairs]
+            placed[block] = self.scaling_.place(np.stack(shortest))
         return placed
 
     def residual_variance(self, n_components: int) -> float:
@@ -148,10 +171,17 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         some = np.unique(np.linspace(0, len(self.landmarks_) - 1, 1000).astype(int))
         points = self.landmarks_[some]
-        ways = self.dist_matrix_[some][:, points][np.triu_indices(len(some), k=1)]
+        ways = self._between_landmarks.rows(some)[:, some][np.triu_indices(len(some), k=1)]
         return float(1.0 - np.corrcoef(ways, pdist(self.embedding_[points, :n_components]))[0, 1] ** 2)
 
     def reconstruction_error(self) -> float:
         """Return how far the kept dimensions are from the geodesic distances between landmarks, as scikit-learn."""
         check_is_fitted(self)
-        return scaling.strain(self.dist_matrix_[:, self.landmarks_], self.scaling_)
+        return scaling.strain(self._between_landmarks, self.scaling_)
+
+
+def _room(shape: tuple[int, int], file: Path | None) -> np.ndarray:
+    if file is None:
+        return np.empty(shape, dtype=np.float32)
+    room: np.ndarray = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+    return room

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from latentbench import compiled
 from latentbench.errors import InputError
+from latentbench.reduction.symmetric import SymmetricMatrix
 
 _DENSE = 1500  # up to so many landmarks, an eigensolver on the whole matrix is the fastest
-_BLOCK = 200  # points placed at a time
+_BLOCK = 200
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,6 @@ class Scaling:
         eigenvalues: (k,) float64, of B = -J D^2 J / 2, falling.
         triangulation: (k, m) float64: eigenvectors over the roots of their eigenvalues.
         mean_squares: (m,) float64: of the squared distances from each landmark to all landmarks.
-        n_landmarks: m.
     """
 
     eigenvalues: np.ndarray
@@ -37,39 +35,36 @@ class Scaling:
         Returns:
             (q, k) float64.
         """
-        placed = np.empty((len(distances), len(self.eigenvalues)))
-        for start in range(0, len(distances), _BLOCK):
-            squares = np.square(distances[start : start + _BLOCK], dtype=np.float64)
-            placed[start : start + _BLOCK] = 0.5 * (self.mean_squares - squares) @ self.triangulation.T
+        squares = np.square(distances, dtype=np.float64)
+        placed: np.ndarray = 0.5 * (self.mean_squares - squares) @ self.triangulation.T
         return placed
 
 
-def scale(distances: np.ndarray, n_components: int) -> Scaling:
+def scale(distances: SymmetricMatrix, n_components: int) -> Scaling:
     """Find the `n_components` directions of most variance of points with these distances (Torgerson 1952).
 
     B = -J D^2 J / 2, with J the centring, is never formed where there are many landmarks: the Lanczos method needs only
     its products with vectors, which are made from the distances as they are.
 
     Args:
-        distances: (m, m) float32, symmetric.
+        distances: (m, m).
         n_components: 1 to m - 1.
 
     Raises:
         InputError: the distances have fewer dimensions than that.
     """
-    m = len(distances)
+    m = distances.n
     if m <= _DENSE:
-        squares = np.square(distances, dtype=np.float64)
+        squares = np.square(distances.rows(np.arange(m)), dtype=np.float64)
         mean_squares = squares.mean(axis=0)
         centred = -0.5 * (squares - mean_squares - mean_squares[:, None] + mean_squares.mean())
         eigenvalues, vectors = eigh(centred, subset_by_index=[m - n_components, m - 1])
     else:
-        compiled.use_threads()
-        mean_squares = _times_squares(distances, np.ones(m)) / m
+        mean_squares = distances.times_squares(np.ones(m)) / m
 
         def multiply(vector: np.ndarray) -> np.ndarray:
             vector = vector.ravel()
-            product = _times_squares(distances, vector - vector.mean())
+            product = distances.times_squares(vector - vector.mean())
             centred: np.ndarray = -0.5 * (product - product.mean())
             return centred
 
@@ -87,26 +82,14 @@ def scale(distances: np.ndarray, n_components: int) -> Scaling:
     return Scaling(eigenvalues, (vectors / np.sqrt(eigenvalues)).T, mean_squares)
 
 
-def strain(distances: np.ndarray, scaling: Scaling) -> float:
+def strain(distances: SymmetricMatrix, scaling: Scaling) -> float:
     """Return the Frobenius norm of what the kept directions leave of B, over m: scikit-learn's reconstruction error."""
-    m = len(distances)
+    m = distances.n
     grand_mean = scaling.mean_squares.mean()
     total = 0.0
     for start in range(0, m, _BLOCK):
-        squares = np.square(distances[start : start + _BLOCK], dtype=np.float64)
-        rows = scaling.mean_squares[start : start + _BLOCK, None]
+        block = np.arange(start, min(start + _BLOCK, m))
+        squares = np.square(distances.rows(block), dtype=np.float64)
+        rows = scaling.mean_squares[block, None]
         total += np.square(0.5 * (squares - rows - scaling.mean_squares + grand_mean)).sum()
     return float(np.sqrt(max(0.0, total - np.square(scaling.eigenvalues).sum())) / m)
-
-
-@numba.njit(parallel=True, cache=True, fastmath={"reassoc", "contract"})
-def _times_squares(distances: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Multiply the elementwise squares of a matrix (m, m) with a vector (m,)."""
-    product = np.empty(len(distances))
-    for row in numba.prange(len(distances)):
-        total = 0.0
-        for column in range(distances.shape[1]):
-            distance = np.float64(distances[row, column])
-            total += distance * distance * vector[column]
-        product[row] = total
-    return product

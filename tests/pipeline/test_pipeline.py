@@ -226,7 +226,9 @@ def test_another_dataset_is_a_change_of_params(root: Path, raw_data: Path, tmp_p
         (place / f"{split}-images").write_bytes(struct.pack(">HBBIII", 0, 8, 3, *cut.shape) + cut.tobytes())
         (place / f"{split}-labels").write_bytes(struct.pack(">HBBI", 0, 8, 1, n) + kept.tobytes())
     workspace = Workspace(root, tmp_path / "workspace")
-    workspace.set_params(SMALL | {"data.train_size": None, "data.test_size": None, "n_samples": 200})
+    workspace.set_params(
+        SMALL | {"data.train_size": None, "data.test_size": None, "n_samples": 200, "evaluate.raw_l1": True}
+    )
     workspace.take_data_from(place)
     checksums = {f"data.files.{key}.sha256": None for key in workspace.params()["data"]["files"]}
     workspace.set_params({"data.classes": ["top", "trousers", "pullover", "dress"], **checksums})
@@ -234,4 +236,6 @@ def test_another_dataset_is_a_change_of_params(root: Path, raw_data: Path, tmp_p
     representations = artifacts.read_json(workspace.folder / "metrics/evaluate/representations.json")
     assert representations["raw"]["dims"] == 260
     assert representations["raw"]["knn_accuracy"] > 0.6
+    assert representations["raw_l1"]["knn_accuracy"] > 0.6
+    assert "trustworthiness" not in representations["raw_l1"]
     assert artifacts.read_array(workspace.folder / "data/samples/diffusion.npy").shape == (200, 20, 13)
