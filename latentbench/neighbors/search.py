@@ -15,8 +15,8 @@ from latentbench import compiled, progress
 from latentbench.errors import InputError
 
 _HEAD = 96  # axes of the bound
-_TILE = 2048  # points at a time, which stay in the cache
-_BLOCK = 2048  # queries at a time
+_TILE = 1024  # points at a time, which stay in the cache
+_BLOCK = 4096  # queries at a time
 _SAMPLE = 2000  # points that the axes are found from; any axes are right, good ones rule out more
 _CHUNK = 56  # coordinates of an absolute sum between looks at the k-th
 _FAST = {"reassoc", "contract", "nsz"}  # sums may be vectorised; infinity keeps its meaning
