@@ -43,15 +43,22 @@ def moments(features: np.ndarray) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """Return the squared Fréchet distance between Gaussians of these moments (Dowson & Landau 1982, eq. 4).
 
-    |mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), the last trace by the eigenvalues of the symmetric
-    C_a^(1/2) C_b C_a^(1/2), which stay real where covariances are singular.
+    |mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), the last trace as the sum of the singular values of
+    C_a^(1/2) C_b^(1/2). Eigenvalues of the product would be squares of those: their rounding, which differs from run
+    to run, would show in the fifth digit of a small distance where features are never active.
     """
     covariance_a, covariance_b = a.covariance(), b.covariance()
-    values, vectors = np.linalg.eigh(covariance_a)
-    root = (vectors * np.sqrt(values.clip(min=0.0))) @ vectors.T
-    cross = np.sqrt(np.linalg.eigvalsh(root @ covariance_b @ root).clip(min=0.0)).sum()
+    cross = np.linalg.svd(_root(covariance_a) @ _root(covariance_b), compute_uv=False).sum()
     shift = np.square(a.mean() - b.mean()).sum()
     return float(shift + np.trace(covariance_a) + np.trace(covariance_b) - 2.0 * cross)
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """Return the symmetric square root; what is zero up to rounding is zero."""
+    values, vectors = np.linalg.eigh(covariance)
+    rounding = len(values) * np.finfo(np.float64).eps * values.max()
+    root: np.ndarray = (vectors * np.sqrt(np.where(values > rounding, values, 0.0))) @ vectors.T
+    return root
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,15 @@ def test_features_that_never_change_are_harmless(rng: np.random.Generator) -> No
     assert distance(np.hstack([a, constant]), np.hstack([b, constant])) == pytest.approx(distance(a, b))
 
 
+def test_rounding_does_not_show_where_features_are_redundant(rng: np.random.Generator) -> None:
+    """In another order sums round differently; features of rank 40 in 128 dimensions make the most of that."""
+    a, b = (rng.normal(size=(3000, 40)) @ rng.normal(size=(40, 128)) * 10 for _ in range(2))
+    b = a + 0.01 * b
+    expected = distance(a, b)
+    for _ in range(5):
+        assert distance(a[rng.permutation(3000)], b[rng.permutation(3000)]) == pytest.approx(expected, abs=1e-8)
+
+
 def test_real_images_score_better_than_repeated_ones_and_these_than_noise(
     points: np.ndarray, rng: np.random.Generator
 ) -> None:
