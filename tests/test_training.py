@@ -31,6 +31,20 @@ def epochs(network: nn.Module, loss: training.Loss, data: Sequence[list[Tensor]]
     return [event for event in training.fit(network, loss, data[0], data[1], plan, 5) if isinstance(event, Epoch)]
 
 
+def scripted(network: nn.Linear, validation_losses: list[float]) -> tuple[training.Loss, list[Tensor]]:
+    """Return a loss whose validation values are given, and the list of the weights that were validated."""
+    losses = iter(validation_losses)
+    kept: list[Tensor] = []
+
+    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
+        if network.training:
+            return {"loss": network(batch[0]).mean()}
+        kept.append(network.weight.detach().clone())
+        return {"loss": torch.tensor(next(losses))}
+
+    return loss, kept
+
+
 def test_equal_seeds_give_equal_weights_and_other_seeds_do_not() -> None:
     results = []
     for seed in (5, 5, 6):
@@ -62,15 +76,7 @@ def test_every_image_is_seen_once_an_epoch_in_another_order() -> None:
 
 def test_early_stopping_restores_the_best_weights() -> None:
     network = nn.Linear(1, 1, bias=False)
-    losses = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0])
-    kept: list[Tensor] = []
-
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-        if network.training:
-            return {"loss": network(batch[0]).mean()}
-        kept.append(network.weight.detach().clone())
-        return {"loss": torch.tensor(next(losses))}
-
+    loss, kept = scripted(network, [3.0, 1.0, 2.0, 2.0, 2.0, 2.0])
     data = [torch.ones(4, 1)]
     seen = epochs(network, loss, [data, data], Plan(6, 4, 0.1, patience=2))
     assert [event.best for event in seen] == [True, True, False, False]
@@ -80,15 +86,7 @@ def test_early_stopping_restores_the_best_weights() -> None:
 
 def test_a_gain_below_min_delta_ends_the_training_but_its_weights_are_kept() -> None:
     network = nn.Linear(1, 1, bias=False)
-    losses = iter([1.0, 0.95, 0.92, 0.5])
-    kept: list[Tensor] = []
-
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-        if network.training:
-            return {"loss": network(batch[0]).mean()}
-        kept.append(network.weight.detach().clone())
-        return {"loss": torch.tensor(next(losses))}
-
+    loss, kept = scripted(network, [1.0, 0.95, 0.92, 0.5])
     data = [torch.ones(4, 1)]
     seen = epochs(network, loss, [data, data], Plan(4, 4, 0.1, patience=2, min_delta=0.1))
     assert [event.best for event in seen] == [True, True, True]
