@@ -58,6 +58,24 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         raise ArtifactError(f"cannot write {path}: {error}") from error
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes that are already in a format of their own."""
+    with atomic(path) as file:
+        file.write(content)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        ArtifactError: it is missing, or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error}") from error
+
+
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write one array as `.npy`."""
     with atomic(path) as file:

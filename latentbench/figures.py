@@ -103,6 +103,31 @@ def curves(x: Sequence[float], values: Mapping[str, np.ndarray], axis_names: tup
     return figure
 
 
+def sweep(
+    x: Sequence[float],
+    scores: Mapping[str, np.ndarray],
+    intervals: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    axis_name: str,
+) -> Figure:
+    """Draw a panel for each score (n,) over a param x (n,) on a logarithmic axis, two in a row.
+
+    A score that has its lows and highs (n,) in `intervals` is drawn with them.
+    """
+    n_rows = -(-len(scores) // 2)
+    figure = Figure(figsize=(7.2, 2.5 * n_rows), layout="constrained")
+    for place, (name, values) in enumerate(scores.items(), start=1):
+        axes = figure.add_subplot(n_rows, 2, place)
+        lows, highs = intervals.get(name, (values, values))
+        axes.errorbar(x, values, yerr=[values - lows, highs - values], fmt="o-", markersize=4, capsize=3)
+        axes.set_xscale("log")
+        axes.set_xticks(x, labels=[f"{each:g}" for each in x], fontsize=8, rotation=45)
+        axes.minorticks_off()
+        axes.set_xlabel(axis_name)
+        axes.set_title(name, fontsize=10)
+        axes.grid(alpha=0.3)
+    return figure
+
+
 def panels(scatters: Sequence[tuple[str, np.ndarray, np.ndarray]], n_columns: int) -> Figure:
     """Draw a grid of titled scatters, each of points (n, 2) coloured by values (n,), from left to right."""
     n_rows = -(-len(scatters) // n_columns)

@@ -1,24 +1,27 @@
 """The one training loop: every network of the project is trained by `fit`."""
 
 import copy
+import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from latentbench import artifacts, progress, seeding
+from latentbench import artifacts, devices, parallel, progress, seeding
+from latentbench.checkpoints import Checkpoint
 from latentbench.errors import LatentbenchError
 
 Schedule = Literal["constant", "cosine"]
-# A loss returns named parts, each a scalar mean over the batch; "loss" is the one that is minimised.
-Loss = Callable[[Sequence[Tensor], torch.Generator], dict[str, Tensor]]
 
 _EVALUATION_BATCH = 1000
+_STEPS_BETWEEN_CHECKS = 50  # reading a loss makes a GPU wait
 
 
 class DivergenceError(LatentbenchError):
@@ -31,9 +34,12 @@ class Plan:
 
     Attributes:
         epochs: passes over the training data, at most.
-        batch_size: images per step.
+        batch_size: images per step, over all processes.
         learning_rate: Adam's step size, at the start.
         schedule: "constant", or "cosine" down to zero over all epochs (Loshchilov & Hutter 2017, without restarts).
+        warmup_steps: the learning rate rises linearly over so many steps first.
+        weight_decay: decoupled, of matrices and kernels but not of biases and norms (Loshchilov & Hutter 2019).
+        clip_norm: shorten the gradient to this norm where it is longer (Pascanu et al. 2013); None never does.
         patience: stop after this many epochs without an improvement; None never stops early.
         min_delta: a smaller fall of the validation loss does not count as an improvement for `patience`.
         ema_decay: average the weights with this decay per step; None trains without an average.
@@ -43,19 +49,75 @@ class Plan:
     batch_size: int
     learning_rate: float
     schedule: Schedule = "constant"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
     patience: int | None = None
     min_delta: float = 0.0
     ema_decay: float | None = None
 
 
 @dataclass(frozen=True)
+class Compute:
+    """Where and in what precision to train.
+
+    Attributes:
+        device: of the network and of all data, which stays there.
+        precision: "bfloat16" computes products in it where that is safe (autocast); weights stay float32.
+        compile: let torch compile the loss, which takes a C++ compiler and some time first.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: devices.Precision = "float32"
+    compile: bool = False
+
+
+class Batch:
+    """What a loss sees: a process's share of a batch, and all the chance that it may use.
+
+    The numbers drawn for an image depend only on the seed, the step and the image's place in the whole batch: not on
+    the device, nor on how many processes share the batch.
+
+    Attributes:
+        tensors: the share of each of the data's tensors.
+        epochs_done: how many epochs of the training are over, with fractions; infinity in validation.
+    """
+
+    def __init__(
+        self, tensors: Sequence[Tensor], generator: torch.Generator, epochs_done: float, share: slice, n: int
+    ) -> None:
+        self.tensors, self.epochs_done = tensors, epochs_done
+        self._generator, self._share, self._n = generator, share, n
+
+    def normal(self, *shape: int) -> Tensor:
+        """Draw standard-normal noise, (rows of this batch, *shape) float32."""
+        drawn = torch.randn((self._n, *shape), generator=self._generator)
+        return drawn[self._share].to(self.tensors[0].device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Draw uniform noise in [0, 1), (rows of this batch, *shape) float32."""
+        drawn = torch.rand((self._n, *shape), generator=self._generator)
+        return drawn[self._share].to(self.tensors[0].device)
+
+    def integers(self, end: int) -> Tensor:
+        """Draw integers in [0, end), (rows of this batch,) int64."""
+        drawn = torch.randint(end, (self._n,), generator=self._generator)
+        return drawn[self._share].to(self.tensors[0].device)
+
+
+# A loss returns named parts, each a scalar mean over the batch; "loss" is the one that is minimised.
+Loss = Callable[[Batch], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
 class Step:
-    """What `fit` yields after each batch: how far it is, and that batch's loss."""
+    """What `fit` yields after each batch: how far it is, and that batch's loss, still on its device."""
 
     epoch: int
     step: int
     n_steps: int  # in this epoch
-    loss: float
+    n_images: int
+    loss: Tensor
 
 
 @dataclass(frozen=True)
@@ -75,72 +137,71 @@ def fit(
     validation: Sequence[Tensor],
     plan: Plan,
     seed: int,
+    compute: Compute | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Iterator[Step | Epoch]:
     """Train `network` in place, yielding after every batch and after every epoch.
 
     When the iterator is exhausted, the network holds the weights of the epoch with the lowest validation loss (of
     the running average, where `plan.ema_decay` asks for one) and is in evaluation mode. The order of the images
-    depends only on (seed, epoch), and so does all chance in the loss; the validation loss sees the same noise in
-    every epoch.
+    depends only on (seed, epoch), and all chance in the loss only on (seed, epoch, step); the validation loss sees the
+    same noise in every epoch. So a training that goes on from its checkpoint ends with the very bytes of one that was
+    never interrupted, and yields again the epochs that were over.
 
     Args:
-        network: any module; `loss` closes over it.
-        loss: called with a batch of each of `train` and a generator.
+        network: any module; `loss` closes over it. It is moved to the device.
+        loss: called with each batch.
         train, validation: tensors of equal length each, whatever `loss` understands.
         plan: how to train.
         seed: of the order of the images and of the loss's noise.
+        compute: where; on the CPU by default.
+        checkpoint: where the state is kept from time to time; None keeps none.
 
     Raises:
         DivergenceError: the loss became infinite or not a number.
     """
-    n_train = len(train[0])
-    optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
-    average = None if plan.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
-    best_loss, best_weights = math.inf, network.state_dict()
-    mark, epochs_without_gain = math.inf, 0  # for patience: the loss that was last fallen below by min_delta
-
-    for epoch in range(1, plan.epochs + 1):
-        generator = seeding.torch_generator(seed, "epoch", epoch)
-        order = torch.randperm(n_train, generator=generator)
-        # Dropout has no generator argument: it draws from torch's own.
-        torch.manual_seed(seeding.derive(seed, "dropout", epoch))
-        network.train()
-        totals: dict[str, float] = {}
-        batches = _batches(order, plan.batch_size)
-        for step, indices in enumerate(batches):
-            done = (epoch - 1) * len(batches) + step
-            for group in optimiser.param_groups:
-                group["lr"] = plan.learning_rate * _schedule_factor(plan.schedule, done, plan.epochs * len(batches))
-            parts = loss([tensor[indices] for tensor in train], generator)
-            _check_finite(parts["loss"].item(), f"the loss of step {step + 1} of epoch {epoch}", plan)
-            optimiser.zero_grad()
-            parts["loss"].backward()
-            optimiser.step()
-            if average is not None and plan.ema_decay is not None:
-                _update_average(average, network, plan.ema_decay, done)
-            for name, value in parts.items():
-                totals[name] = totals.get(name, 0.0) + value.item() * len(indices)
-            yield Step(epoch, step + 1, len(batches), parts["loss"].item())
-
-        trained = copy.deepcopy(network.state_dict())
-        if average is not None:
-            network.load_state_dict(average.state_dict())
-        means = evaluate(network, loss, validation, seed)
-        _check_finite(means["loss"], f"the validation loss after epoch {epoch}", plan)
-        best = means["loss"] < best_loss
-        if best:
-            best_loss, best_weights = means["loss"], copy.deepcopy(network.state_dict())
-        if means["loss"] < mark - plan.min_delta:
-            mark, epochs_without_gain = means["loss"], 0
-        else:
-            epochs_without_gain += 1
-        train_means = {name: total / n_train for name, total in totals.items()}
-        network.load_state_dict(trained)
-        yield Epoch(epoch, train_means, means, best)
-        if plan.patience is not None and epochs_without_gain >= plan.patience:
-            break
-
-    network.load_state_dict(best_weights)
+    compute = compute or Compute()
+    network.to(compute.device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
+    parallel.synchronise_batch_norm(network)
+    train = [tensor.to(compute.device) for tensor in train]
+    validation = [tensor.to(compute.device) for tensor in validation]
+    run = _Run(network, plan)
+    if checkpoint is not None:
+        run.restore(parallel.broadcast(checkpoint.load() if parallel.is_main() else None, compute.device))
+        yield from run.epochs
+    sizes = _batch_sizes(len(train[0]), plan.batch_size)
+    with _compiled(network, compute.compile):
+        while not run.is_over():
+            epoch = len(run.epochs) + 1
+            order = torch.randperm(len(train[0]), generator=seeding.torch_generator(seed, "epoch", epoch))
+            batches = order.to(compute.device).split(sizes)
+            network.train()
+            while run.step < len(batches):
+                indices, name = batches[run.step], ("epoch", epoch, "step", run.step)
+                # Dropout has no generator argument: it draws from torch's own.
+                torch.manual_seed(seeding.derive(seed, *name, "dropout", parallel.rank()))
+                share = parallel.share(len(indices))
+                batch = Batch(
+                    [tensor[indices[share]] for tensor in train],
+                    seeding.torch_generator(seed, *name),
+                    epoch - 1 + run.step / len(batches),
+                    share,
+                    len(indices),
+                )
+                with _autocast(compute):
+                    parts = loss(batch)
+                run.descend(parts, len(batch.tensors[0]), len(indices), len(batches))
+                due = checkpoint is not None and parallel.is_main() and checkpoint.is_due()
+                if due or run.step % _STEPS_BETWEEN_CHECKS == 0 or run.step == len(batches):
+                    run.check_steps()
+                if due and checkpoint is not None:
+                    checkpoint.save(run.state())
+                yield Step(epoch, run.step, len(batches), len(indices), parts["loss"].detach())
+            with run.averaged(), _autocast(compute):
+                event = run.end_epoch(evaluate(network, loss, validation, seed))
+            yield event
+    network.load_state_dict(run.best)
     network.eval()
 
 
@@ -158,20 +219,25 @@ def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int) 
     generator = seeding.torch_generator(seed, "validation")
     totals: dict[str, float] = {}
     for start in range(0, len(data[0]), _EVALUATION_BATCH):
-        batch = [tensor[start : start + _EVALUATION_BATCH] for tensor in data]
-        for name, value in loss(batch, generator).items():
-            totals[name] = totals.get(name, 0.0) + value.item() * len(batch[0])
+        rows = [tensor[start : start + _EVALUATION_BATCH] for tensor in data]
+        n = len(rows[0])
+        for name, value in loss(Batch(rows, generator, math.inf, slice(0, n), n)).items():
+            totals[name] = totals.get(name, 0.0) + value.item() * n
     return {name: total / len(data[0]) for name, total in totals.items()}
 
 
 @torch.no_grad()
-def apply(function: Callable[[Tensor], Tensor], inputs: Tensor, batch_size: int = 1000) -> Tensor:
-    """Apply `function` to `inputs` (n, ...) in batches, without gradients, and join the results (n, ...)."""
-    return torch.cat([function(batch) for batch in inputs.split(batch_size)])
+def apply(
+    function: Callable[[Tensor], Tensor], inputs: Tensor, batch_size: int = 1000, device: torch.device | None = None
+) -> Tensor:
+    """Apply `function` to `inputs` (n, ...) in batches on `device`, without gradients; join the results (n, ...)."""
+    return torch.cat([function(batch.to(device or "cpu")).cpu() for batch in inputs.split(batch_size)])
 
 
 def follow(run: Iterator[Step | Epoch], plan: Plan, table: Path, label: str) -> dict[str, float]:
     """Run a training to its end: a progress bar with loss and time left, and the table of losses growing at each epoch.
+
+    Only the main process of several writes and draws.
 
     Args:
         run: what `fit` returned.
@@ -184,18 +250,21 @@ def follow(run: Iterator[Step | Epoch], plan: Plan, table: Path, label: str) -> 
     """
     lines: list[dict[str, float]] = []
     summary: dict[str, float] = {}
-    with progress.counter(desc=label, unit="step") as bar:
+    with progress.counter(desc=label, unit="image", unit_scale=True, disable=not parallel.is_main()) as bar:
         for event in run:
             if isinstance(event, Step):
-                bar.total = plan.epochs * event.n_steps
-                bar.set_postfix(epoch=event.epoch, loss=f"{event.loss:.4g}", refresh=False)
-                bar.update()
+                if bar.total is None:  # what is told again from a checkpoint was not done now
+                    bar.initial = bar.n = ((event.epoch - 1) * event.n_steps + event.step - 1) * event.n_images
+                    bar.total = plan.epochs * event.n_steps * event.n_images
+                if bar.update(event.n_images):
+                    bar.set_postfix(epoch=event.epoch, loss=f"{event.loss.item():.4g}", refresh=False)
                 continue
             line: dict[str, float] = {"epoch": event.epoch}
             line |= {f"train_{part}": mean for part, mean in event.train.items()}
             line |= {f"validation_{part}": mean for part, mean in event.validation.items()}
             lines.append(line)
-            artifacts.write_table(table, pd.DataFrame(lines))
+            if parallel.is_main():
+                artifacts.write_table(table, pd.DataFrame(lines))
             if event.best:
                 summary = {f"validation_{part}": mean for part, mean in event.validation.items()}
                 summary["best_epoch"] = event.epoch
@@ -212,12 +281,160 @@ def to_pixels(images: Tensor) -> Tensor:
     return (images * 255.0).round().clamp(0, 255).to(torch.uint8)
 
 
-def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Split indices (n,) into batches; a single one left over joins the batch before, as batch norm needs two."""
-    batches = list(order.split(batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
+class _Run:
+    """All that a training knows while it goes on; `state` and `restore` carry it over to another process.
+
+    Attributes:
+        epochs: what was yielded at the end of each epoch.
+        step: how many steps of the epoch after those are done.
+        best: the weights with the lowest validation loss so far.
+    """
+
+    def __init__(self, network: nn.Module, plan: Plan) -> None:
+        self._network, self._plan = network, plan
+        matrices = [weight for weight in network.parameters() if weight.ndim > 1]
+        others = [weight for weight in network.parameters() if weight.ndim <= 1]
+        groups = [
+            {"params": matrices, "weight_decay": plan.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self._optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True)
+        self._average = None if plan.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
+        self._names: list[str] = []  # of the parts of the loss
+        self._sums: list[
+            Tensor
+        ] = []  # a line for each step of this epoch: each part, summed over this process's images
+        self._n_images = 0  # of those steps, over all processes
+        self._mark, self._epochs_without_gain = math.inf, 0  # the loss that was last fallen below by min_delta
+        self.epochs: list[Epoch] = []
+        self.step = 0
+        self.best = copy.deepcopy(network.state_dict())
+
+    def is_over(self) -> bool:
+        """Tell whether all epochs are done, or patience is at its end."""
+        patience = self._plan.patience
+        impatient = patience is not None and self._epochs_without_gain >= patience
+        return impatient or len(self.epochs) >= self._plan.epochs
+
+    def descend(self, parts: Mapping[str, Tensor], n_own: int, n: int, n_steps: int) -> None:
+        """Take one step down the gradient.
+
+        Args:
+            parts: of the loss, each a mean over this process's share of the batch.
+            n_own, n: images in that share, and in the whole batch.
+            n_steps: steps in an epoch.
+        """
+        done, total = len(self.epochs) * n_steps + self.step, self._plan.epochs * n_steps
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._plan.learning_rate * _schedule_factor(self._plan, done, total)
+        self._optimiser.zero_grad()
+        (parts["loss"] * (n_own / n)).backward()
+        parallel.sum_gradients(self._network)
+        if self._plan.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._plan.clip_norm)
+        self._optimiser.step()
+        if self._average is not None and self._plan.ema_decay is not None:
+            _update_average(self._average, self._network, self._plan.ema_decay, done)
+        self._names = list(parts)
+        self._sums.append(torch.stack([part.detach().float() * n_own for part in parts.values()]))
+        self._n_images += n
+        self.step += 1
+
+    def check_steps(self) -> None:
+        """Refuse to go on when a loss of this epoch is not finite.
+
+        Raises:
+            DivergenceError: it is not.
+        """
+        loss = sum(self._sums)[self._names.index("loss")].item() / self._n_images  # type: ignore[index]
+        _check_finite(loss, f"the loss by step {self.step} of epoch {len(self.epochs) + 1}", self._plan)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the network hold the running average, where there is one, until the block ends."""
+        if self._average is None:
+            yield
+            return
+        trained = copy.deepcopy(self._network.state_dict())
+        self._network.load_state_dict(self._average.state_dict())
+        yield
+        self._network.load_state_dict(trained)
+
+    def end_epoch(self, validation: dict[str, float]) -> Epoch:
+        """Take note of the epoch that is over; the network holds the weights that were validated."""
+        loss = validation["loss"]
+        _check_finite(loss, f"the validation loss after epoch {len(self.epochs) + 1}", self._plan)
+        best = all(loss < epoch.validation["loss"] for epoch in self.epochs)
+        if best:
+            self.best = copy.deepcopy(self._network.state_dict())
+        if loss < self._mark - self._plan.min_delta:
+            self._mark, self._epochs_without_gain = loss, 0
+        else:
+            self._epochs_without_gain += 1
+        totals = parallel.sum_over_processes(torch.stack(self._sums).cpu().double().sum(dim=0))
+        means = {name: total / self._n_images for name, total in zip(self._names, totals.tolist(), strict=True)}
+        self.epochs.append(Epoch(len(self.epochs) + 1, means, validation, best))
+        self._sums, self._n_images, self.step = [], 0, 0
+        return self.epochs[-1]
+
+    def state(self) -> bytes:
+        """Return everything as safetensors: tensors by name, and numbers as JSON among the metadata."""
+        tensors = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        if self._average is not None:
+            tensors |= {f"average.{name}": tensor for name, tensor in self._average.state_dict().items()}
+        for place, weight in enumerate(self._weights()):
+            tensors |= {f"adam.{place}.{name}": value for name, value in self._optimiser.state[weight].items()}
+        if self._sums:
+            tensors["sums"] = torch.stack(self._sums)
+        numbers = {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "step": self.step,
+            "names": self._names,
+            "n_images": self._n_images,
+            "mark": self._mark,
+            "epochs_without_gain": self._epochs_without_gain,
+        }
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        return safetensors.torch.save(kept, {"numbers": json.dumps(numbers)})
+
+    def restore(self, state: bytes | None) -> None:
+        """Become what `state` was called on, unless it is None."""
+        if state is None:
+            return
+        length = int.from_bytes(state[:8], "little")  # of the header, as the format has it
+        numbers = json.loads(json.loads(state[8 : 8 + length])["__metadata__"]["numbers"])
+        tensors = safetensors.torch.load(state)
+        self._network.load_state_dict(_below("network.", tensors))
+        self.best = _below("best.", tensors)
+        if self._average is not None:
+            self._average.load_state_dict(_below("average.", tensors))
+        for place, weight in enumerate(self._weights()):
+            # In the weight's own memory format: the fused step walks through both side by side.
+            self._optimiser.state[weight] = {
+                name: value if name == "step" else torch.empty_like(weight).copy_(value)
+                for name, value in _below(f"adam.{place}.", tensors).items()
+            }
+        self.epochs = [Epoch(**epoch) for epoch in numbers["epochs"]]
+        self.step, self._names, self._n_images = numbers["step"], numbers["names"], numbers["n_images"]
+        self._mark, self._epochs_without_gain = numbers["mark"], numbers["epochs_without_gain"]
+        device = next(self._network.parameters()).device
+        self._sums = list(tensors["sums"].to(device)) if "sums" in tensors else []
+
+    def _weights(self) -> list[nn.Parameter]:
+        return [weight for group in self._optimiser.param_groups for weight in group["params"]]
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _batch_sizes(n: int, batch_size: int) -> list[int]:
+    """Split n images into batches; a single one left over joins the batch before, as batch norm needs two."""
+    sizes = [batch_size] * (n // batch_size) + ([n % batch_size] if n % batch_size else [])
+    if len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [batch_size + 1]
+    return sizes
 
 
 def _check_finite(value: float, what: str, plan: Plan) -> None:
@@ -225,10 +442,28 @@ def _check_finite(value: float, what: str, plan: Plan) -> None:
         raise DivergenceError(f"{what} is {value}: try a smaller learning_rate than {plan.learning_rate}")
 
 
-def _schedule_factor(schedule: Schedule, step: int, total_steps: int) -> float:
-    if schedule == "constant":
-        return 1.0
-    return 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
+def _schedule_factor(plan: Plan, step: int, total_steps: int) -> float:
+    warmth = min(1.0, (step + 1) / plan.warmup_steps) if plan.warmup_steps else 1.0
+    if plan.schedule == "constant":
+        return warmth
+    return warmth * 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
+
+
+def _autocast(compute: Compute) -> torch.autocast:
+    return torch.autocast(compute.device.type, torch.bfloat16, enabled=compute.precision == "bfloat16")
+
+
+@contextmanager
+def _compiled(network: nn.Module, wanted: bool) -> Iterator[None]:
+    """Let torch compile the network and each of its parts until the block ends: a loss may call any of them."""
+    parts = [network, *network.children()] if wanted else []
+    for part in parts:
+        part.compile()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part._compiled_call_impl = None
 
 
 @torch.no_grad()

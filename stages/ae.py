@@ -1,19 +1,16 @@
 """Train one autoencoder and embed all images with it."""
 
 import argparse
-from collections.abc import Sequence
 from typing import get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import seeding, threads, training
-from latentbench.data.dataset import Dataset
+from latentbench import seeding, training
 from latentbench.networks import autoencoders
 from latentbench.params.autoencoders import Preset
-from latentbench.params.project import Project
-from stages import entry, fitting, paths
+from stages import exporting, fitting
 
 
 def main() -> None:
@@ -22,35 +19,34 @@ def main() -> None:
     parser.add_argument("architecture", choices=get_args(autoencoders.Architecture))
     architecture = parser.parse_args().architecture
     row = f"ae_{architecture}"
-    with entry.stage("ae", arch=architecture) as view:
-        project, params = view.section(Project), view.section(Preset, f"ae.{architecture}")
-        threads.use(project.threads)
-        dataset = Dataset(paths.PROCESSED)
-        images = torch.tensor(dataset.train_images)
+    with fitting.stage("ae", arch=architecture) as run:
+        params, seed = run.view.section(Preset, f"ae.{architecture}"), run.project.seed
+        images = torch.tensor(run.dataset.train_images)
         shape = {
             "architecture": architecture,
             "height": images.shape[1],
             "width": images.shape[2],
-            "latent_dim": project.latent_dim,
+            "latent_dim": run.project.latent_dim,
         }
-        torch.manual_seed(seeding.derive(project.seed, row, "weights"))
+        torch.manual_seed(seeding.derive(seed, row, "weights"))
         network = autoencoders.build(**shape)
 
-        def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-            originals = training.to_unit(batch[0])
+        def loss(batch: training.Batch) -> dict[str, Tensor]:
+            originals = training.to_unit(batch.tensors[0])
             return {"loss": functional.mse_loss(network(originals), originals)}
 
         fitting.fit_and_keep(
+            run,
             row,
             network,
             loss,
             [images],
-            dataset,
             training.Plan(**params.training.values()),
-            seeding.derive(project.seed, row, "training"),
-            {"network": shape, "seed": project.seed},
+            seeding.derive(seed, row, "training"),
+            {"network": shape, "seed": seed},
         )
-        fitting.embed(row, network.encode, dataset)
+        fitting.embed(run, row, network.encode)
+        exporting.export_coder(run, row, network)
 
 
 if __name__ == "__main__":

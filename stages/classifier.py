@@ -1,45 +1,40 @@
 """Train the supervised reference network."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import seeding, threads, training
-from latentbench.data.dataset import Dataset
+from latentbench import seeding, training
 from latentbench.networks.classifier import Classifier
 from latentbench.params.classifier import ClassifierParams
-from latentbench.params.project import Project
-from stages import entry, fitting, paths
+from stages import fitting
 
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("classifier") as view:
-        threads.use(view.section(Project).threads)
-        params = view.section(ClassifierParams, "classifier")
-        dataset = Dataset(paths.PROCESSED)
-        images, labels = torch.tensor(dataset.train_images), torch.tensor(dataset.train_labels).long()
+    with fitting.stage("classifier") as run:
+        params = run.view.section(ClassifierParams, "classifier")
+        images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
         shape = {
             "height": images.shape[1],
             "width": images.shape[2],
-            "n_classes": len(dataset.classes),
+            "n_classes": len(run.dataset.classes),
         }
         torch.manual_seed(seeding.derive(params.seed, "classifier", "weights"))
         network = Classifier(**shape)
 
-        def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-            logits = network(training.to_unit(batch[0]))
-            wrong = (logits.argmax(dim=1) != batch[1]).float()
-            return {"loss": functional.cross_entropy(logits, batch[1]), "error": wrong.mean()}
+        def loss(batch: training.Batch) -> dict[str, Tensor]:
+            pixels, truth = batch.tensors
+            logits = network(training.to_unit(pixels))
+            wrong = (logits.argmax(dim=1) != truth).float()
+            return {"loss": functional.cross_entropy(logits, truth), "error": wrong.mean()}
 
         fitting.fit_and_keep(
+            run,
             "classifier",
             network,
             loss,
             [images, labels],
-            dataset,
             training.Plan(**params.training.values()),
             seeding.derive(params.seed, "classifier", "training"),
             {"network": shape, "seed": params.seed},

@@ -1,19 +1,15 @@
 """Train the diffusion model on pixels and draw samples from it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import artifacts, progress, seeding, threads, training
-from latentbench.data.dataset import Dataset
+from latentbench import artifacts, progress, seeding, training
 from latentbench.diffusion import process, samplers
 from latentbench.networks.denoisers import UNet
 from latentbench.params.diffusion import DiffusionParams
-from latentbench.params.project import Project
-from stages import entry, fitting, paths
+from stages import fitting, paths
 
 _SAMPLING_BATCH = 250
 _N_SHOWN = 10  # samples whose way from noise is kept, and steps of it
@@ -21,30 +17,27 @@ _N_SHOWN = 10  # samples whose way from noise is kept, and steps of it
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("diffusion") as view:
-        project, params = view.section(Project), view.section(DiffusionParams, "diffusion")
-        threads.use(project.threads)
-        dataset = Dataset(paths.PROCESSED)
-        images = torch.tensor(dataset.train_images)
+    with fitting.stage("diffusion") as run:
+        project, params = run.project, run.view.section(DiffusionParams, "diffusion")
+        images = torch.tensor(run.dataset.train_images)
         shape = {"height": images.shape[1], "width": images.shape[2], "channels": params.channels}
         torch.manual_seed(seeding.derive(project.seed, "diffusion", "weights"))
         network = UNet(**shape)
         forward = process.make_process(params.schedule, params.n_steps)
 
-        def loss(batch: Sequence[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-            x0 = 2.0 * training.to_unit(batch[0]) - 1.0
-            t = torch.randint(forward.n_steps, (len(x0),), generator=generator)
-            eps = torch.randn(x0.shape, generator=generator)
+        def loss(batch: training.Batch) -> dict[str, Tensor]:
+            x0 = 2.0 * training.to_unit(batch.tensors[0]) - 1.0
+            t, eps = batch.integers(forward.n_steps), batch.normal(*x0.shape[1:])
             output = network(forward.noised(x0, t, eps), t)
             target = forward.target(params.prediction, x0, t, eps)
             return {"loss": functional.mse_loss(output, target)}
 
         fitting.fit_and_keep(
+            run,
             "diffusion",
             network,
             loss,
             [images],
-            dataset,
             training.Plan(**params.training.values(), ema_decay=params.ema_decay),
             seeding.derive(project.seed, "diffusion", "training"),
             {
@@ -67,13 +60,13 @@ def main() -> None:
                 network,
                 forward,
                 params.prediction,
-                samplers.noise(generators, shape["height"], shape["width"]),
+                samplers.noise(generators, shape["height"], shape["width"]).to(run.compute.device),
                 params.sampling_steps,
                 params.eta,
                 generators,
             )
             for step, estimate in enumerate(estimates):
-                pixels = training.to_pixels((estimate + 1.0) / 2.0)
+                pixels = training.to_pixels((estimate + 1.0) / 2.0).cpu()
                 if start == 0 and step in kept_steps:
                     way.append(pixels[:_N_SHOWN])
             drawn.append(pixels)

@@ -1,12 +1,14 @@
 """How every stage starts and ends: from the right code, with checked params of which it sees its own, timed."""
 
+import hashlib
+import json
 import os
 import re
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -22,15 +24,15 @@ from stages import paths
 
 
 @contextmanager
-def stage(name: str, *, timed: bool = True, **item: str) -> Iterator[View]:
+def stage(name: str, item: dict[str, str] | None = None, *, timed: bool = True) -> Iterator[View]:
     """Yield the view of the params that dvc.yaml declares for a stage; write its timing when it ends well.
 
     Args:
         name: the stage's name in dvc.yaml.
+        item: the stage's values in its matrix, such as {"arch": "dense"}.
         timed: whether to write data/timing/<name>.json.
-        item: the stage's values in its matrix, such as arch="dense".
     """
-    started = time.perf_counter()
+    started, item = time.perf_counter(), item or {}
     _check_code_is_local()
     _check_whole_params_file()
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
@@ -47,10 +49,39 @@ def stage(name: str, *, timed: bool = True, **item: str) -> Iterator[View]:
         artifacts.write_text(Path(record), "\n".join(sorted(view.read)))
 
 
+def identity(name: str, item: dict[str, str], view: View, facts: Iterable[str]) -> str:
+    """Return a name for what a stage does: equal for equal params, code, data and further facts, and only then.
+
+    Args:
+        name, item: as for `stage`.
+        view: of its params.
+        facts: what else its outputs follow from, such as versions of packages.
+    """
+    parts = [name, *item.values(), *facts, json.dumps(view.content(), sort_keys=True)]
+    for path in declared_files(name, item):
+        parts += [path.as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()]
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return "-".join([name, *item.values(), digest])
+
+
+def declared_files(name: str, item: dict[str, str]) -> list[Path]:
+    """Return the files that dvc.yaml declares a stage to depend on, folders as the files in them."""
+    declared = (Path(dep) for dep in _declared(name, "deps", item))
+    return [
+        path
+        for dep in declared
+        for path in (sorted(each for each in dep.rglob("*") if each.is_file()) if dep.is_dir() else [dep])
+    ]
+
+
 def declared_params(name: str, item: dict[str, str]) -> list[str]:
     """Return the params that dvc.yaml declares for a stage, its matrix values filled in."""
+    return _declared(name, "params", item)
+
+
+def _declared(name: str, kind: str, item: dict[str, str]) -> list[str]:
     definition = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
-    return [re.sub(r"\$\{item\.(\w+)\}", lambda match: item[match[1]], key) for key in definition.get("params", [])]
+    return [re.sub(r"\$\{item\.(\w+)\}", lambda match: item[match[1]], key) for key in definition.get(kind, [])]
 
 
 def _check_code_is_local() -> None:

@@ -10,17 +10,19 @@ from matplotlib.figure import Figure
 
 from latentbench import artifacts, figures, seeding, threads, training
 from latentbench.data.dataset import Dataset
-from latentbench.evaluation import classification, neighborhoods, reconstruction, samples, tables
+from latentbench.evaluation import classification, likelihood, neighborhoods, reconstruction, samples, tables
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
+from latentbench.networks.vaes import VAE
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
 from stages import entry, models, paths
 
-CODERS = ("ae_dense", "ae_conv", "vae_dense", "vae_conv")
+VAES = ("vae_dense", "vae_conv", "vae_residual")
+CODERS = ("ae_dense", "ae_conv", "ae_residual", *VAES)
 REPRESENTATIONS = ("raw", "pca", "isomap", *CODERS)
-GENERATORS = ("vae_dense", "vae_conv", "diffusion")
+GENERATORS = (*VAES, "diffusion")
 _FOLDER = paths.METRICS / "evaluate"
 _N_SHOWN = 10
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
@@ -35,6 +37,7 @@ def main() -> None:
         classifier = models.load_classifier()
         generators = _compare_generators(dataset, classifier, project, params)
         representations = _compare_representations(dataset, project, params)
+        _compare_likelihoods(dataset, project, params)
         judged = training.apply(
             lambda batch: classifier(training.to_unit(batch)).argmax(dim=1),
             torch.tensor(dataset.test_images),
@@ -95,14 +98,19 @@ def _compare_representations(dataset: Dataset, project: Project, params: Evaluat
             }
     reconstructions = _reconstructions(dataset, project.latent_dim)
     for row, images in reconstructions.items():
-        rows[row]["mse"] = reconstruction.mean_squared_error(dataset.test_images, images)
+        clipped = images.clip(0, 1)  # what can be shown: PCA's leave the range for which these two scores are made
+        rows[row] |= {
+            "mse": reconstruction.mean_squared_error(dataset.test_images, images),
+            "psnr": reconstruction.psnr(dataset.test_images, clipped),
+            "ssim": reconstruction.ssim(dataset.test_images, clipped),
+        }
 
     _write_comparison("representations", rows, {"knn_weights": weights})
     table = pd.DataFrame({"k": np.arange(1, len(next(iter(curves.values()))) + 1), **curves})
     artifacts.write_table(_FOLDER / "knn_choice.csv", table)
-    shown = [dataset.test_images[:_N_SHOWN] / 255.0]
-    shown += [images[:_N_SHOWN] for images in reconstructions.values()]
-    figure = figures.image_grid(np.stack(shown).clip(0, 1), ["original", *reconstructions])
+    grid = [dataset.test_images[:_N_SHOWN] / 255.0]
+    grid += [images[:_N_SHOWN] for images in reconstructions.values()]
+    figure = figures.image_grid(np.stack(grid).clip(0, 1), ["original", *reconstructions])
     artifacts.write_figure(_FOLDER / "reconstructions.png", figure)
     figure = _intervals(rows, "knn_accuracy", "kNN accuracy on the test images, 95% interval")
     artifacts.write_figure(_FOLDER / "knn_accuracy.png", figure)
@@ -204,6 +212,43 @@ def _compare_generators(
     figure = _intervals(rows, "frechet", "Fréchet distance to held-out real images, 95% interval")
     artifacts.write_figure(_FOLDER / "frechet.png", figure)
     return rows
+
+
+def _compare_likelihoods(dataset: Dataset, project: Project, params: EvaluateParams) -> None:
+    """Write the parts of each VAE's loss on test images; where it bounds a likelihood, that bound and a tighter one.
+
+    Binary cross-entropy on grey pixels bounds none: such a row has neither.
+    """
+    images = training.to_unit(torch.tensor(dataset.test_images))
+    few = images[: params.likelihood_images]
+    rows: dict[str, dict[str, Any]] = {}
+    names: dict[str, str] = {}
+    kl_per_latent: dict[str, np.ndarray] = {}
+    for row in VAES:
+        network = models.load_coder(row)
+        assert isinstance(network, VAE)
+        generator = seeding.torch_generator(project.seed, "evaluate", "likelihood", row)
+        parts = likelihood.parts(network, images, generator)
+        rows[row] = {
+            "n": len(images),
+            "reconstruction_nats": parts.reconstruction.mean().item(),
+            "kl_nats": parts.kl.sum(dim=1).mean().item(),
+            "active_units": parts.active_units(),
+        }
+        if likelihood.is_proper(network.likelihood, images):
+            bounds = {"bits_per_dim": parts.bounds()}
+            bounds["bits_per_dim_importance"] = likelihood.importance_bounds(
+                network, few, params.importance_samples, generator, label=f"{row}: importance samples"
+            )
+            rows[row] |= {"elbo_nats": parts.bounds().mean().item(), "n_importance": len(few)}
+            for name, nats in bounds.items():
+                bits = likelihood.mean_with_interval(likelihood.bits_per_dim(-nats, images[0].numel()))
+                rows[row] |= {name: bits.value, f"{name}_lo": bits.low, f"{name}_hi": bits.high}
+        names[row] = network.likelihood.name
+        kl_per_latent[row] = parts.kl.mean(dim=0).sort(descending=True).values.numpy()
+    _write_comparison("likelihoods", rows, {"likelihood": names})
+    table = pd.DataFrame({"rank": np.arange(1, project.latent_dim + 1), **kl_per_latent})
+    artifacts.write_table(_FOLDER / "kl_per_latent.csv", table)
 
 
 def _judge(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,24 +1,81 @@
-"""What the stages that train have in common: fit on the right images, keep the weights, embed all images."""
+"""What the stages that train have in common: where they compute, how they go on, what they keep, embeddings."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latentbench import artifacts, training
+from latentbench import artifacts, checkpoints, devices, parallel, threads, training
+from latentbench.checkpoints import Checkpoint
 from latentbench.data.dataset import Dataset
 from latentbench.networks import weights
-from stages import paths
+from latentbench.params.base import View
+from latentbench.params.project import Project
+from latentbench.training import Compute
+from stages import entry, paths
+
+_CHECKPOINT_INTERVAL_S = 15.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stage that trains, while it runs.
+
+    Attributes:
+        view: the params that it declared.
+        project: those at the top level.
+        dataset: what it trains on.
+        compute: where it trains.
+        checkpoint: where its unfinished training is kept.
+    """
+
+    view: View
+    project: Project
+    dataset: Dataset
+    compute: Compute
+    checkpoint: Checkpoint
+
+
+@contextmanager
+def stage(name: str, **item: str) -> Iterator[Run]:
+    """Do for a stage that trains what `entry.stage` does for all, and lock its checkpoint while it runs.
+
+    The checkpoint's name is made of all that its content follows from, so that what was begun with other params, code,
+    data or versions is never gone on with. `torchrun` may start several processes of the stage: all of them train, one
+    does the rest.
+    """
+    with entry.stage(name, item) as view:
+        project = view.section(Project)
+        n_threads = threads.use(project.threads)
+        compute = Compute(devices.use(project.device, parallel.local_rank()), project.precision, project.compile)
+        parallel.start(compute.device)
+        facts = [f"{package} {version(package)}" for package in ("torch", "numpy")]
+        facts += [f"device {compute.device.type}", f"threads {n_threads}", f"processes {parallel.size()}"]
+        path = _checkpoint_folder() / f"{entry.identity(name, item, view, facts)}.safetensors"
+        interval_s = float(os.environ.get("LATENTBENCH_CHECKPOINT_SECONDS", _CHECKPOINT_INTERVAL_S))
+        # A stage whose DVC was killed trains for nobody.
+        parent = os.getppid() if "DVC_STAGE" in os.environ else None
+        if not parallel.is_main():  # only the main process reads and writes it
+            yield Run(view, project, Dataset(paths.PROCESSED), compute, Checkpoint(path, interval_s))
+            return
+        with checkpoints.locked(path, interval_s, parent) as checkpoint:
+            yield Run(view, project, Dataset(paths.PROCESSED), compute, checkpoint)
+        parallel.stop()
 
 
 def fit_and_keep(
+    run: Run,
     row: str,
     network: nn.Module,
     loss: training.Loss,
     data: Sequence[Tensor],
-    dataset: Dataset,
     plan: training.Plan,
     seed: int,
     description: Mapping[str, Any],
@@ -26,28 +83,36 @@ def fit_and_keep(
     """Train a network on all but the validation images; write its loss table, weights and training metrics.
 
     Args:
+        run: of the stage.
         row: the network's name, under which all is written.
         network: what is trained, in place.
         loss: as `training.fit` takes it.
         data: tensors with a line for each train image, which `loss` understands.
-        dataset: says which lines are for fitting and which for validation.
         plan: how to train.
         seed: of the training.
         description: what else a reader of the weights needs to know; `network` in it rebuilds the network.
     """
-    fit_part = [tensor[dataset.fit_index] for tensor in data]
-    validation_part = [tensor[dataset.validation_index] for tensor in data]
-    run = training.fit(network, loss, fit_part, validation_part, plan, seed)
+    fit_part = [tensor[run.dataset.fit_index] for tensor in data]
+    validation_part = [tensor[run.dataset.validation_index] for tensor in data]
+    events = training.fit(network, loss, fit_part, validation_part, plan, seed, run.compute, run.checkpoint)
     folder = paths.METRICS / row
-    summary = training.follow(run, plan, folder / "loss.csv", row)
+    summary = training.follow(events, plan, folder / "loss.csv", row)
+    if not parallel.is_main():
+        raise SystemExit(0)  # the main process does the rest alone
     described = {**description, "training": dataclasses.asdict(plan)}
     artifacts.write_model(paths.model(row), weights.to_arrays(network), described)
     artifacts.write_metrics(folder / "metrics.json", summary)
 
 
-def embed(row: str, encode: Callable[[Tensor], Tensor], dataset: Dataset) -> None:
+def embed(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> None:
     """Write what `encode` makes of all train and test images, given to it in [0, 1]."""
-    for split, images in (("train", dataset.train_images), ("test", dataset.test_images)):
-        pixels = torch.tensor(images)
-        latents = training.apply(lambda batch: encode(training.to_unit(batch)), pixels)
+    for split, images in (("train", run.dataset.train_images), ("test", run.dataset.test_images)):
+        latents = training.apply(
+            lambda batch: encode(training.to_unit(batch)), torch.tensor(images), device=run.compute.device
+        )
         artifacts.write_array(paths.embedding(row, split), latents.numpy())
+
+
+def _checkpoint_folder() -> Path:
+    """Return where checkpoints outlive a run: DVC removes a stage's outputs, and the copies that experiments run in."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".dvc" / "tmp" / "latentbench"

@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("row", help="a row of the comparison, such as ae_dense or vae_conv")
     row = parser.parse_args().row
-    with entry.stage("latent_explore", row=row) as view:
+    with entry.stage("latent_explore", {"row": row}) as view:
         project = view.section(Project)
         params = view.section(LatentExploreParams, "latent_explore")
         threads.use(project.threads)

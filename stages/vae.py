@@ -1,18 +1,15 @@
 """Train one variational autoencoder, embed all images with it, and draw samples from its prior."""
 
 import argparse
-from collections.abc import Sequence
 from typing import get_args
 
 import torch
 from torch import Tensor
 
-from latentbench import artifacts, seeding, threads, training
-from latentbench.data.dataset import Dataset
+from latentbench import artifacts, seeding, training
 from latentbench.networks import vaes
-from latentbench.params.autoencoders import Preset, VAEParams
-from latentbench.params.project import Project
-from stages import entry, fitting, paths
+from latentbench.params.autoencoders import VAEPreset
+from stages import exporting, fitting, paths
 
 
 def main() -> None:
@@ -21,43 +18,46 @@ def main() -> None:
     parser.add_argument("architecture", choices=get_args(vaes.Architecture))
     architecture = parser.parse_args().architecture
     row = f"vae_{architecture}"
-    with entry.stage("vae", arch=architecture) as view:
-        project, beta = view.section(Project), view.section(VAEParams, "vae").beta
-        params = view.section(Preset, f"vae.{architecture}")
-        threads.use(project.threads)
-        dataset = Dataset(paths.PROCESSED)
-        images = torch.tensor(dataset.train_images)
+    with fitting.stage("vae", arch=architecture) as run:
+        params, seed = run.view.section(VAEPreset, f"vae.{architecture}"), run.project.seed
+        beta, warmup_epochs = params.beta, params.warmup_epochs
+        images = torch.tensor(run.dataset.train_images)
         shape = {
             "architecture": architecture,
             "height": images.shape[1],
             "width": images.shape[2],
-            "latent_dim": project.latent_dim,
+            "latent_dim": run.project.latent_dim,
+            "likelihood": params.likelihood,
         }
-        torch.manual_seed(seeding.derive(project.seed, row, "weights"))
+        torch.manual_seed(seeding.derive(seed, row, "weights"))
         network = vaes.build(**shape)
 
-        def loss(batch: Sequence[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-            originals = training.to_unit(batch[0])
+        def loss(batch: training.Batch) -> dict[str, Tensor]:
+            originals = training.to_unit(batch.tensors[0])
             mean, log_var = network.posterior(originals)
-            latents = vaes.reparameterise(mean, log_var, generator)
-            cross_entropy = vaes.cross_entropy(network.logits(latents), originals).mean()
+            latents = vaes.reparameterise(mean, log_var, batch.normal(run.project.latent_dim))
+            reconstruction = network.likelihood.nats(network.output(latents).float(), originals).mean()
             kl = vaes.kl_from_standard_normal(mean, log_var).mean()
-            return {"loss": cross_entropy + beta * kl, "cross_entropy": cross_entropy, "kl": kl}
+            weight = beta * min(1.0, batch.epochs_done / warmup_epochs) if warmup_epochs else beta
+            return {"loss": reconstruction + weight * kl, "reconstruction": reconstruction, "kl": kl}
 
         fitting.fit_and_keep(
+            run,
             row,
             network,
             loss,
             [images],
-            dataset,
             training.Plan(**params.training.values()),
-            seeding.derive(project.seed, row, "training"),
-            {"network": shape, "seed": project.seed, "beta": beta},
+            seeding.derive(seed, row, "training"),
+            {"network": shape, "seed": seed, "beta": beta, "warmup_epochs": warmup_epochs},
         )
-        fitting.embed(row, network.encode, dataset)
-        generator = seeding.torch_generator(project.seed, row, "samples")
-        draws = torch.randn((project.n_samples, project.latent_dim), generator=generator)
-        samples = training.apply(lambda batch: training.to_pixels(network.decode(batch)), draws)
+        fitting.embed(run, row, network.encode)
+        exporting.export_coder(run, row, network)
+        generator = seeding.torch_generator(seed, row, "samples")
+        draws = torch.randn((run.project.n_samples, run.project.latent_dim), generator=generator)
+        samples = training.apply(
+            lambda batch: training.to_pixels(network.decode(batch)), draws, device=run.compute.device
+        )
         artifacts.write_array(paths.samples(row), samples.numpy())
 
 

@@ -8,7 +8,18 @@ from tests.imports import imported_modules, project_modules
 
 # From the bottom up; modules of one layer do not import each other, except within one package.
 LAYERS = [
-    {"compiled", "errors", "params", "artifacts", "progress", "seeding", "threads"},
+    {
+        "artifacts",
+        "checkpoints",
+        "compiled",
+        "devices",
+        "errors",
+        "parallel",
+        "params",
+        "progress",
+        "seeding",
+        "threads",
+    },
     {"networks", "neighbors"},
     {"training", "diffusion", "evaluation", "figures", "reduction", "data"},
 ]
@@ -45,7 +56,7 @@ def test_training_stages_neither_draw_nor_score(root: Path, stage: str) -> None:
 
 
 def test_no_stage_imports_another(root: Path) -> None:
-    shared = {"entry", "paths", "models", "fitting", "__init__"}
+    shared = {"entry", "exporting", "fitting", "models", "paths", "__init__"}
     stages = {path.stem for path in (root / "stages").glob("*.py")} - shared
     for path in (root / "stages").glob("*.py"):
         imported = {name.split(".")[1] for name in imported_modules(path) if name.startswith("stages.")}

@@ -64,6 +64,18 @@ def test_curves_and_panels_hold_what_they_were_given() -> None:
     assert figure.axes[1].collections[0].get_offsets().tolist() == points[::-1].tolist()
 
 
+def test_a_sweep_has_a_panel_for_each_score() -> None:
+    accuracy, error = np.array([0.8, 0.7, 0.6]), np.array([0.01, 0.02, 0.04])
+    ends = (accuracy - 0.02, accuracy + 0.01)
+    figure = figures.sweep([0.1, 1, 10], {"accuracy": accuracy, "mse": error}, {"accuracy": ends}, "beta")
+    assert [axes.get_title() for axes in figure.axes] == ["accuracy", "mse"]
+    assert [axes.get_xscale() for axes in figure.axes] == ["log", "log"]
+    assert figure.axes[1].lines[0].get_xydata().tolist() == [[0.1, 0.01], [1, 0.02], [10, 0.04]]
+    (segments,), (flat,) = ([c.get_segments() for c in axes.collections] for axes in figure.axes)
+    np.testing.assert_allclose([[s[0][1], s[1][1]] for s in segments], np.stack(ends, axis=1))
+    assert all(s[0][1] == s[1][1] for s in flat)
+
+
 def test_intervals_reach_from_low_to_high() -> None:
     values, lows, highs = np.array([0.5, 0.7]), np.array([0.4, 0.69]), np.array([0.6, 0.72])
     figure = figures.dots_with_intervals(["a", "b"], values, lows, highs, "score")

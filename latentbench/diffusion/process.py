@@ -32,8 +32,8 @@ class Process:
 
     def signal_and_noise(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return sqrt(abar_t) and sqrt(1 - abar_t) for steps t (n,), as float32 (n, 1, 1) to scale images with."""
-        abar = self.alphas_cumprod[t][:, None, None]
-        return abar.sqrt().float(), (1.0 - abar).sqrt().float()
+        abar = self.alphas_cumprod[t.cpu()][:, None, None]  # not every device knows float64
+        return abar.sqrt().float().to(t.device), (1.0 - abar).sqrt().float().to(t.device)
 
     def noised(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """Draw from q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I), given the noise (Ho et al. 2020, eq. 4).

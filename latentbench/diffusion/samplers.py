@@ -61,7 +61,7 @@ def ddim(
     times = step_times(process.n_steps, n_calls)
     x_t = start
     for time, earlier in zip(times, [*times[1:], None], strict=True):
-        t = torch.full((len(start),), time)
+        t = torch.full((len(start),), time, device=start.device)
         x0, eps = process.split(prediction, x_t, t, denoiser(x_t, t))
         x0 = x0.clamp(-1.0, 1.0)
         yield x0
@@ -75,4 +75,4 @@ def ddim(
         x_t = abar_earlier.sqrt().float() * x0
         x_t = x_t + (1 - abar_earlier - fresh**2).clamp(min=0).sqrt().float() * eps
         if eta:
-            x_t = x_t + fresh.float() * noise(generators, *x_t.shape[1:])
+            x_t = x_t + fresh.float() * noise(generators, *x_t.shape[1:]).to(start.device)

@@ -1,4 +1,4 @@
-"""Autoencoders: the dense and the convolutional network of the reference report, at any image size."""
+"""Autoencoders at any image size: the two of the reference report, dense and convolutional, and a stronger one."""
 
 from itertools import pairwise
 from typing import Literal
@@ -6,7 +6,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Architecture = Literal["dense", "conv"]
+from latentbench.networks.blocks import (
+    CropToImage,
+    glorot_uniform,
+    n_residual_features,
+    residual_decoder,
+    residual_encoder,
+)
+
+Architecture = Literal["dense", "conv", "residual"]
 
 
 class Autoencoder(nn.Module):
@@ -83,25 +91,14 @@ class ConvAutoencoder(Autoencoder):
         glorot_uniform(self)
 
 
-class CropToImage(nn.Module):
-    """Drop the channel axis, and the rows and columns that rounding up to a multiple of 4 added."""
+class ResidualAutoencoder(Autoencoder):
+    """Residual convolutions on 2x2 patches, the stronger of the convolutional networks."""
 
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__()
-        self.height, self.width = height, width
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Map (n, 1, at least height, at least width) to (n, height, width)."""
-        return maps[:, 0, : self.height, : self.width]
-
-
-def glorot_uniform(network: nn.Module) -> None:
-    """Initialise as Keras does by default: Glorot-uniform weights (Glorot & Bengio 2010, eq. 16), zero biases."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    def __init__(self, height: int, width: int, latent_dim: int) -> None:
+        super().__init__(height, width, latent_dim)
+        n_features = n_residual_features(height, width)
+        self.encoder = nn.Sequential(residual_encoder(height, width), nn.Linear(n_features, latent_dim))
+        self.decoder = nn.Sequential(residual_decoder(latent_dim, height, width), nn.Sigmoid())
 
 
 def _dense_layers(widths: list[int]) -> list[nn.Module]:
@@ -114,6 +111,7 @@ def _dense_layers(widths: list[int]) -> list[nn.Module]:
 _NETWORKS: dict[Architecture, type[Autoencoder]] = {
     "dense": DenseAutoencoder,
     "conv": ConvAutoencoder,
+    "residual": ResidualAutoencoder,
 }
 
 

@@ -95,6 +95,6 @@ class _ResidualBlock(nn.Module):
 def sinusoidal_embedding(t: Tensor, dim: int, longest_period: float = 10_000.0) -> Tensor:
     """Map time steps (n,) to sines and cosines (n, dim) of geometric frequencies (Vaswani et al. 2017, 3.5)."""
     half = dim // 2
-    frequencies = torch.exp(-math.log(longest_period) * torch.arange(half) / half)
+    frequencies = torch.exp(-math.log(longest_period) * torch.arange(half, device=t.device) / half)
     angles = t.float()[:, None] * frequencies[None]
     return torch.cat([angles.cos(), angles.sin()], dim=1)

@@ -1,28 +1,36 @@
-"""Variational autoencoders (Kingma & Welling 2014): the dense and convolutional networks of the reference report."""
+"""Variational autoencoders (Kingma & Welling 2014): the two networks of the reference report, and a stronger one."""
 
 from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from latentbench.networks.autoencoders import CropToImage, glorot_uniform
+from latentbench.networks import likelihoods
+from latentbench.networks.blocks import (
+    CropToImage,
+    glorot_uniform,
+    n_residual_features,
+    residual_decoder,
+    residual_encoder,
+)
 
-Architecture = Literal["dense", "conv"]
+Architecture = Literal["dense", "conv", "residual"]
 
 
 class VAE(nn.Module):
-    """A Gaussian encoder q(z | x) with diagonal covariance, and a decoder that gives Bernoulli logits."""
+    """A Gaussian encoder q(z | x) with diagonal covariance, and a decoder whose output `likelihood` interprets."""
 
     trunk: nn.Module
     to_mean: nn.Linear
     to_log_var: nn.Linear
     decoder: nn.Module
+    likelihood: likelihoods.Likelihood
 
-    def __init__(self, height: int, width: int, latent_dim: int) -> None:
+    def __init__(self, height: int, width: int, latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
         super().__init__()
         self.height, self.width, self.latent_dim = height, width, latent_dim
+        self.likelihood = likelihoods.build(likelihood, height, width)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map images (n, height, width) in [0, 1] to the mean and log variance of q(z | x), each (n, latent_dim)."""
@@ -33,13 +41,13 @@ class VAE(nn.Module):
         """Map images (n, height, width) in [0, 1] to the posterior means (n, latent_dim)."""
         return self.posterior(images)[0]
 
-    def logits(self, latents: Tensor) -> Tensor:
-        """Map latents (n, latent_dim) to the logits of the pixels (n, height, width)."""
+    def output(self, latents: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to the decoder's raw output (n, height, width), as `likelihood` takes it."""
         return torch.as_tensor(self.decoder(latents))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Map latents (n, latent_dim) to the mean images (n, height, width) in [0, 1]."""
-        return torch.sigmoid(self.logits(latents))
+        """Map latents (n, latent_dim) to the mean images (n, height, width) in [0, 1] of `likelihood`."""
+        return self.likelihood.mean(self.output(latents))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the reconstruction of `images` through the posterior mean, of the same shape."""
@@ -49,8 +57,8 @@ class VAE(nn.Module):
 class DenseVAE(VAE):
     """784-392-196-98 with ReLU, then the two heads; the decoder mirrors it."""
 
-    def __init__(self, height: int, width: int, latent_dim: int) -> None:
-        super().__init__(height, width, latent_dim)
+    def __init__(self, height: int, width: int, latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
+        super().__init__(height, width, latent_dim, likelihood)
         pixels = height * width
         widths = [pixels, pixels // 2, pixels // 4, pixels // 8]
         self.trunk = nn.Sequential(nn.Flatten(), *_relu_layers(widths))
@@ -67,8 +75,8 @@ class DenseVAE(VAE):
 class ConvVAE(VAE):
     """Two strided convolutions and a dense layer to the heads; transposed convolutions back."""
 
-    def __init__(self, height: int, width: int, latent_dim: int) -> None:
-        super().__init__(height, width, latent_dim)
+    def __init__(self, height: int, width: int, latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
+        super().__init__(height, width, latent_dim, likelihood)
         rows, columns = -(-height // 4), -(-width // 4)  # what two strides of 2 leave, rounded up
         self.trunk = nn.Sequential(
             nn.Unflatten(1, (1, height)),
@@ -96,9 +104,23 @@ class ConvVAE(VAE):
         glorot_uniform(self)
 
 
-def reparameterise(mean: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw z = mean + exp(log_var / 2) * eps with eps ~ N(0, I) (Kingma & Welling 2014, section 2.4)."""
-    noise = torch.randn(mean.shape, generator=generator)
+class ResidualVAE(VAE):
+    """The residual autoencoder's networks with two heads."""
+
+    def __init__(self, height: int, width: int, latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
+        super().__init__(height, width, latent_dim, likelihood)
+        self.trunk = residual_encoder(height, width)
+        n_features = n_residual_features(height, width)
+        self.to_mean = nn.Linear(n_features, latent_dim)
+        self.to_log_var = nn.Linear(n_features, latent_dim)
+        self.decoder = residual_decoder(latent_dim, height, width)
+
+
+def reparameterise(mean: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
+    """Return z = mean + exp(log_var / 2) * noise, a draw when noise ~ N(0, I) (Kingma & Welling 2014, section 2.4).
+
+    (..., latent_dim) each, broadcast
+    """
     return mean + torch.exp(0.5 * log_var) * noise
 
 
@@ -110,15 +132,6 @@ def kl_from_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(dim=-1)
 
 
-def cross_entropy(logits: Tensor, images: Tensor) -> Tensor:
-    """Binary cross-entropy per image in nats, summed over its pixels. On grey pixels a loss, not a likelihood.
-
-    (n, height, width) twice -> (n,)
-    """
-    pixelwise = functional.binary_cross_entropy_with_logits(logits, images, reduction="none")
-    return pixelwise.flatten(1).sum(dim=1)
-
-
 def _relu_layers(widths: list[int]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths):
@@ -126,9 +139,11 @@ def _relu_layers(widths: list[int]) -> list[nn.Module]:
     return layers
 
 
-_NETWORKS: dict[Architecture, type[VAE]] = {"dense": DenseVAE, "conv": ConvVAE}
+_NETWORKS: dict[Architecture, type[VAE]] = {"dense": DenseVAE, "conv": ConvVAE, "residual": ResidualVAE}
 
 
-def build(architecture: Architecture, height: int, width: int, latent_dim: int) -> VAE:
-    """Return a freshly initialised VAE of the named architecture."""
-    return _NETWORKS[architecture](height, width, latent_dim)
+def build(
+    architecture: Architecture, height: int, width: int, latent_dim: int, likelihood: likelihoods.Name = "bernoulli"
+) -> VAE:
+    """Return a freshly initialised VAE of the named architecture and observation model."""
+    return _NETWORKS[architecture](height, width, latent_dim, likelihood)

@@ -79,6 +79,16 @@ class View:
             content = {name: content[name] for name in model.model_fields if name in content}
         return validate(model, content, key)._attach(self, f"{key}." if key else "")
 
+    def content(self) -> dict[str, Any]:
+        """Return what stands at each declared key; none of it counts as read."""
+        found = {}
+        for key in sorted(self._declared):
+            content: Any = self._params
+            for part in key.split("."):
+                content = content.get(part) if isinstance(content, Mapping) else None
+            found[key] = content
+        return found
+
     def note_read(self, key: str, value: object) -> None:
         """Take note that a key was read; sections are noted by what is read of them.
 

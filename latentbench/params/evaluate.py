@@ -14,3 +14,5 @@ class EvaluateParams(Section):
     n_bootstrap: Annotated[int, Field(ge=100)]
     n_groups: Annotated[int, Field(ge=5)]
     raw_l1: bool
+    importance_samples: Annotated[int, Field(ge=1, le=100_000)]
+    likelihood_images: Annotated[int, Field(ge=2)] | None

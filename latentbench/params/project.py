@@ -1,6 +1,6 @@
 """The params at the top level of params.yaml."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,3 +16,6 @@ class Project(Section):
     n_samples: Annotated[int, Field(ge=100, le=1_000_000)]
     seed: Annotated[int, Field(ge=0)]
     threads: Annotated[int, Field(ge=1)] | None
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["float32", "bfloat16"]
+    compile: bool

@@ -1,9 +1,13 @@
 """Reconstruction errors and the tables for people."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import mean_squared_error
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from latentbench.evaluation import reconstruction, tables
 
@@ -16,9 +20,91 @@ def test_error_is_scikit_learns_and_zero_for_the_original(images: np.ndarray, rn
     assert reconstruction.mean_squared_error(some, some / 255) == 0
 
 
-def test_shapes_must_agree() -> None:
+def noisy(images: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:
+    return (images / 255 + amount * rng.standard_normal(images.shape)).clip(0, 1)
+
+
+def test_psnr_is_torchmetrics_for_each_image_then_averaged(images: np.ndarray, rng: np.random.Generator) -> None:
+    some = images[:2100]
+    guess = noisy(some, rng, 0.1)
+    guess[0] = 0.5  # an image that is far worse tells the mean over images from that over pixels
+    expected = peak_signal_noise_ratio(
+        torch.tensor(guess), torch.tensor(some / 255), data_range=1.0, dim=(1, 2), reduction="elementwise_mean"
+    )
+    assert reconstruction.psnr(some, guess) == pytest.approx(expected.item())
+
+
+def test_psnr_by_hand() -> None:
+    images = np.zeros((2, 3, 3), dtype=np.uint8)
+    guess = np.stack([np.full((3, 3), 0.1), np.full((3, 3), 0.01)])
+    assert reconstruction.psnr(images, guess) == pytest.approx((20 + 40) / 2)
+    assert reconstruction.psnr(images, np.zeros((2, 3, 3))) == np.inf
+
+
+def torchmetrics_ssim(images: np.ndarray, guess: np.ndarray) -> float:
+    """Return the mean over windows wholly within the images; torchmetrics' own mean counts reflected borders too."""
+    pair = (torch.tensor(guess)[:, None], torch.tensor(images / 255)[:, None])
+    _, maps = structural_similarity_index_measure(*pair, data_range=1.0, return_full_image=True)
+    return torch.as_tensor(maps)[..., 5:-5, 5:-5].mean().item()
+
+
+def test_ssim_is_torchmetrics(images: np.ndarray, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconstruction, "_BLOCK", 30)
+    for some in (images[:80], images[:50, 3:23, 7:20], images[:50, 4:15, :11]):
+        guess = noisy(some, rng, 0.1)
+        assert reconstruction.ssim(some, guess) == pytest.approx(torchmetrics_ssim(some, guess), rel=1e-9)
+
+
+def test_ssim_at_equal_inverted_and_unrelated_images(images: np.ndarray) -> None:
+    some = images[:300]
+    assert reconstruction.ssim(some, some / 255) == pytest.approx(1, abs=1e-12)
+    assert reconstruction.ssim(some, 1 - some / 255) < 0
+    assert reconstruction.ssim(some, images[300:600] / 255) < 0.5
+
+
+def test_ssim_falls_with_noise_and_sees_structure_that_the_error_does_not(
+    images: np.ndarray, rng: np.random.Generator
+) -> None:
+    some = images[:200]
+    found = [reconstruction.ssim(some, noisy(some, rng, amount)) for amount in (0.01, 0.05, 0.2)]
+    assert found == sorted(found, reverse=True)
+    white = np.full((20, 16, 16), 200, dtype=np.uint8)
+    shifted = np.full(white.shape, 200 / 255 - 0.1)
+    scattered = 200 / 255 + 0.1 * rng.choice([-1.0, 1.0], size=white.shape)
+    assert reconstruction.mean_squared_error(white, shifted) == pytest.approx(
+        reconstruction.mean_squared_error(white, scattered)
+    )
+    assert reconstruction.ssim(white, shifted) > 0.95
+    assert reconstruction.ssim(white, scattered) < 0.2
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 5), (6, 11), (1, 1), (2, 30)])
+def test_images_smaller_than_the_window_have_a_smaller_one(
+    height: int, width: int, images: np.ndarray, rng: np.random.Generator
+) -> None:
+    some = images[:40, 10 : 10 + height, np.arange(width) % 28]
+    assert reconstruction.ssim(some, some / 255) == pytest.approx(1, abs=1e-12)
+    assert -1 <= reconstruction.ssim(some, rng.random(some.shape)) < 0.9
+
+
+def test_ssim_of_a_single_window_by_its_definition(images: np.ndarray, rng: np.random.Generator) -> None:
+    """Five rows and columns are one window: weighted moments over all pixels."""
+    x, y = images[7, 10:15, 10:15] / 255, rng.random((5, 5))
+    offsets = np.arange(-2, 3)
+    weights = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    mean_x, mean_y = (weights * x).sum(), (weights * y).sum()
+    var_x, var_y = (weights * (x - mean_x) ** 2).sum(), (weights * (y - mean_y) ** 2).sum()
+    cov = (weights * (x - mean_x) * (y - mean_y)).sum()
+    expected = (2 * mean_x * mean_y + 1e-4) * (2 * cov + 9e-4)
+    expected /= (mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4)
+    assert reconstruction.ssim(images[7:8, 10:15, 10:15], y[None]) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("score", [reconstruction.mean_squared_error, reconstruction.psnr, reconstruction.ssim])
+def test_shapes_must_agree(score: Callable[[np.ndarray, np.ndarray], float]) -> None:
     with pytest.raises(ValueError, match="shapes differ"):
-        reconstruction.mean_squared_error(np.zeros((2, 3, 3), dtype=np.uint8), np.zeros((2, 9)))
+        score(np.zeros((2, 3, 3), dtype=np.uint8), np.zeros((2, 9)))
 
 
 def test_a_value_shares_its_cell_with_its_interval() -> None:

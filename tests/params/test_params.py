@@ -34,6 +34,7 @@ PINNED = {
     "pca.n_components": 256,
     "isomap.n_landmarks": 1000,
     "diffusion.n_steps": 1000,
+    "vae.conv.training.epochs": 10,
 }
 
 
@@ -83,8 +84,8 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("latent_dim", "64", "text, not a number"),
         ("latent_dim", True, "valid integer, not True"),
         ("latent_dim", 300, "at most pca.n_components (256)"),
-        ("vae.beta", -0.5, "greater than or equal to 0, not -0.5"),
-        ("vae.beta", float("nan"), "finite number"),
+        ("vae.dense.beta", -0.5, "greater than or equal to 0, not -0.5"),
+        ("vae.dense.beta", float("nan"), "finite number"),
         ("ae.dense.training.learning_rate", "1e-3", "YAML wants 1.0e-3"),
         ("diffusion.prediction", "noise", "'eps', 'x0' or 'v'"),
         ("diffusion.sampling_steps", 5000, "must be at most n_steps (1000)"),
@@ -95,6 +96,13 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("data.classes", ["a", "a"], "must differ"),
         ("data.files.t10k_labels.sha256", "abc", "[0-9a-f]{64}"),
         ("data.files.t10k_labels.name", "../labels", "pattern"),
+        ("vae.conv.warmup_epochs", 10.0, "warmup_epochs (10) must be below training.epochs (10)"),
+        ("vae.residual.likelihood", "gaussian", "'bernoulli' or 'discretized_logistic'"),
+        ("ae.dense.training.clip_norm", 0.0, "greater than 0"),
+        ("ae.dense.training.warmup_steps", -1, "greater than or equal to 0"),
+        ("device", "gpu", "'auto', 'cpu', 'cuda' or 'mps'"),
+        ("precision", "float16", "'float32' or 'bfloat16'"),
+        ("evaluate.importance_samples", 0, "greater than or equal to 1"),
         ("pca.reconstructions", [300], "at most n_components (256)"),
         ("isomap.n_components", 1000, "below isomap.n_landmarks (1000)"),
         ("isomap.radius", 2.0, "one of n_neighbors (5) and radius (2.0)"),

@@ -1,0 +1,98 @@
+"""The state of an unfinished training on disk, so that a killed run goes on where it was."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from latentbench import artifacts, progress
+from latentbench.errors import LatentbenchError
+
+
+class OrphanedError(LatentbenchError):
+    """The process that started this one has died, so nobody would take its results."""
+
+
+class Checkpoint:
+    """The one file that holds the newest state of a training. `locked` makes one.
+
+    Args:
+        path: the file.
+        interval_s: seconds between two saves, at least.
+        parent: number of the process whose death ends the training, or None.
+    """
+
+    def __init__(self, path: Path, interval_s: float, parent: int | None = None) -> None:
+        self._path, self._interval_s, self._parent = path, interval_s, parent
+        self._saved_at = time.monotonic()
+
+    def load(self) -> bytes | None:
+        """Return the newest state, or None when there is none.
+
+        Raises:
+            ArtifactError: the file cannot be read.
+        """
+        return artifacts.read_bytes(self._path) if self._path.exists() else None
+
+    def is_due(self) -> bool:
+        """Tell whether it is time to save: the interval is over, or the parent has died."""
+        return self._is_orphan() or time.monotonic() - self._saved_at >= self._interval_s
+
+    def save(self, state: bytes) -> None:
+        """Put `state` in the place of the one before; it appears whole or not at all.
+
+        Raises:
+            ArtifactError: it cannot be written; the one before stays.
+            OrphanedError: it is saved, and there is no use in going on.
+        """
+        artifacts.write_bytes(self._path, state)
+        self._saved_at = time.monotonic()
+        if self._is_orphan():
+            raise OrphanedError("the run that started this stage has died; its state is kept, run it again to go on")
+
+    def _is_orphan(self) -> bool:
+        return self._parent is not None and os.getppid() != self._parent
+
+
+@contextmanager
+def locked(path: Path, interval_s: float, parent: int | None = None) -> Iterator[Checkpoint]:
+    """Yield the checkpoint at `path` for the use of this process alone; remove it when the block ends well.
+
+    While another process has it, wait, and say so. The lock is the operating system's: it ends with its process,
+    however that ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock_path = path.with_suffix(".lock")
+    lock = _acquire(lock_path)
+    try:
+        yield Checkpoint(path, interval_s, parent)
+        path.unlink(missing_ok=True)
+        lock_path.unlink()
+    finally:
+        os.close(lock)
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 20, 0).decode() or "another process"
+            progress.note(f"process {holder} is training the same; waiting for it to end ({path})")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        # Whoever had it may have removed the file while we waited: then we hold a lock that nobody sees.
+        if _is_at(lock, path):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+            return lock
+        os.close(lock)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,35 @@
+"""Where the networks compute: the CPU, a GPU of NVIDIA's, or Apple's."""
+
+import os
+from typing import Literal
+
+import torch
+
+from latentbench.errors import InputError
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bfloat16"]
+
+
+def use(name: Device, index: int = 0) -> torch.device:
+    """Return the device of that name, set up so that equal runs give equal bytes; "auto" is the best there is.
+
+    Args:
+        name: what is asked for.
+        index: which GPU, where a machine has several.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    elif not there[name]:
+        available = ", ".join(each for each in there if there[each])
+        raise InputError(f"device: there is no {name} here; available are auto, {available}")
+    if name == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS promises equal sums only with this
+        torch.backends.cudnn.deterministic = True
+        torch.cuda.set_device(index)
+        return torch.device("cuda", index)
+    return torch.device(name)

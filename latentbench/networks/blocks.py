@@ -1,0 +1,105 @@
+"""What several networks are made of."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# Channels of the residual networks at half and at a quarter of the resolution.
+_FINE, _COARSE = 16, 48
+
+
+class PadToMultiple(nn.Module):
+    """Add a channel axis, and black rows and columns up to a multiple of 4."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.padding = (0, -width % 4, 0, -height % 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (n, height, width) to (n, 1, at least height, at least width)."""
+        return functional.pad(images, self.padding).unsqueeze(1)
+
+
+class CropToImage(nn.Module):
+    """Drop the channel axis, and the rows and columns that rounding up to a multiple of 4 added."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, 1, at least height, at least width) to (n, height, width)."""
+        return maps[:, 0, : self.height, : self.width]
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x) with two convolutions, each after a ReLU (He et al. 2016, identity mappings), without normalisation.
+
+    It starts as the identity: the last convolution is zero (Zhang et al. 2019, Fixup), which makes up for the missing
+    normalisation.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        last = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        self.branch = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), last)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, channels, height, width) to the same shape."""
+        return torch.as_tensor(maps + self.branch(maps))
+
+
+def residual_encoder(height: int, width: int) -> nn.Sequential:
+    """Return a network from images (n, height, width) to features (n, `n_residual_features(height, width)`).
+
+    It works on 2x2 patches, few channels at half the resolution and more at a quarter.
+    """
+    return nn.Sequential(
+        PadToMultiple(height, width),
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(4, _FINE, 3, padding=1),
+        ResidualBlock(_FINE),
+        nn.Conv2d(_FINE, _COARSE, 3, stride=2, padding=1),
+        ResidualBlock(_COARSE),
+        ResidualBlock(_COARSE),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
+
+
+def n_residual_features(height: int, width: int) -> int:
+    """Return how many features `residual_encoder` gives for an image."""
+    return _COARSE * -(-height // 4) * -(-width // 4)
+
+
+def residual_decoder(latent_dim: int, height: int, width: int) -> nn.Sequential:
+    """Return a network from latents (n, latent_dim) to unbounded pixels (n, height, width): the encoder's mirror.
+
+    The last layers work at full resolution, where sub-pixel convolution (Shi et al. 2016) alone would leave a grid.
+    """
+    rows, columns = -(-height // 4), -(-width // 4)
+    return nn.Sequential(
+        nn.Linear(latent_dim, _COARSE * rows * columns),
+        nn.Unflatten(1, (_COARSE, rows, columns)),
+        ResidualBlock(_COARSE),
+        ResidualBlock(_COARSE),
+        nn.Conv2d(_COARSE, 4 * _FINE, 1),
+        nn.PixelShuffle(2),
+        ResidualBlock(_FINE),
+        nn.ReLU(),
+        nn.Conv2d(_FINE, 2 * _FINE, 3, padding=1),
+        nn.PixelShuffle(2),
+        nn.ReLU(),
+        nn.Conv2d(_FINE // 2, 1, 3, padding=1),
+        CropToImage(height, width),
+    )
+
+
+def glorot_uniform(network: nn.Module) -> None:
+    """Initialise as Keras does by default: Glorot-uniform weights (Glorot & Bengio 2010, eq. 16), zero biases."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

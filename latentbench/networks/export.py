@@ -1,0 +1,171 @@
+"""Networks as ONNX files, which run without this project and without torch."""
+
+import copy
+import logging
+import math
+import os
+import warnings
+from collections.abc import Callable
+from typing import Protocol
+
+import onnx
+import torch
+from onnx.external_data_helper import uses_external_data
+from torch import Tensor, nn
+
+from latentbench.errors import LatentbenchError
+
+# onnxruntime reports its use to its makers, and keeps an identifier for that under the home folder, unless it finds
+# this when it is first imported. So this is the one module that imports it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
+
+OPSET = 18  # the one that torch translates to without a conversion
+LARGEST_DIFFERENCE = 1e-5
+
+_BATCH = 100
+
+# It tells at every export that torchvision is not installed, whose operators nothing here uses.
+logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+
+
+class ExportError(LatentbenchError):
+    """An exported network is not the network that was exported."""
+
+
+class Coder(Protocol):
+    """What autoencoders and VAEs have in common."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Map images (n, height, width) in [0, 1] to latents (n, latent_dim)."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) to images (n, height, width) in [0, 1]."""
+
+
+class Encoder(nn.Module):
+    """The first half of an autoencoder or VAE, as a module of its own."""
+
+    def __init__(self, network: Coder) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (n, height, width) float32 in [0, 1] to latents (n, latent_dim), of a VAE the posterior means."""
+        return self.network.encode(images)
+
+
+class Decoder(nn.Module):
+    """The second half of an autoencoder or VAE, as a module of its own."""
+
+    def __init__(self, network: Coder) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Map latents (n, latent_dim) float32 to images (n, height, width) in [0, 1]."""
+        return self.network.decode(latents)
+
+
+def to_onnx(module: nn.Module, example: Tensor, inputs: str, outputs: str) -> bytes:
+    """Return the ONNX file of a module in evaluation mode: for batches of any size, with all its weights inside.
+
+    Equal weights give equal bytes, whatever the example holds, however the weights lie in memory, and in whatever
+    folder this runs.
+
+    Args:
+        module: takes one tensor and returns one, each with the batch as first axis; it is left as it is.
+        example: an input (n, ...); only its shape after the batch and its dtype count.
+        inputs, outputs: what to call the two tensors in the file; their first axis is called "n".
+    """
+    evaluated = copy.deepcopy(module).eval().cpu()
+    evaluated.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's annotations
+    # A batch of one would be taken for a constant.
+    blank = torch.zeros((2, *example.shape[1:]), dtype=example.dtype)
+    with warnings.catch_warnings():
+        # torch's own use, in a copy that it makes of its graph
+        warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+        program = torch.onnx.export(
+            evaluated,
+            (blank,),
+            input_names=[inputs],
+            output_names=[outputs],
+            opset_version=OPSET,
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _strip(model)
+    model.producer_name, model.producer_version = "latentbench", ""
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def session(model: bytes) -> onnxruntime.InferenceSession:
+    """Open an ONNX file with onnxruntime, on one thread of the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def largest_difference(model: bytes, function: Callable[[Tensor], Tensor], inputs: Tensor) -> float:
+    """Compare an ONNX file, run by onnxruntime, with a function of torch.
+
+    Args:
+        model: what `to_onnx` returned.
+        function: what it should compute, on the CPU and in evaluation mode.
+        inputs: on which they are compared, in batches, (n, ...).
+
+    Returns:
+        The largest absolute difference between their outputs, divided by the largest absolute value of `function`
+        where that is above 1, since float32 keeps seven digits and not seven decimals. Infinity where shapes differ,
+        NaN where an output is not a number.
+    """
+    runtime = session(model)
+    name = runtime.get_inputs()[0].name
+    differences, scales = [], [torch.tensor(1.0)]
+    for batch in inputs.split(_BATCH):
+        with torch.no_grad():
+            expected = function(batch)
+        found = torch.from_numpy(runtime.run(None, {name: batch.numpy()})[0])
+        if found.shape != expected.shape:
+            return math.inf
+        differences.append((found - expected).abs().max())
+        scales.append(expected.abs().max())
+    return float(torch.stack(differences).max() / torch.stack(scales).max())
+
+
+def check(name: str, model: bytes, function: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
+    """Make sure that an ONNX file is whole and computes what it should.
+
+    Args:
+        name: of what was exported, for the message.
+        model, function, inputs: as `largest_difference` takes them.
+
+    Raises:
+        ExportError: some of its weights are not in the file, or it differs from `function` on `inputs` by more than
+            `LARGEST_DIFFERENCE`; the message says by how much.
+    """
+    outside = [tensor.name for tensor in onnx.load_from_string(model).graph.initializer if uses_external_data(tensor)]
+    if outside:
+        raise ExportError(f"{name}: the exported file lacks the weights {', '.join(outside)}")
+    difference = largest_difference(model, function, inputs)
+    if not difference <= LARGEST_DIFFERENCE:  # NaN included
+        raise ExportError(
+            f"{name}: the exported network differs from the trained one by {difference:.3g} of its largest output, "
+            f"which should be at most {LARGEST_DIFFERENCE:g}"
+        )
+
+
+def _strip(message: onnx.ModelProto) -> None:
+    """Clear, in a protobuf message and in all that it contains, where its parts came from: source paths among it."""
+    for name in ("metadata_props", "doc_string"):
+        if name in message.DESCRIPTOR.fields_by_name:
+            message.ClearField(name)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in value if field.is_repeated else [value]:
+                _strip(part)

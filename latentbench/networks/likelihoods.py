@@ -1,0 +1,96 @@
+"""What a VAE's decoder says about pixels: observation models p(x | z) that share one interface."""
+
+from abc import ABC, abstractmethod
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Name: TypeAlias = Literal["bernoulli", "discretized_logistic"]
+
+_TOP = 255  # the highest value of an 8-bit pixel
+_INITIAL_LOG_SCALE = -3.0  # a standard deviation of 0.09 on [0, 1], about the error that training ends with
+
+
+class Likelihood(nn.Module, ABC):
+    """An observation model: how a decoder's raw output (n, height, width) scores images.
+
+    Attributes:
+        name: of the model.
+        proper_on_grey: whether `nats` is a negative log-likelihood on grey pixels, and not on black and white alone.
+    """
+
+    name: Name
+    proper_on_grey: bool
+
+    @abstractmethod
+    def mean(self, output: Tensor) -> Tensor:
+        """Map a decoder's output (n, height, width) to images in [0, 1] of the same shape."""
+
+    @abstractmethod
+    def nats(self, output: Tensor, images: Tensor) -> Tensor:
+        """Score images (n, height, width) in [0, 1] under `output` of the same shape: (n,) nats, summed over pixels."""
+
+
+class Bernoulli(Likelihood):
+    """Each pixel is a coin that shows white; the decoder's output is its logit."""
+
+    name = "bernoulli"
+    proper_on_grey = False
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Map logits (n, height, width) to the probabilities of white, which are the expected pixels."""
+        return torch.sigmoid(output)
+
+    def nats(self, output: Tensor, images: Tensor) -> Tensor:
+        """Return the binary cross-entropy (n,). On black and white it is -log p(x | z), on grey a loss and no more."""
+        pixelwise = functional.binary_cross_entropy_with_logits(output, images, reduction="none")
+        return pixelwise.flatten(1).sum(dim=1)
+
+
+class DiscretizedLogistic(Likelihood):
+    """Each 8-bit pixel is the bin that a logistic variable falls into (Salimans et al. 2017, eq. 2, one component).
+
+    The decoder's output is the location on the scale [0, 1]. Nothing bounds it: far below 0, all mass falls into the
+    bin of black, which is open to minus infinity as that of white is to plus infinity, so that plain background costs
+    nothing. Each pixel has a scale of its own, the same for all images.
+
+    Args:
+        height, width: of the images; `log_scale` is a parameter of that shape, the log of the scale on [0, 1].
+    """
+
+    name = "discretized_logistic"
+    proper_on_grey = True
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.full((height, width), _INITIAL_LOG_SCALE))
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Clip locations (n, height, width) to [0, 1].
+
+        This is the location, not the expected pixel: the two differ where a good part of the mass lies beyond an edge.
+        """
+        return output.clamp(0.0, 1.0)
+
+    def nats(self, output: Tensor, images: Tensor) -> Tensor:
+        """Return -log P(x | z) of the 8-bit pixels x = round(255 images), (n,).
+
+        With a and b the upper and lower edge of a bin in units of the scale from the location, its probability is
+        sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)). The logarithm of the product loses nothing
+        however far off the location or small the scale, and its last factor depends on the scale alone.
+        """
+        per_level = torch.exp(-self.log_scale) / _TOP  # width of a bin in units of the scale
+        pixels = (_TOP * images).round()
+        distance = pixels - _TOP * output
+        upper = functional.logsigmoid((distance + 0.5) * per_level).masked_fill(pixels >= _TOP, 0.0)
+        lower = functional.logsigmoid((0.5 - distance) * per_level).masked_fill(pixels <= 0, 0.0)
+        inside = (pixels > 0) & (pixels < _TOP)
+        within = inside * torch.log(-torch.expm1(-per_level))
+        return -(upper + lower + within).flatten(1).sum(dim=1)
+
+
+def build(name: Name, height: int, width: int) -> Likelihood:
+    """Return a freshly initialised observation model for images of this size."""
+    return Bernoulli() if name == "bernoulli" else DiscretizedLogistic(height, width)

@@ -1,0 +1,157 @@
+"""Data-parallel training over the processes that `torchrun` starts; with a single process nothing here does anything.
+
+Every process holds the whole network and works on its share of each batch. What crosses the batch, gradients and the
+statistics of batch norm, is summed over the processes, so that the result is that of one process up to rounding.
+"""
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from latentbench.errors import InputError
+
+
+def start(device: torch.device) -> None:
+    """Join the other processes, where `torchrun` started several."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def stop() -> None:
+    """Leave the other processes."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def size() -> int:
+    """Return the number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return the number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def local_rank() -> int:
+    """Return the number of this process on its machine, from 0: which of its GPUs is ours."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def is_main() -> bool:
+    """Tell whether this is the process that writes files and talks."""
+    return rank() == 0
+
+
+def share(n: int) -> slice:
+    """Return which of the n rows of a batch are this process's; sizes differ by one at most.
+
+    Raises:
+        InputError: there are fewer rows than processes.
+    """
+    if n < size():
+        raise InputError(f"a batch of {n} images cannot be shared by {size()} processes: choose a larger batch_size")
+    least, larger = divmod(n, size())
+    begin = rank() * least + min(rank(), larger)
+    return slice(begin, begin + least + (rank() < larger))
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Return the sum of `values` over all processes; gradients flow back to every summand."""
+    if size() == 1:
+        return values
+    summed: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
+    return summed
+
+
+def sum_gradients(network: nn.Module) -> None:
+    """Replace every gradient by its sum over all processes."""
+    if size() == 1:
+        return
+    gradients = [each.grad for each in network.parameters() if each.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    for gradient, summed in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
+        gradient.copy_(summed.view(gradient.shape))
+
+
+def synchronise_batch_norm(network: nn.Module) -> None:
+    """Let every batch norm of `network` see the batches of all processes as one."""
+    if size() == 1:
+        return
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, _BatchNorm):
+                setattr(parent, name, _SharedBatchNorm(child))
+
+
+def broadcast(content: bytes | None, device: torch.device) -> bytes | None:
+    """Return the main process's `content` in every process."""
+    if size() == 1:
+        return content
+    length = torch.tensor([-1 if content is None else len(content)], device=device)
+    dist.broadcast(length, 0)
+    if length.item() < 0:
+        return None
+    buffer = torch.zeros(int(length.item()), dtype=torch.uint8, device=device)
+    if is_main():
+        buffer.copy_(torch.frombuffer(bytearray(content or b""), dtype=torch.uint8))
+    dist.broadcast(buffer, 0)
+    return buffer.cpu().numpy().tobytes()
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        summed = values.clone()
+        dist.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        summed = gradient.clone()
+        dist.all_reduce(summed)
+        return summed
+
+
+class _SharedBatchNorm(nn.Module):
+    """Batch norm (Ioffe & Szegedy 2015, algorithm 1) over the joint batch; parameters are those of the given layer.
+
+    torch's own SyncBatchNorm runs on GPUs only.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, layer: _BatchNorm) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = layer.weight, layer.bias, layer.eps
+        self.momentum = 0.1 if layer.momentum is None else layer.momentum
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, getattr(layer, name))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        others = [0, *range(2, maps.ndim)]  # all axes but the channels
+        if self.training:
+            count = torch.full((1,), float(maps.numel() // maps.shape[1]), device=maps.device)
+            sums = sum_over_processes(torch.cat([count, maps.sum(dim=others)]))
+            mean = sums[1:] / sums[0]
+            centred = maps - _along_channels(mean, maps)
+            variance = sum_over_processes(centred.square().sum(dim=others)) / sums[0]
+            with torch.no_grad():
+                self.num_batches_tracked.add_(1)
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * sums[0] / (sums[0] - 1), self.momentum)
+        else:
+            variance, centred = self.running_var, maps - _along_channels(self.running_mean, maps)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return centred * _along_channels(scale, maps) + _along_channels(self.bias, maps)
+
+
+def _along_channels(values: Tensor, maps: Tensor) -> Tensor:
+    return values.reshape(1, -1, *[1] * (maps.ndim - 2))

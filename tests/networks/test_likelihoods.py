@@ -1,0 +1,156 @@
+"""Observation models: against torch.distributions, a naive formula, the axioms of probability, and at the extremes."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor, distributions
+
+from latentbench.networks import likelihoods
+from latentbench.networks.likelihoods import DiscretizedLogistic
+
+LEVELS = torch.arange(256, dtype=torch.float64) / 255
+
+
+def logistic(log_scale: float, height: int = 1, width: int = 1) -> DiscretizedLogistic:
+    model = DiscretizedLogistic(height, width).double()
+    with torch.no_grad():
+        model.log_scale.fill_(log_scale)
+    return model
+
+
+def probabilities(location: float, log_scale: float) -> Tensor:
+    """Return what the model gives each of the 256 values of a single pixel."""
+    nats = logistic(log_scale).nats(torch.full((256, 1, 1), location, dtype=torch.float64), LEVELS[:, None, None])
+    return torch.exp(-nats).detach()
+
+
+def test_bernoulli_is_that_of_torch_distributions_on_black_and_white() -> None:
+    logits, pixels = 3 * torch.randn(4, 6, 5), torch.randint(2, (4, 6, 5)).float()
+    model = likelihoods.build("bernoulli", 6, 5)
+    expected = -distributions.Bernoulli(logits=logits).log_prob(pixels).sum(dim=(1, 2))
+    assert torch.allclose(model.nats(logits, pixels), expected, atol=1e-4)
+    assert torch.equal(model.mean(logits), distributions.Bernoulli(logits=logits).mean)
+
+
+def test_bernoulli_on_grey_is_the_cross_entropy_which_is_least_at_the_pixel_itself() -> None:
+    model, grey = likelihoods.build("bernoulli", 1, 1), torch.tensor([[[0.3]]])
+    at = [model.nats(torch.logit(torch.tensor([[[p]]])), grey).item() for p in (0.2, 0.3, 0.4)]
+    assert at[1] == pytest.approx(distributions.Bernoulli(0.3).entropy().item(), abs=1e-6)
+    assert at[1] < min(at[0], at[2])
+
+
+def test_names_and_what_they_promise() -> None:
+    for name, proper, n_parameters in (("bernoulli", False, 0), ("discretized_logistic", True, 30)):
+        model = likelihoods.build(name, 6, 5)  # type: ignore[arg-type]
+        assert (model.name, model.proper_on_grey) == (name, proper)
+        assert sum(parameter.numel() for parameter in model.parameters()) == n_parameters
+
+
+@pytest.mark.parametrize(
+    ("location", "log_scale"),
+    [*itertools.product([-0.2, 0.0, 0.31, 0.5, 1.0, 1.4], [-5.0, -3.0, 0.0]), (0.4, -30.0), (-1e4, -3.0), (0.5, 20.0)],
+)
+def test_the_256_values_share_a_probability_of_one(location: float, log_scale: float) -> None:
+    found = probabilities(location, log_scale)
+    assert found.min() >= 0
+    assert found.sum().item() == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("location", "log_scale"), [*itertools.product([-0.05, 0.0, 0.31, 0.7, 1.1], [-4.0, -3.0, -1.0])]
+)
+def test_each_bin_is_a_difference_of_two_cumulative_probabilities(location: float, log_scale: float) -> None:
+    """The sum over bins does not see a shift or a wrong scale; this does."""
+    steps = [
+        distributions.SigmoidTransform(),
+        distributions.AffineTransform(torch.tensor(location, dtype=torch.float64), math.exp(log_scale)),
+    ]
+    base = distributions.Uniform(torch.zeros(1).double(), torch.ones(1).double())
+    variable = distributions.TransformedDistribution(base, [steps[0].inv, steps[1]])
+    below = variable.cdf((torch.arange(255).double() + 0.5) / 255)  # of the edges between bins
+    expected = torch.diff(below, prepend=torch.zeros(1).double(), append=torch.ones(1).double())
+    assert torch.allclose(probabilities(location, log_scale), expected, rtol=1e-9, atol=1e-15)
+
+
+def test_pixels_and_images_are_kept_apart_and_each_pixel_has_its_own_scale() -> None:
+    model = DiscretizedLogistic(2, 3).double()
+    torch.nn.init.normal_(model.log_scale, mean=-3.0)
+    location, pixels = torch.rand(4, 2, 3).double(), torch.randint(256, (4, 2, 3)) / 255.0
+    pixels = pixels.double()
+    expected = torch.zeros(4).double()
+    for i, row, column in itertools.product(range(4), range(2), range(3)):
+        alone = logistic(model.log_scale[row, column].item())
+        expected[i] += alone.nats(location[i : i + 1, row, column].view(1, 1, 1), pixels[i, row, column].view(1, 1, 1))[
+            0
+        ]
+    assert torch.allclose(model.nats(location, pixels), expected, rtol=1e-12)
+
+
+def test_pixels_are_taken_to_the_nearest_of_256_values() -> None:
+    """uint8 / 255 in float32 misses its integer by rounding; half a level more is another pixel."""
+    model, location = logistic(-3.0, 1, 256), torch.full((1, 1, 256), 0.4, dtype=torch.float64)
+    exact = model.nats(location, LEVELS.view(1, 1, 256))
+    assert torch.equal(model.nats(location, LEVELS.float().double().view(1, 1, 256)), exact)
+    assert torch.equal(model.nats(location, (LEVELS + 0.4 / 255).view(1, 1, 256)), exact)
+    assert not torch.allclose(model.nats(location, (LEVELS + 0.6 / 255).view(1, 1, 256)), exact)
+
+
+def value_and_slopes(pixel: float, location: float, log_scale: float, dtype: torch.dtype) -> tuple[float, float, float]:
+    """Return the nats of a pixel and their derivatives by location and by log scale."""
+    model = logistic(log_scale).to(dtype)
+    output = torch.full((1, 1, 1), location, dtype=dtype).requires_grad_()
+    nats = model.nats(output, torch.full((1, 1, 1), pixel, dtype=dtype))
+    slopes = torch.autograd.grad(nats.sum(), (output, model.log_scale))
+    return nats.item(), slopes[0].item(), slopes[1].item()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_values_and_gradients_are_finite_everywhere(dtype: torch.dtype) -> None:
+    for case in itertools.product([0.0, 0.4, 1.0], [-1e3, 0.0, 0.4, 0.4000001, 1.0, 1e3], [-30.0, -8.0, -3.0, 30.0]):
+        found = value_and_slopes(*case, dtype)
+        assert all(map(math.isfinite, found)), case
+        assert found[0] >= 0, case
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_far_location_costs_its_distance_in_scales(dtype: torch.dtype) -> None:
+    """Where probabilities underflow, the tail is exponential: -log P = d / s, d measured to the nearer edge."""
+    for pixel, location, log_scale in itertools.product([0.0, 0.4, 1.0], [-1e3, 1e3], [-30.0, -8.0, -3.0]):
+        if (pixel, location) in ((0.0, -1e3), (1.0, 1e3)):
+            assert value_and_slopes(pixel, location, log_scale, dtype) == (0, 0, 0)
+            continue
+        distance, scale = abs(location - pixel) - 0.5 / 255, math.exp(log_scale)
+        tail = math.log(-math.expm1(-1 / (255 * scale))) if 0 < pixel < 1 else 0.0
+        value, by_location, by_scale = value_and_slopes(pixel, location, log_scale, dtype)
+        assert value == pytest.approx(distance / scale - tail, rel=1e-4)
+        assert by_location == pytest.approx(math.copysign(1 / scale, location), rel=1e-4)
+        assert by_scale == pytest.approx(-distance / scale, rel=1e-4)
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    model = DiscretizedLogistic(2, 4).double()
+    torch.nn.init.normal_(model.log_scale, mean=-3.0)
+    pixels = (torch.tensor([[0, 1, 100, 254], [255, 30, 0, 255]]) / 255.0).double().expand(2, 2, 4)
+    location = (pixels + 0.1 * torch.randn(2, 2, 4).double()).requires_grad_()
+    assert torch.autograd.gradcheck(lambda output: model.nats(output, pixels), location)
+
+    def of_scale(log_scale: Tensor) -> Tensor:
+        return torch.func.functional_call(_Nats(model), {"model.log_scale": log_scale}, (location.detach(), pixels))
+
+    assert torch.autograd.gradcheck(of_scale, model.log_scale.detach().clone().requires_grad_())
+
+
+class _Nats(torch.nn.Module):
+    def __init__(self, model: DiscretizedLogistic) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, output: Tensor, pixels: Tensor) -> Tensor:
+        return self.model.nats(output, pixels)
+
+
+def test_saturated_black_and_white_cost_nothing() -> None:
+    model = logistic(-3.0, 1, 2)
+    assert model.nats(torch.tensor([[[-2.0, 3.0]]]).double(), torch.tensor([[[0.0, 1.0]]]).double()).item() < 1e-15

@@ -1,0 +1,183 @@
+"""DVC experiments for the tools: run one where it is not there yet, and read what it wrote.
+
+An experiment belongs to the commit that it started from, and DVC keeps it as a git reference below that commit's name.
+It runs in a copy of the project, so that the workspace stays as it is. What was run before, under another name or from
+another commit with the same code, comes from DVC's cache.
+"""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from latentbench import progress
+from latentbench.errors import LatentbenchError
+
+# What an experiment takes from the commit.
+_OF_THE_COMMIT = ("params.yaml", "reference.yaml", "dvc.yaml", "dvc.lock", "latentbench", "stages", "metrics/evaluate")
+
+
+class ExperimentError(LatentbenchError):
+    """An experiment cannot be run or read; the message says what to do."""
+
+
+def check_committed() -> None:
+    """Refuse a workspace whose pipeline is not the last commit's: its experiments would be filed under that commit.
+
+    Raises:
+        ExperimentError: a file of the pipeline has changed since.
+    """
+    changed = _git("status", "--porcelain", "--", *_OF_THE_COMMIT).splitlines()
+    if changed:
+        names = ", ".join(line[3:] for line in changed[:5]) + (", ..." if len(changed) > 5 else "")
+        raise ExperimentError(f"not as in the last commit: {names}; commit first, or go back with 'git checkout .'")
+
+
+def check_reproduced() -> None:
+    """Refuse a commit whose figures are not those of its code and params.
+
+    Raises:
+        ExperimentError: a stage is out of date.
+    """
+    stale = yaml.safe_load(_run("dvc", "status", "--json", capture=True)) or {}
+    if stale:
+        names = ", ".join(sorted(stale)[:5])
+        raise ExperimentError(f"out of date: {names}; 'make repro', then commit dvc.lock and metrics/")
+
+
+def run(name: str, changes: Mapping[str, object], targets: Sequence[str] = ()) -> str:
+    """Run an experiment of the last commit where it has none of this name yet; return its revision.
+
+    Args:
+        name: of the experiment.
+        changes: params by dotted key.
+        targets: stages to run, with what they need; all where there are none.
+
+    Raises:
+        ExperimentError: it fails, or there is one of this name with other params.
+    """
+    if name in found():
+        progress.note(f"{name}: has been run")
+    else:
+        settings = [f"--set-param={key}={_yaml(value)}" for key, value in changes.items()]
+        progress.note(f"{name}: dvc exp run --temp {' '.join(settings)}")
+        try:
+            _run("dvc", "exp", "run", "--temp", "--name", name, *settings, *targets)
+        except ExperimentError as error:
+            raise ExperimentError(
+                f"{name}: {error}; what it printed above says why. Run the same command again: it goes on from there"
+            ) from error
+    revision = found().get(name)
+    if revision is None:
+        raise ExperimentError(f"{name}: DVC ended well and left no experiment; 'dvc exp list' shows what there is")
+    params = yaml.safe_load(_show(revision, "params.yaml"))
+    others = [key for key, value in changes.items() if value_at(params, key) != value]
+    if others:
+        raise ExperimentError(
+            f"{name}: there is an experiment of this name with other {', '.join(others)}; 'dvc exp remove {name}' first"
+        )
+    return revision
+
+
+def found() -> dict[str, str]:
+    """Return the revision of each experiment of the last commit, by name."""
+    head = revision_of("HEAD")
+    listed = _git("for-each-ref", "--format=%(refname:lstrip=4) %(objectname)", f"refs/exps/{head[:2]}/{head[2:]}/")
+    return dict(line.rsplit(" ", 1) for line in listed.splitlines())
+
+
+def revision_of(name: str) -> str:
+    """Return the full hash of a commit."""
+    return _git("rev-parse", name).strip()
+
+
+def committed_params() -> dict[str, Any]:
+    """Return params.yaml of the last commit."""
+    content: dict[str, Any] = yaml.safe_load(_show("HEAD", "params.yaml"))
+    return content
+
+
+def value_at(params: Mapping[str, Any], key: str) -> Any:
+    """Return the param at a dotted key.
+
+    Raises:
+        ExperimentError: there is none.
+    """
+    content: Any = params
+    for part in key.split("."):
+        if not isinstance(content, Mapping) or part not in content:
+            raise ExperimentError(f"{key}: there is no such param in params.yaml")
+        content = content[part]
+    return content
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested params by dotted key."""
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        key = f"{prefix}{name}"
+        flat |= flatten(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return flat
+
+
+def table(revision: str, name: str) -> pd.DataFrame:
+    """Return a comparison that a revision's evaluate stage wrote, such as "generators", with its rows as index."""
+    return pd.read_csv(io.StringIO(_show(revision, f"metrics/evaluate/{name}.csv"))).set_index("row")
+
+
+def check_one_judge(judges: "pd.Series[str]") -> None:
+    """Refuse to compare generated images in the features of different classifiers, told apart by their hashes.
+
+    Raises:
+        ExperimentError: they differ.
+    """
+    if judges.nunique() > 1:
+        raise ExperimentError(
+            f"the runs have different classifiers ({', '.join(sorted(judges.unique()))}), so that their Fréchet "
+            "distances do not compare; run all of them from one commit"
+        )
+
+
+def fetch(revision: str, path: str, destination: Path) -> None:
+    """Bring a file or folder out of DVC's cache as a revision has it; `destination` must not exist yet."""
+    _run("dvc", "get", "--quiet", ".", path, "--rev", revision, "--out", str(destination))
+
+
+def _show(revision: str, path: str) -> str:
+    return _git("show", f"{revision}:{path}")
+
+
+def _git(*arguments: str) -> str:
+    return _run("git", *arguments, capture=True)
+
+
+def _run(*command: str, capture: bool = False) -> str:
+    """Run a command to its end and return what it printed where that is captured.
+
+    Raises:
+        ExperimentError: it fails.
+    """
+    # Where DVC looks for the python of the stages.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    pipe = subprocess.PIPE if capture else None
+    with subprocess.Popen(command, env={**os.environ, "PATH": path}, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            out, err = process.communicate()
+        except KeyboardInterrupt:
+            process.wait()  # the terminal has interrupted it too: let it clear away its copy of the project
+            raise
+    if process.returncode:
+        said = f": {err.strip()}" if err else ""
+        raise ExperimentError(f"'{' '.join(command[:3])}' failed with {process.returncode}{said}")
+    return out or ""
+
+
+def _yaml(value: object) -> str:
+    """Return a scalar or list as YAML on one line, as --set-param takes it."""
+    return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n").removesuffix("\n...")

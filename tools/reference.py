@@ -1,0 +1,202 @@
+"""The report as it was, made right: each of its figures, and beside it what the same method gives without the mistakes.
+
+Networks are trained by the report's recipes (reference.yaml) as DVC experiments named reference-<latent size>; the two
+programs about PCA and Isomap need none. Each result is kept in metrics/reference/reference.json as soon as it is there,
+and is computed again only when what it follows from has changed. `make reference` runs this; the tables in
+metrics/reference are committed by hand.
+"""
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from latentbench import artifacts, progress, threads
+from latentbench.data.dataset import Dataset
+from latentbench.errors import LatentbenchError
+from latentbench.evaluation import tables
+from stages import paths
+from tools import experiments
+from tools import reference_programs as programs
+from tools.reference_programs import Result, Split
+from tools.reference_rows import ROWS, Row
+
+_FOLDER = Path("metrics/reference")
+_RECIPES = Path("reference.yaml")
+_DIMS = (32, 64)
+_CHOICES = ("k", "weights", "components", "neighbors")  # of a result, to be told beside its accuracy
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("neighbors", "networks"), help="one half of the work (default: both)")
+    parser.add_argument("--dims", type=int, nargs="+", default=_DIMS, help="latent sizes (default: 32 64)")
+    parser.add_argument("--epochs", type=int, help="instead of the recipes', for a quick try")
+    parser.add_argument("--again", action="store_true", help="compute results that are there already, too")
+    arguments = parser.parse_args()
+    try:
+        threads.use(experiments.committed_params()["threads"])
+        results = Results(_FOLDER / "reference.json", again=arguments.again)
+        dataset = Dataset(paths.PROCESSED)
+        if arguments.only != "networks":
+            judge_neighbors(results, dataset)
+        if arguments.only != "neighbors":
+            judge_networks(results, dataset, arguments.dims, arguments.epochs)
+        write_tables(results)
+    except LatentbenchError as error:
+        sys.exit(f"reference: {error}")
+    except KeyboardInterrupt:
+        sys.exit("reference: interrupted; what has been computed is kept")
+    progress.note(f"written: {_FOLDER}/reference.csv, reference.md and reference.json")
+
+
+class Results:
+    """What has been computed, by part, in a file that holds each part as soon as it is there.
+
+    Args:
+        path: of the file.
+        again: whether to compute every part anew.
+    """
+
+    def __init__(self, path: Path, *, again: bool = False) -> None:
+        self._path = path
+        self._again = again
+        self._parts: dict[str, Any] = artifacts.read_json(path) if path.exists() else {}
+
+    def part(self, name: str, follows_from: Mapping[str, Any], compute: Callable[[], Result]) -> Result:
+        """Return a part, computed unless the file has it from the same facts."""
+        kept = self.get(name)
+        if kept and kept["follows_from"] == follows_from and not self._again:
+            progress.note(f"{name}: is there")
+        else:
+            progress.note(f"{name}: computing")
+            self._parts[name] = {**compute(), "follows_from": dict(follows_from)}
+            artifacts.write_metrics(self._path, self._parts)
+        return artifacts.read_json(self._path)[name]  # as rounded, whether new or not
+
+    def get(self, name: str) -> Result | None:
+        """Return a part, or None where it has not been computed."""
+        return self._parts.get(name)
+
+
+def judge_neighbors(results: Results, dataset: Dataset) -> None:
+    """Do what needs no network: kNN on pixels, on PCA and on Isomap.
+
+    Raises:
+        ArtifactError: the dataset has not been preprocessed.
+    """
+    seed = int(experiments.committed_params()["seed"])
+    facts = {"seed": seed, "images": _fingerprint(dataset)}
+    programs_of: Iterable[tuple[str, Callable[[Split], Result]]]
+
+    whole = programs.standardised(programs.random_split(dataset, seed))
+    results.part("pixels", facts, partial(programs.pixels, whole))
+    counts = programs.draw_counts(whole, seed)
+    draws = [
+        results.part(f"pca_draw_{count}", facts, partial(programs.search_components, whole, count)) for count in counts
+    ]
+    results.part("pca", facts, partial(programs.components, whole, draws))
+
+    subset = programs.subset_split(dataset, seed)
+    programs_of = (
+        ("subset_pixels", programs.subset_pixels),
+        ("isomap", programs.isomap),
+        ("isomap_search", programs.isomap_search),
+    )
+    for name, program in programs_of:
+        results.part(name, facts, partial(program, subset))
+
+
+def judge_networks(results: Results, dataset: Dataset, dims: Iterable[int], epochs: int | None = None) -> None:
+    """Train networks by the report's recipes at each latent size, and judge their latents by kNN.
+
+    Raises:
+        ExperimentError: an experiment fails.
+    """
+    experiments.check_committed()
+    recipes = yaml.safe_load(artifacts.read_bytes(_RECIPES))
+    rows = {f"{stage}_{preset}": f"{stage}@{preset}" for stage, presets in recipes.items() for preset in presets}
+    changes = experiments.flatten(recipes)
+    if epochs is not None:
+        changes |= {key: epochs for key in changes if key.endswith(".epochs")}
+    for dim in dims:
+        name = f"reference-{dim}" if epochs is None else f"reference-{dim}-epochs-{epochs}"
+        revision = experiments.run(name, {"latent_dim": dim, **changes}, list(rows.values()))
+        for row in rows:
+            results.part(f"{row}_{dim}", {"experiment": revision}, partial(_judge_latents, row, revision, dataset))
+
+
+def _judge_latents(row: str, revision: str, dataset: Dataset) -> Result:
+    with tempfile.TemporaryDirectory(dir=paths.PROCESSED.parent) as room:
+        folder = Path(room) / row
+        experiments.fetch(revision, f"data/embeddings/{row}", folder)
+        train, test = (np.array(artifacts.read_array(folder / f"{split}.npy")) for split in ("train", "test"))
+    seed = int(experiments.committed_params()["seed"])
+    return programs.latents(dataset, train, test, seed)
+
+
+def write_tables(results: Results) -> None:
+    """Write every figure of the report with its counterpart: numbers as CSV, and for people as Markdown."""
+    lines = [_line(row, results.get(row.part) or {}) for row in ROWS]
+    artifacts.write_table(_FOLDER / "reference.csv", pd.DataFrame(lines))
+    written = artifacts.read_table(_FOLDER / "reference.csv")
+    cells = [
+        {
+            "what": line["what"],
+            "the report": _cell(line["report"], "", line["report_note"]),
+            "ours": _cell(line["ours"], _ends(line["ours_lo"], line["ours_hi"]), line["ours_note"]),
+            "why it differs": line["why"],
+        }
+        for line in written.to_dict("records")
+    ]
+    artifacts.write_text(_FOLDER / "reference.md", tables.markdown(pd.DataFrame(cells)))
+
+
+def _line(row: Row, result: Result) -> dict[str, Any]:
+    choices = {name: result[name] for name in _CHOICES if name in result} if row.score == "accuracy" else {}
+    return {
+        "what": row.what,
+        "report": row.report,
+        "report_note": row.note,
+        "ours": result.get(row.score),
+        "ours_lo": result.get(f"{row.score}_lo"),
+        "ours_hi": result.get(f"{row.score}_hi"),
+        "ours_note": _told(choices),
+        "why": row.why,
+    }
+
+
+def _told(choices: Mapping[str, Any]) -> str:
+    forms = {"k": "k={}", "weights": "{}", "components": "{} components", "neighbors": "{} neighbours"}
+    return ", ".join(forms[name].format(value) for name, value in choices.items() if value != "uniform")
+
+
+def _ends(low: float, high: float) -> str:
+    return "" if pd.isna(low) else f"{low:.4f} to {high:.4f}"
+
+
+def _cell(value: float, interval: str, note: str) -> str:
+    number = "" if pd.isna(value) else f"{value:.4g}"
+    remarks = "; ".join(part for part in (interval, "" if pd.isna(note) else note) if part)
+    return f"{number} ({remarks})".strip() if remarks else number
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """Return a hash of all images and labels."""
+    digest = hashlib.sha256()
+    for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()[:12]
+
+
+if __name__ == "__main__":
+    main()

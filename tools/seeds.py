@@ -1,0 +1,106 @@
+"""Train everything again with other seeds, and tell what the seed alone changes: each score's mean and 95% interval.
+
+The committed run is the first seed; the others are DVC experiments named seed-<number>, of which only those that are
+not there yet are run. `make seeds N=5` runs this; its tables in metrics/seeds are committed by hand.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from latentbench import artifacts, progress
+from latentbench.errors import LatentbenchError
+from latentbench.evaluation import tables
+from latentbench.evaluation.seeds import t_interval
+from tools import experiments
+from tools.experiments import ExperimentError
+
+_FOLDER = Path("metrics/seeds")
+_COMPARISONS = ("representations", "generators", "likelihoods")
+_SHOWN = ("knn_accuracy", "mse", "frechet", "bits_per_dim")
+_WITHOUT_SEED = ("raw", "raw_l1", "pca")
+_NO_SCORES = ("dims", "n", "knn_k")  # of a row, but not of how good it is
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=5, help="number of seeds, the committed one included (default: 5)")
+    n = parser.parse_args().n
+    if n < 2:
+        parser.error(f"--n: an interval needs at least 2 seeds, not {n}")
+    try:
+        runs = _run(n)
+        values = pd.concat([collect(seed, revision) for seed, revision in runs.items()], ignore_index=True)
+        summary = summarise(values)
+        artifacts.write_table(_FOLDER / "values.csv", values)
+        artifacts.write_table(_FOLDER / "seeds.csv", summary)
+        # From the file, so that the same digits are rounded wherever this table is shown.
+        written = artifacts.read_table(_FOLDER / "seeds.csv")
+        artifacts.write_text(_FOLDER / "seeds.md", tables.markdown(side_by_side(written)))
+    except LatentbenchError as error:
+        sys.exit(f"seeds: {error}")
+    except KeyboardInterrupt:
+        sys.exit("seeds: interrupted; what has been run is kept")
+    progress.note(f"written: {_FOLDER}/seeds.csv, seeds.md and values.csv")
+
+
+def _run(n: int) -> dict[int, str]:
+    """Return the revision of each of n seeds, the committed one first, after running those that are not there."""
+    experiments.check_committed()
+    experiments.check_reproduced()
+    first = int(experiments.value_at(experiments.committed_params(), "seed"))
+    runs = {first: experiments.revision_of("HEAD")}
+    for seed in range(first + 1, first + n):
+        progress.note(f"seed {seed}: {len(runs)} of {n} are there")
+        runs[seed] = experiments.run(f"seed-{seed}", {"seed": seed})
+    return runs
+
+
+def collect(seed: int, revision: str) -> pd.DataFrame:
+    """Return the scores of a run that depend on the seed, a line each: seed, judge, row, score, value.
+
+    The judge is the hash of the classifier in whose features generated images are compared.
+    """
+    comparisons = {name: experiments.table(revision, name) for name in _COMPARISONS}
+    lines = []
+    for comparison in comparisons.values():
+        scores = comparison.drop(index=list(_WITHOUT_SEED), errors="ignore").select_dtypes("number")
+        kept = [name for name in map(str, scores) if name not in _NO_SCORES and not name.endswith(("_lo", "_hi"))]
+        lines += [(row, name, values[name]) for row, values in scores[kept].iterrows() for name in kept]
+    found = pd.DataFrame(lines, columns=["row", "score", "value"]).dropna()
+    judge = comparisons["generators"]["classifier"].iloc[0]
+    return found.assign(seed=seed, judge=judge)[["seed", "judge", "row", "score", "value"]]
+
+
+def summarise(values: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean and the interval of each row's score over the seeds: row, score, n, mean, lo, hi.
+
+    Raises:
+        ExperimentError: the runs were judged by different classifiers, or one has a score that another has not.
+    """
+    experiments.check_one_judge(values["judge"])
+    n = values["seed"].nunique()
+    lines = []
+    for (row, score), group in values.groupby(["row", "score"], sort=False):
+        if len(group) != n:
+            raise ExperimentError(f"{row}: {score} is there for {len(group)} of {n} seeds")
+        lines.append((row, score, n, *t_interval(group["value"].tolist())))
+    return pd.DataFrame(lines, columns=["row", "score", "n", "mean", "lo", "hi"])
+
+
+def side_by_side(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores to show first, a line for each row and a column for each score and its ends."""
+    wide = {
+        f"{score}{end}": summary[summary["score"] == score].set_index("row")[name]
+        for score in _SHOWN
+        for name, end in (("mean", ""), ("lo", "_lo"), ("hi", "_hi"))
+    }
+    rows = list(dict.fromkeys(summary["row"]))
+    return pd.DataFrame(wide).reindex(rows).dropna(how="all").rename_axis("row").reset_index()
+
+
+if __name__ == "__main__":
+    main()
