@@ -1,11 +1,13 @@
 # `make repro` runs the whole pipeline, `make test` every check; each sets up what it needs. `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data repro test lint types lock experiments plots plots-page benchmark-reduction clean
+.PHONY: help setup data repro test lint types lock experiments seeds sweep-beta reference readme plots \
+	plots-page benchmark-reduction benchmark-training benchmark-binarized clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,18 @@ types: setup
 experiments: setup  ## list the experiments: the params and headline numbers that differ
 	dvc exp show --only-changed --no-pager --drop '^(data|stages|latentbench)/|metrics\.json|^(Created|State|Executor)$$'
 
+seeds: setup  ## the comparison over N seeds, 5 by default: metrics/seeds (a training of everything for each)
+	python -m tools.seeds --n $(or $(N),5)
+
+sweep-beta: setup  ## a VAE over BETAS, PRESET=dense by default: metrics/sweeps (a training of the VAE for each)
+	python -m tools.sweep_beta --preset $(or $(PRESET),dense) $(if $(BETAS),--betas $(BETAS))
+
+reference: setup  ## the report's own figures and recipes, made right: metrics/reference
+	python -m tools.reference
+
+readme: setup  ## put the tables of the last run into README.md
+	python -m tools.readme
+
 plots: setup  ## draw all plots as one page, dvc_plots/index.html
 	dvc plots show
 
@@ -49,8 +63,21 @@ lock: setup  ## resolve pyproject.toml anew into requirements.lock
 benchmark-reduction: data  ## time neighbours, kNN and Isomap against their peers (minutes)
 	python -m benchmarks.reduction
 
+benchmark-training: data $(PEERS)/installed  ## time training against Keras, which comes into .venv-peers (minutes)
+	python -m benchmarks.training --peer $(PEERS)/bin/python
+
+benchmark-binarized: data  ## compare the VAE with published likelihoods of black and white images (hours)
+	python -m benchmarks.binarized
+
+# The extra alone, without the project's own dependencies, and its versions from where they are declared.
+$(PEERS)/installed: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])')
+	touch $@
+
 plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.make_plots_page
 
 clean:  ## remove the virtual environment and the caches of the tools (results and DVC's cache stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dvc_plots
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots

@@ -1,4 +1,4 @@
-"""The convolutional VAE on black and white images, against published likelihoods; `make benchmark-binarized` runs it.
+"""A VAE of black and white images against published likelihoods; `make benchmark-binarized` runs it.
 
 The protocol is that of the Exemplar VAE (Norouzi et al. 2020, arXiv 2004.04795): the first 50,000 train images are for
 training, binarised anew at each step by a coin for every pixel that shows white as often as the pixel is bright; the
@@ -6,9 +6,9 @@ last 10,000 are for validation and the test images for the result, each binarise
 rises from 0 to 1 over the first epochs. The result is the mean negative log-likelihood of the test images in nats,
 bounded from above with 5,000 importance samples for each.
 
-What differs: their VAE has two gated dense layers of 300 units on either side and the variances of its posterior
-bounded, theirs trains with normalised gradients for up to 2,000 epochs, 100 of them with a rising weight, and stops
-after 50 without gain. Ours averages its weights. The coins for validation and test images are other ones.
+What differs, by the paper's code: its VAE has two gated dense layers of 300 units on either side and a bounded variance
+of the posterior; it trains with normalised gradients for up to 2,000 epochs, the first 100 of them with a rising weight,
+and stops after 50 without gain. Ours averages its weights. The coins for validation and test images are other ones.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from latentbench import progress, seeding, threads, training
+from latentbench import inference, progress, seeding, threads, training
 from latentbench.data import idx
 from latentbench.evaluation import likelihood
 from latentbench.networks import vaes
@@ -37,13 +37,13 @@ def read_grey(split: str, n: int | None = None) -> Tensor:
 
 def binarize(images: Tensor, uniform: Tensor) -> Tensor:
     """Turn grey images (n, height, width) uint8 into black and white ones, float32, with noise in [0, 1) for coins."""
-    return (uniform < training.to_unit(images)).float()
+    return (uniform < inference.to_unit(images)).float()
 
 
 def fixed_binarization(images: Tensor, seed: int, name: str) -> Tensor:
     """Binarise images once; the result is uint8 of 0 and 255, which every later coin leaves as it is."""
     uniform = torch.rand(images.shape, generator=seeding.torch_generator(seed, "binarized", name))
-    return training.to_pixels(binarize(images, uniform))
+    return inference.to_pixels(binarize(images, uniform))
 
 
 def loss_of(network: vaes.VAE, warm_up_epochs: int) -> training.Loss:
@@ -56,7 +56,7 @@ def loss_of(network: vaes.VAE, warm_up_epochs: int) -> training.Loss:
         latents = vaes.reparameterise(mean, log_var, batch.normal(network.latent_dim))
         reconstruction = network.likelihood.nats(network.output(latents), images).mean()
         kl = vaes.kl_from_standard_normal(mean, log_var).mean()
-        # Infinite in validation, so that epochs are compared by the bound itself.
+        # In validation `epochs_done` is infinite, so that epochs are compared by the bound itself.
         weight = min(1.0, batch.epochs_done / warm_up_epochs) if warm_up_epochs else 1.0
         return {"loss": reconstruction + weight * kl, "reconstruction": reconstruction, "kl": kl}
 
@@ -107,7 +107,7 @@ def main() -> None:
     torch.manual_seed(seeding.derive(options.seed, "binarized", "weights"))
     network = vaes.build(options.architecture, 28, 28, options.latent_dim, "bernoulli")
     train(network, options)
-    test = training.to_unit(fixed_binarization(read_grey("t10k", options.images), options.seed, "test"))
+    test = inference.to_unit(fixed_binarization(read_grey("t10k", options.images), options.seed, "test"))
     generator = seeding.torch_generator(options.seed, "binarized", "importance samples")
     nats = -likelihood.importance_bounds(network, test, options.samples, generator)
     print(

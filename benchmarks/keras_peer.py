@@ -1,4 +1,4 @@
-"""The reference report's networks in Keras, trained as a Keras user would; benchmarks/training.py runs this as its peer.
+"""The reference report's networks as a Keras user would train them; benchmarks/training.py runs this as its peer.
 
 It runs in a virtual environment of its own, with Keras, TensorFlow and NumPy alone, and prints one line of JSON.
 """

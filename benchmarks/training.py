@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentbench import seeding, threads, training
+from latentbench import inference, seeding, threads, training
 from latentbench.data import idx
 from latentbench.data.splits import stratified_subset
 from latentbench.networks import autoencoders, vaes
@@ -79,12 +79,12 @@ def loss_of(network: nn.Module) -> training.Loss:
     """Return the loss that the stage of such a network minimises."""
 
     def autoencoder(batch: training.Batch) -> dict[str, Tensor]:
-        originals = training.to_unit(batch.tensors[0])
+        originals = inference.to_unit(batch.tensors[0])
         return {"loss": functional.mse_loss(network(originals), originals)}
 
     def vae(batch: training.Batch) -> dict[str, Tensor]:
         assert isinstance(network, vaes.VAE)
-        originals = training.to_unit(batch.tensors[0])
+        originals = inference.to_unit(batch.tensors[0])
         mean, log_var = network.posterior(originals)
         latents = vaes.reparameterise(mean, log_var, batch.normal(network.latent_dim))
         reconstruction = network.likelihood.nats(network.output(latents), originals).mean()
@@ -121,7 +121,7 @@ def train_peer(
     peer: Path, name: str, folder: Path, epochs: int, warm_up: int, n_threads: int, options: list[str]
 ) -> Result:
     """Train in Keras, with another interpreter."""
-    command = [peer, PEER_SCRIPT, name, folder, *options]
+    command: list[str | Path] = [peer, PEER_SCRIPT, name, folder, *options]
     numbers = {"epochs": epochs, "batch-size": CASES[name].batch_size, "warm-up": warm_up, "threads": n_threads}
     for option, number in numbers.items():
         command += [f"--{option}", str(number)]

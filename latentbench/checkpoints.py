@@ -3,12 +3,16 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
+
+
+class CheckpointError(LatentbenchError):
+    """A file does not hold the state of the training that would go on from it."""
 
 
 class OrphanedError(LatentbenchError):
@@ -21,11 +25,12 @@ class Checkpoint:
     Args:
         path: the file.
         interval_s: seconds between two saves, at least.
-        parent: number of the process whose death ends the training, or None.
+        ancestors: numbers of the processes whose death ends the training, as `ancestors_until` gives them.
     """
 
-    def __init__(self, path: Path, interval_s: float, parent: int | None = None) -> None:
-        self._path, self._interval_s, self._parent = path, interval_s, parent
+    def __init__(self, path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> None:
+        self.path = path
+        self._interval_s, self._ancestors = interval_s, list(ancestors)
         self._saved_at = time.monotonic()
 
     def load(self) -> bytes | None:
@@ -34,10 +39,10 @@ class Checkpoint:
         Raises:
             ArtifactError: the file cannot be read.
         """
-        return artifacts.read_bytes(self._path) if self._path.exists() else None
+        return artifacts.read_bytes(self.path) if self.path.exists() else None
 
     def is_due(self) -> bool:
-        """Tell whether it is time to save: the interval is over, or the parent has died."""
+        """Tell whether it is time to save: the interval is over, or an ancestor has died."""
         return self._is_orphan() or time.monotonic() - self._saved_at >= self._interval_s
 
     def save(self, state: bytes) -> None:
@@ -47,17 +52,37 @@ class Checkpoint:
             ArtifactError: it cannot be written; the one before stays.
             OrphanedError: it is saved, and there is no use in going on.
         """
-        artifacts.write_bytes(self._path, state)
+        artifacts.write_bytes(self.path, state)
         self._saved_at = time.monotonic()
         if self._is_orphan():
             raise OrphanedError("the run that started this stage has died; its state is kept, run it again to go on")
 
     def _is_orphan(self) -> bool:
-        return self._parent is not None and os.getppid() != self._parent
+        number = os.getpid()
+        for ancestor in self._ancestors:
+            if _parent_of(number) != ancestor:  # another adopts the children of a process that dies
+                return True
+            number = ancestor
+        return False
+
+
+def ancestors_until(variable: str) -> list[int]:
+    """Return the numbers of the parent, its parent and so on, up to the first that lacks an environment variable.
+
+    That is the process that set the variable for those below it, even where a shell or `torchrun` stands between.
+    Where the system does not tell other processes' environments (no /proc), it is the parent alone.
+    """
+    numbers = [os.getppid()]
+    while _has(numbers[-1], variable):
+        parent = _parent_of(numbers[-1])
+        if parent is None:
+            break
+        numbers.append(parent)
+    return numbers
 
 
 @contextmanager
-def locked(path: Path, interval_s: float, parent: int | None = None) -> Iterator[Checkpoint]:
+def locked(path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> Iterator[Checkpoint]:
     """Yield the checkpoint at `path` for the use of this process alone; remove it when the block ends well.
 
     While another process has it, wait, and say so. The lock is the operating system's: it ends with its process,
@@ -67,7 +92,9 @@ def locked(path: Path, interval_s: float, parent: int | None = None) -> Iterator
     lock_path = path.with_suffix(".lock")
     lock = _acquire(lock_path)
     try:
-        yield Checkpoint(path, interval_s, parent)
+        for unfinished in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that was killed as it saved
+            unfinished.unlink()
+        yield Checkpoint(path, interval_s, ancestors)
         path.unlink(missing_ok=True)
         lock_path.unlink()
     finally:
@@ -96,3 +123,21 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _parent_of(number: int) -> int | None:
+    if number == os.getpid():
+        return os.getppid()
+    try:
+        status = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(status.rpartition(")")[2].split()[1])  # a name in parentheses, which may hold any character, then
+
+
+def _has(number: int, variable: str) -> bool:
+    try:
+        environment = Path(f"/proc/{number}/environ").read_bytes()
+    except OSError:
+        return False
+    return any(entry.startswith(f"{variable}=".encode()) for entry in environment.split(b"\0"))

@@ -98,8 +98,8 @@ def broadcast(content: bytes | None, device: torch.device) -> bytes | None:
     if length.item() < 0:
         return None
     buffer = torch.zeros(int(length.item()), dtype=torch.uint8, device=device)
-    if is_main():
-        buffer.copy_(torch.frombuffer(bytearray(content or b""), dtype=torch.uint8))
+    if is_main() and content:
+        buffer.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
     dist.broadcast(buffer, 0)
     return buffer.cpu().numpy().tobytes()
 

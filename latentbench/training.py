@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from latentbench import artifacts, devices, parallel, progress, seeding
-from latentbench.checkpoints import Checkpoint
+from latentbench.checkpoints import Checkpoint, CheckpointError
 from latentbench.errors import LatentbenchError
 
 Schedule = Literal["constant", "cosine"]
@@ -158,6 +158,7 @@ def fit(
         checkpoint: where the state is kept from time to time; None keeps none.
 
     Raises:
+        CheckpointError: the checkpoint holds no state of this network's training.
         DivergenceError: the loss became infinite or not a number.
     """
     compute = compute or Compute()
@@ -168,7 +169,7 @@ def fit(
     validation = [tensor.to(compute.device) for tensor in validation]
     run = _Run(network, plan)
     if checkpoint is not None:
-        run.restore(parallel.broadcast(checkpoint.load() if parallel.is_main() else None, compute.device))
+        run.restore_from(checkpoint)
         yield from run.epochs
     sizes = _batch_sizes(len(train[0]), plan.batch_size)
     with _compiled(network, compute.compile):
@@ -226,14 +227,6 @@ def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int) 
     return {name: total / len(data[0]) for name, total in totals.items()}
 
 
-@torch.no_grad()
-def apply(
-    function: Callable[[Tensor], Tensor], inputs: Tensor, batch_size: int = 1000, device: torch.device | None = None
-) -> Tensor:
-    """Apply `function` to `inputs` (n, ...) in batches on `device`, without gradients; join the results (n, ...)."""
-    return torch.cat([function(batch.to(device or "cpu")).cpu() for batch in inputs.split(batch_size)])
-
-
 def follow(run: Iterator[Step | Epoch], plan: Plan, table: Path, label: str) -> dict[str, float]:
     """Run a training to its end: a progress bar with loss and time left, and the table of losses growing at each epoch.
 
@@ -271,16 +264,6 @@ def follow(run: Iterator[Step | Epoch], plan: Plan, table: Path, label: str) -> 
     return summary | {"epochs": len(lines)}
 
 
-def to_unit(images: Tensor) -> Tensor:
-    """Turn uint8 pixels into float32 in [0, 1]."""
-    return images.float() / 255.0
-
-
-def to_pixels(images: Tensor) -> Tensor:
-    """Turn floats in [0, 1] into uint8 pixels, rounded and cut off at both ends."""
-    return (images * 255.0).round().clamp(0, 255).to(torch.uint8)
-
-
 class _Run:
     """All that a training knows while it goes on; `state` and `restore` carry it over to another process.
 
@@ -301,10 +284,8 @@ class _Run:
         self._optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True)
         self._average = None if plan.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
         self._names: list[str] = []  # of the parts of the loss
-        self._sums: list[
-            Tensor
-        ] = []  # a line for each step of this epoch: each part, summed over this process's images
-        self._n_images = 0  # of those steps, over all processes
+        self._sums: list[Tensor] = []  # a line for each step of this epoch: each part, summed over the images
+        self._n_images = 0  # of those steps
         self._mark, self._epochs_without_gain = math.inf, 0  # the loss that was last fallen below by min_delta
         self.epochs: list[Epoch] = []
         self.step = 0
@@ -336,7 +317,8 @@ class _Run:
         if self._average is not None and self._plan.ema_decay is not None:
             _update_average(self._average, self._network, self._plan.ema_decay, done)
         self._names = list(parts)
-        self._sums.append(torch.stack([part.detach().float() * n_own for part in parts.values()]))
+        own = torch.stack([part.detach().float() * n_own for part in parts.values()])
+        self._sums.append(parallel.sum_over_processes(own))
         self._n_images += n
         self.step += 1
 
@@ -371,7 +353,7 @@ class _Run:
             self._mark, self._epochs_without_gain = loss, 0
         else:
             self._epochs_without_gain += 1
-        totals = parallel.sum_over_processes(torch.stack(self._sums).cpu().double().sum(dim=0))
+        totals = torch.stack(self._sums).cpu().double().sum(dim=0)
         means = {name: total / self._n_images for name, total in zip(self._names, totals.tolist(), strict=True)}
         self.epochs.append(Epoch(len(self.epochs) + 1, means, validation, best))
         self._sums, self._n_images, self.step = [], 0, 0
@@ -398,10 +380,29 @@ class _Run:
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         return safetensors.torch.save(kept, {"numbers": json.dumps(numbers)})
 
-    def restore(self, state: bytes | None) -> None:
-        """Become what `state` was called on, unless it is None."""
+    def restore_from(self, checkpoint: Checkpoint) -> None:
+        """Go on from the checkpoint that the main process reads, where there is one.
+
+        Raises:
+            CheckpointError: it holds no state of this network's training.
+        """
+        device = next(self._network.parameters()).device
+        state = parallel.broadcast(checkpoint.load() if parallel.is_main() else None, device)
         if state is None:
             return
+        try:
+            self.restore(state)
+        # The kinds that a damaged file causes, and torch's for names and shapes that do not fit.
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            problem = " ".join(str(error).split())
+            raise CheckpointError(
+                f"{checkpoint.path} holds no state of this training; delete it to begin anew ({problem:.300})"
+            ) from error
+        if parallel.is_main():
+            progress.note(f"going on from step {self.step} of epoch {len(self.epochs) + 1} ({checkpoint.path})")
+
+    def restore(self, state: bytes) -> None:
+        """Become what `state` was called on."""
         length = int.from_bytes(state[:8], "little")  # of the header, as the format has it
         numbers = json.loads(json.loads(state[8 : 8 + length])["__metadata__"]["numbers"])
         tensors = safetensors.torch.load(state)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import seeding, training
+from latentbench import inference, seeding, training
 from latentbench.networks import autoencoders
 from latentbench.params.autoencoders import Preset
 from stages import exporting, fitting
@@ -32,7 +32,7 @@ def main() -> None:
         network = autoencoders.build(**shape)
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
-            originals = training.to_unit(batch.tensors[0])
+            originals = inference.to_unit(batch.tensors[0])
             return {"loss": functional.mse_loss(network(originals), originals)}
 
         fitting.fit_and_keep(

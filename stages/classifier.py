@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import seeding, training
+from latentbench import inference, seeding, training
 from latentbench.networks.classifier import Classifier
 from latentbench.params.classifier import ClassifierParams
 from stages import fitting
@@ -25,7 +25,7 @@ def main() -> None:
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
             pixels, truth = batch.tensors
-            logits = network(training.to_unit(pixels))
+            logits = network(inference.to_unit(pixels))
             wrong = (logits.argmax(dim=1) != truth).float()
             return {"loss": functional.cross_entropy(logits, truth), "error": wrong.mean()}
 

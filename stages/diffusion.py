@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import artifacts, progress, seeding, training
+from latentbench import artifacts, inference, progress, seeding, training
 from latentbench.diffusion import process, samplers
 from latentbench.networks.denoisers import UNet
 from latentbench.params.diffusion import DiffusionParams
@@ -26,7 +26,7 @@ def main() -> None:
         forward = process.make_process(params.schedule, params.n_steps)
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
-            x0 = 2.0 * training.to_unit(batch.tensors[0]) - 1.0
+            x0 = 2.0 * inference.to_unit(batch.tensors[0]) - 1.0
             t, eps = batch.integers(forward.n_steps), batch.normal(*x0.shape[1:])
             output = network(forward.noised(x0, t, eps), t)
             target = forward.target(params.prediction, x0, t, eps)
@@ -66,7 +66,7 @@ def main() -> None:
                 generators,
             )
             for step, estimate in enumerate(estimates):
-                pixels = training.to_pixels((estimate + 1.0) / 2.0).cpu()
+                pixels = inference.to_pixels((estimate + 1.0) / 2.0).cpu()
                 if start == 0 and step in kept_steps:
                     way.append(pixels[:_N_SHOWN])
             drawn.append(pixels)

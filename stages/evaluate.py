@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from latentbench import artifacts, figures, seeding, threads, training
+from latentbench import artifacts, figures, inference, seeding, threads
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import classification, likelihood, neighborhoods, reconstruction, samples, tables
 from latentbench.neighbors import knn
@@ -38,8 +38,8 @@ def main() -> None:
         generators = _compare_generators(dataset, classifier, project, params)
         representations = _compare_representations(dataset, project, params)
         _compare_likelihoods(dataset, project, params)
-        judged = training.apply(
-            lambda batch: classifier(training.to_unit(batch)).argmax(dim=1),
+        judged = inference.apply(
+            lambda batch: classifier(inference.to_unit(batch)).argmax(dim=1),
             torch.tensor(dataset.test_images),
         )
         headline = {
@@ -165,7 +165,7 @@ def _reconstructions(dataset: Dataset, latent_dim: int) -> dict[str, np.ndarray]
     rebuilt = {"pca": flat.reshape(dataset.test_images.shape)}
     for row in CODERS:
         latents = torch.tensor(artifacts.read_array(paths.embedding(row, "test")))
-        rebuilt[row] = training.apply(models.load_coder(row).decode, latents).numpy()
+        rebuilt[row] = inference.apply(models.load_coder(row).decode, latents).numpy()
     return rebuilt
 
 
@@ -219,7 +219,7 @@ def _compare_likelihoods(dataset: Dataset, project: Project, params: EvaluatePar
 
     Binary cross-entropy on grey pixels bounds none: such a row has neither.
     """
-    images = training.to_unit(torch.tensor(dataset.test_images))
+    images = inference.to_unit(torch.tensor(dataset.test_images))
     few = images[: params.likelihood_images]
     rows: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}
@@ -254,8 +254,8 @@ def _compare_likelihoods(dataset: Dataset, project: Project, params: EvaluatePar
 def _judge(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the classifier's features and class probabilities of uint8 images."""
     pixels = torch.tensor(images)
-    features = training.apply(lambda batch: classifier.features(training.to_unit(batch)), pixels)
-    probabilities = training.apply(lambda batch: classifier.to_logits(batch).softmax(dim=1), features)
+    features = inference.apply(lambda batch: classifier.features(inference.to_unit(batch)), pixels)
+    probabilities = inference.apply(lambda batch: classifier.to_logits(batch).softmax(dim=1), features)
     return features.numpy(), probabilities.numpy()
 
 

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from latentbench import artifacts, training
+from latentbench import artifacts, inference
 from latentbench.networks import export
 from stages import paths
 from stages.fitting import Run
@@ -23,7 +23,7 @@ def export_coder(run: Run, row: str, network: export.Coder) -> None:
     assert isinstance(on_cpu, nn.Module)
     on_cpu.cpu().eval()
     chosen = run.dataset.validation_index[:_N_CHECKED]
-    images = training.to_unit(torch.tensor(run.dataset.train_images[chosen]))
+    images = inference.to_unit(torch.tensor(run.dataset.train_images[chosen]))
     with torch.no_grad():
         latents = on_cpu.encode(images)
     for part, module, inputs, names in (

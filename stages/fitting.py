@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentbench import artifacts, checkpoints, devices, parallel, threads, training
+from latentbench import artifacts, checkpoints, devices, inference, parallel, threads, training
 from latentbench.checkpoints import Checkpoint
 from latentbench.data.dataset import Dataset
 from latentbench.networks import weights
@@ -61,11 +61,11 @@ def stage(name: str, **item: str) -> Iterator[Run]:
         path = _checkpoint_folder() / f"{entry.identity(name, item, view, facts)}.safetensors"
         interval_s = float(os.environ.get("LATENTBENCH_CHECKPOINT_SECONDS", _CHECKPOINT_INTERVAL_S))
         # A stage whose DVC was killed trains for nobody.
-        parent = os.getppid() if "DVC_STAGE" in os.environ else None
+        ancestors = checkpoints.ancestors_until("DVC_STAGE") if "DVC_STAGE" in os.environ else []
         if not parallel.is_main():  # only the main process reads and writes it
             yield Run(view, project, Dataset(paths.PROCESSED), compute, Checkpoint(path, interval_s))
             return
-        with checkpoints.locked(path, interval_s, parent) as checkpoint:
+        with checkpoints.locked(path, interval_s, ancestors) as checkpoint:
             yield Run(view, project, Dataset(paths.PROCESSED), compute, checkpoint)
         parallel.stop()
 
@@ -107,8 +107,8 @@ def fit_and_keep(
 def embed(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> None:
     """Write what `encode` makes of all train and test images, given to it in [0, 1]."""
     for split, images in (("train", run.dataset.train_images), ("test", run.dataset.test_images)):
-        latents = training.apply(
-            lambda batch: encode(training.to_unit(batch)), torch.tensor(images), device=run.compute.device
+        latents = inference.apply(
+            lambda batch: encode(inference.to_unit(batch)), torch.tensor(images), device=run.compute.device
         )
         artifacts.write_array(paths.embedding(row, split), latents.numpy())
 

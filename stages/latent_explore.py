@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench import artifacts, figures, seeding, threads, training
+from latentbench import artifacts, figures, inference, seeding, threads
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation.samples import CONFIDENT
 from latentbench.networks.autoencoders import Autoencoder
@@ -47,13 +47,13 @@ def main() -> None:
         artifacts.write_figure(folder / "scatter.png", figure)
 
         draws = _prior_draws(network, latents, params.n_prior_samples, generator)
-        images = training.apply(network.decode, draws)
+        images = inference.apply(network.decode, draws)
         shown = images[: _GRID * _GRID].unflatten(0, (_GRID, _GRID)).numpy()
         prior = "N(0, I)" if isinstance(network, VAE) else "a Gaussian fitted to the train latents"
         artifacts.write_figure(
             folder / "prior.png", figures.image_grid(shown, title=f"{row}: decoded draws from {prior}")
         )
-        probabilities = training.apply(lambda batch: classifier(batch).softmax(dim=1), images)
+        probabilities = inference.apply(lambda batch: classifier(batch).softmax(dim=1), images)
 
         ways, names = _ways(network, dataset, row, params.interpolation_steps)
         n_ways, n_steps, height, width = ways.shape
@@ -89,7 +89,7 @@ def _ways(network: Autoencoder | VAE, dataset: Dataset, row: str, n_steps: int) 
     names = [dataset.classes[label] for label in present]
     steps = torch.linspace(0.0, 1.0, n_steps)[:, None]
     lines = [(1 - steps) * latents[a] + steps * latents[b] for a, b in pairwise(firsts)]
-    decoded = training.apply(network.decode, torch.cat(lines)).unflatten(0, (len(lines), n_steps))
+    decoded = inference.apply(network.decode, torch.cat(lines)).unflatten(0, (len(lines), n_steps))
     return decoded, [f"{a} to {b}" for a, b in pairwise(names)]
 
 

@@ -6,7 +6,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from latentbench import artifacts, seeding, training
+from latentbench import artifacts, inference, seeding, training
 from latentbench.networks import vaes
 from latentbench.params.autoencoders import VAEPreset
 from stages import exporting, fitting, paths
@@ -33,7 +33,7 @@ def main() -> None:
         network = vaes.build(**shape)
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
-            originals = training.to_unit(batch.tensors[0])
+            originals = inference.to_unit(batch.tensors[0])
             mean, log_var = network.posterior(originals)
             latents = vaes.reparameterise(mean, log_var, batch.normal(run.project.latent_dim))
             reconstruction = network.likelihood.nats(network.output(latents).float(), originals).mean()
@@ -55,8 +55,8 @@ def main() -> None:
         exporting.export_coder(run, row, network)
         generator = seeding.torch_generator(seed, row, "samples")
         draws = torch.randn((run.project.n_samples, run.project.latent_dim), generator=generator)
-        samples = training.apply(
-            lambda batch: training.to_pixels(network.decode(batch)), draws, device=run.compute.device
+        samples = inference.apply(
+            lambda batch: inference.to_pixels(network.decode(batch)), draws, device=run.compute.device
         )
         artifacts.write_array(paths.samples(row), samples.numpy())
 

@@ -21,7 +21,7 @@ LAYERS = [
         "threads",
     },
     {"networks", "neighbors"},
-    {"training", "diffusion", "evaluation", "figures", "reduction", "data"},
+    {"training", "inference", "diffusion", "evaluation", "figures", "reduction", "data"},
 ]
 
 

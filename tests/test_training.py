@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentbench import training
+from latentbench import inference, training
 from latentbench.networks import autoencoders, vaes
 from latentbench.training import Epoch, Plan, Step
 
@@ -21,8 +21,8 @@ def linear_task() -> tuple[nn.Module, training.Loss, list[Tensor], list[Tensor]]
     x = torch.randn(40, 3)
     y = x @ torch.tensor([[1.0], [-2.0], [0.5]])
 
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-        return {"loss": functional.mse_loss(network(batch[0]), batch[1])}
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        return {"loss": functional.mse_loss(network(batch.tensors[0]), batch.tensors[1])}
 
     return network, loss, [x[:30], y[:30]], [x[30:], y[30:]]
 
@@ -36,9 +36,9 @@ def scripted(network: nn.Linear, validation_losses: list[float]) -> tuple[traini
     losses = iter(validation_losses)
     kept: list[Tensor] = []
 
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
         if network.training:
-            return {"loss": network(batch[0]).mean()}
+            return {"loss": network(batch.tensors[0]).mean()}
         kept.append(network.weight.detach().clone())
         return {"loss": torch.tensor(next(losses))}
 
@@ -60,10 +60,10 @@ def test_every_image_is_seen_once_an_epoch_in_another_order() -> None:
     network = nn.Linear(1, 1)
     seen: list[int] = []
 
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
         if network.training:
-            seen.extend(batch[0][:, 0].int().tolist())
-        return {"loss": network(batch[0]).square().mean()}
+            seen.extend(batch.tensors[0][:, 0].int().tolist())
+        return {"loss": network(batch.tensors[0]).square().mean()}
 
     data = [torch.arange(10.0)[:, None]]
     events = list(training.fit(network, loss, data, data, Plan(3, 4, 1e-3), 0))
@@ -97,8 +97,8 @@ def test_small_gains_that_add_up_to_min_delta_are_an_improvement() -> None:
     network = nn.Linear(1, 1)
     losses = iter([1.0, 0.95, 0.89, 0.89, 0.89, 0.89])
 
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-        return {"loss": network(batch[0]).mean() if network.training else torch.tensor(next(losses))}
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        return {"loss": network(batch.tensors[0]).mean() if network.training else torch.tensor(next(losses))}
 
     data = [torch.ones(4, 1)]
     seen = epochs(network, loss, [data, data], Plan(6, 4, 0.1, patience=2, min_delta=0.1))
@@ -109,9 +109,9 @@ def test_no_batch_has_a_single_image() -> None:
     network = nn.BatchNorm1d(2)
     sizes: list[int] = []
 
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-        sizes.append(len(batch[0]))
-        return {"loss": network(batch[0]).square().mean()}
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        sizes.append(len(batch.tensors[0]))
+        return {"loss": network(batch.tensors[0]).square().mean()}
 
     data = [torch.randn(9, 2)]
     steps = [e for e in training.fit(network, loss, data, data, Plan(1, 4, 0.1), 0) if isinstance(e, Step)]
@@ -124,10 +124,10 @@ def test_the_average_is_what_is_validated_and_kept() -> None:
     nn.init.zeros_(network.weight)
     validated: list[float] = []
 
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
         if not network.training:
             validated.append(network.weight.item())
-        return {"loss": -network(batch[0]).mean()}
+        return {"loss": -network(batch.tensors[0]).mean()}
 
     data = [torch.ones(4, 1)]
     epochs(network, loss, [data, data], Plan(3, 4, 0.1, ema_decay=0.5))
@@ -145,8 +145,8 @@ def test_the_cosine_schedule_falls_to_nothing() -> None:
     steps: list[float] = []
     data = [torch.ones(4, 1)]
 
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-        return {"loss": network(batch[0]).mean()}
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        return {"loss": network(batch.tensors[0]).mean()}
 
     before = network.weight.item()
     for event in training.fit(network, loss, data, data, Plan(10, 4, 0.1, "cosine"), 0):
@@ -160,8 +160,8 @@ def test_the_cosine_schedule_falls_to_nothing() -> None:
 def test_a_loss_that_explodes_is_an_error() -> None:
     network = nn.Linear(1, 1)
 
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-        return {"loss": network(batch[0]).mean() * float("inf")}
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        return {"loss": network(batch.tensors[0]).mean() * float("inf")}
 
     data = [torch.ones(4, 1)]
     with pytest.raises(training.DivergenceError, match="step 1 of epoch 1 is -?inf: try a smaller learning_rate"):
@@ -181,13 +181,13 @@ def test_following_writes_a_line_per_epoch_and_tells_the_best(tmp_path: Path) ->
     assert summary["best_epoch"] == table["validation_loss"].idxmin() + 1
 
 
-@pytest.mark.parametrize("architecture", ["dense", "conv"])
+@pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
 def test_an_autoencoder_overfits_64_images(images: np.ndarray, architecture: autoencoders.Architecture) -> None:
     data = [torch.tensor(images[:64])]
     network = autoencoders.build(architecture, 28, 28, 64)
 
-    def loss(batch: Sequence[Tensor], _: torch.Generator) -> dict[str, Tensor]:
-        originals = training.to_unit(batch[0])
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        originals = inference.to_unit(batch.tensors[0])
         return {"loss": functional.mse_loss(network(originals), originals)}
 
     seen = epochs(network, loss, [data, data], Plan(150, 64, 5e-3))
@@ -195,20 +195,20 @@ def test_an_autoencoder_overfits_64_images(images: np.ndarray, architecture: aut
     assert seen[-1].train["loss"] < 0.02
 
 
-@pytest.mark.parametrize("architecture", ["dense", "conv"])
+@pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
 def test_a_vae_learns_to_beat_a_constant(images: np.ndarray, architecture: vaes.Architecture) -> None:
     data = [torch.tensor(images[:64])]
     network = vaes.build(architecture, 28, 28, 8)
 
-    def loss(batch: Sequence[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        originals = training.to_unit(batch[0])
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        originals = inference.to_unit(batch.tensors[0])
         mean, log_var = network.posterior(originals)
-        logits = network.logits(vaes.reparameterise(mean, log_var, generator))
+        output = network.output(vaes.reparameterise(mean, log_var, batch.normal(8)))
         kl = vaes.kl_from_standard_normal(mean, log_var).mean()
-        return {"loss": vaes.cross_entropy(logits, originals).mean() + kl, "kl": kl}
+        return {"loss": network.likelihood.nats(output, originals).mean() + kl, "kl": kl}
 
     seen = epochs(network, loss, [data, data], Plan(120, 64, 3e-3))
-    pixels = training.to_unit(data[0])
+    pixels = inference.to_unit(data[0])
     mean_image = pixels.mean(dim=0).clamp(1e-4, 1 - 1e-4).expand_as(pixels)
     constant = functional.binary_cross_entropy(mean_image, pixels, reduction="none").sum() / len(pixels)
     assert seen[-1].validation["loss"] < constant

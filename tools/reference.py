@@ -26,7 +26,7 @@ from latentbench.evaluation import tables
 from stages import paths
 from tools import experiments
 from tools import reference_programs as programs
-from tools.reference_programs import Result, Split
+from tools.reference_programs import Result
 from tools.reference_rows import ROWS, Row
 
 _FOLDER = Path("metrics/reference")
@@ -81,7 +81,8 @@ class Results:
             progress.note(f"{name}: computing")
             self._parts[name] = {**compute(), "follows_from": dict(follows_from)}
             artifacts.write_metrics(self._path, self._parts)
-        return artifacts.read_json(self._path)[name]  # as rounded, whether new or not
+        rounded: Result = artifacts.read_json(self._path)[name]  # whether it is new or not
+        return rounded
 
     def get(self, name: str) -> Result | None:
         """Return a part, or None where it has not been computed."""
@@ -96,9 +97,8 @@ def judge_neighbors(results: Results, dataset: Dataset) -> None:
     """
     seed = int(experiments.committed_params()["seed"])
     facts = {"seed": seed, "images": _fingerprint(dataset)}
-    programs_of: Iterable[tuple[str, Callable[[Split], Result]]]
-
     whole = programs.standardised(programs.random_split(dataset, seed))
+    programs.warm_up(whole)
     results.part("pixels", facts, partial(programs.pixels, whole))
     counts = programs.draw_counts(whole, seed)
     draws = [
@@ -107,13 +107,9 @@ def judge_neighbors(results: Results, dataset: Dataset) -> None:
     results.part("pca", facts, partial(programs.components, whole, draws))
 
     subset = programs.subset_split(dataset, seed)
-    programs_of = (
-        ("subset_pixels", programs.subset_pixels),
-        ("isomap", programs.isomap),
-        ("isomap_search", programs.isomap_search),
-    )
-    for name, program in programs_of:
-        results.part(name, facts, partial(program, subset))
+    results.part("subset_pixels", facts, partial(programs.subset_pixels, subset))
+    results.part("isomap", facts, partial(programs.isomap, subset))
+    results.part("isomap_search", facts, partial(programs.isomap_search, subset))
 
 
 def judge_networks(results: Results, dataset: Dataset, dims: Iterable[int], epochs: int | None = None) -> None:
@@ -194,7 +190,7 @@ def _fingerprint(dataset: Dataset) -> str:
     """Return a hash of all images and labels."""
     digest = hashlib.sha256()
     for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(array.tobytes())
     return digest.hexdigest()[:12]
 
 

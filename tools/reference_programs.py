@@ -1,4 +1,4 @@
-"""The report's experiments without its mistakes: everything is fitted and chosen on train images and scored on others."""
+"""The report's experiments without its mistakes: fitted and chosen on train images, scored on others."""
 
 import time
 from collections.abc import Sequence
@@ -80,6 +80,12 @@ def draw_counts(split: Split, seed: int) -> list[int]:
     return sorted(draws.tolist())
 
 
+def warm_up(split: Split) -> None:
+    """Let the neighbour search be compiled, so that no time that is told contains it."""
+    few = split.train[: _K_MAX + 1]
+    nearest(few, few, _K_MAX, exclude_self=True)
+
+
 def search(split: Split) -> Result:
     """Choose k and the weights by leave-one-out on the train part, and tell how long that took."""
     started = time.perf_counter()
@@ -104,7 +110,8 @@ def score(split: Split, k: int, weights: knn.Weights = "uniform") -> Result:
     started = time.perf_counter()
     predicted = classifier.predict(split.test)
     seconds = time.perf_counter() - started
-    weighted = classification.report(split.test_labels, predicted, split.classes).set_index("class").loc["weighted"]
+    report = classification.report(split.test_labels, predicted, split.classes)
+    weighted = report[report["class"] == "weighted"]
     correct = predicted == split.test_labels
     generator = seeding.numpy_generator(split.seed, "reference", "bootstrap")
     low, high = classification.interval(classification.bootstrap_means(correct[:, None], _N_BOOTSTRAP, generator)[:, 0])
@@ -112,7 +119,7 @@ def score(split: Split, k: int, weights: knn.Weights = "uniform") -> Result:
         "accuracy": float(correct.mean()),
         "accuracy_lo": low,
         "accuracy_hi": high,
-        **{name: float(weighted[name]) for name in ("precision", "recall", "f1")},
+        **{name: float(weighted[name].item()) for name in ("precision", "recall", "f1")},
         "k": k,
         "weights": weights,
         "predict_s": seconds,
@@ -149,7 +156,7 @@ def isomap(split: Split, n_neighbors: int = _ISOMAP_FIRST[0], n_components: int 
 def isomap_search(split: Split) -> Result:
     """Choose Isomap's two numbers by leave-one-out on the train part, and score the choice."""
     started = time.perf_counter()
-    tried = {}
+    tried: dict[tuple[int, int], float] = {}
     for n_neighbors, counts in _ISOMAP_CANDIDATES:
         fitted = Isomap(n_neighbors=n_neighbors, n_components=max(counts), n_landmarks=None).fit(split.train)
         for count in counts:
@@ -167,6 +174,5 @@ def isomap_search(split: Split) -> Result:
 
 def latents(dataset: Dataset, train: np.ndarray, test: np.ndarray, seed: int) -> Result:
     """Score kNN with 10 neighbours on what an encoder makes of the official train and test images."""
-    labels = (np.asarray(each) for each in (dataset.train_labels, dataset.test_labels))
-    train_labels, test_labels = labels
+    train_labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
     return score(Split(train, train_labels, test, test_labels, dataset.classes, seed), _LATENT_K)

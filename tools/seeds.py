@@ -99,7 +99,8 @@ def side_by_side(summary: pd.DataFrame) -> pd.DataFrame:
         for name, end in (("mean", ""), ("lo", "_lo"), ("hi", "_hi"))
     }
     rows = list(dict.fromkeys(summary["row"]))
-    return pd.DataFrame(wide).reindex(rows).dropna(how="all").rename_axis("row").reset_index()
+    table = pd.DataFrame(wide).reindex(rows)
+    return table.dropna(how="all").dropna(axis="columns", how="all").rename_axis("row").reset_index()
 
 
 if __name__ == "__main__":

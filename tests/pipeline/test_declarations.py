@@ -77,7 +77,7 @@ def test_every_declared_param_is_read_and_a_second_run_gives_the_same_bytes(
     for name, _, keys in runs(pipeline):
         assert set((tmp_path / name).read_text().split()) == declared_leaves(params, keys), name
         names.append(name)
-    assert len(names) == 15
+    assert len(names) == 19
     ours, theirs = again.outputs(), finished.outputs()
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if ours[name] != theirs[name]] == []

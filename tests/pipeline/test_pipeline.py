@@ -11,10 +11,12 @@ import pytest
 
 from latentbench import artifacts
 from latentbench.data import idx
+from latentbench.networks import export
 from tests.pipeline.workspace import SMALL, Workspace, stages_run
 
-ROWS = ["raw", "pca", "isomap", "ae_dense", "ae_conv", "vae_dense", "vae_conv"]
-CODERS = ROWS[3:]
+VAES = ["vae_dense", "vae_conv", "vae_residual"]
+CODERS = ["ae_dense", "ae_conv", "ae_residual", *VAES]
+ROWS = ["raw", "pca", "isomap", *CODERS]
 
 
 def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
@@ -40,11 +42,22 @@ def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
             assert embedding.dtype == np.float32
             assert np.isfinite(embedding).all()
             assert embedding.std(axis=0).min() > 0, f"{row} has a dimension that says nothing"
-    for row in ("vae_dense", "vae_conv", "diffusion"):
+    for row in (*VAES, "diffusion"):
         samples = artifacts.read_array(data / "samples" / f"{row}.npy")
         assert samples.shape == (SMALL["n_samples"], 28, 28)
         assert samples.dtype == np.uint8
         assert samples.std(axis=0).mean() > 1, f"{row} draws the same image again and again"
+    images = processed["test_images"][:7] / np.float32(255)
+    for row in CODERS:
+        encoder, decoder = (
+            export.session((data / "models" / row / f"{part}.onnx").read_bytes()) for part in ("encoder", "decoder")
+        )
+        (latents,) = encoder.run(None, {"images": images})
+        embedding = artifacts.read_array(data / "embeddings" / row / "test.npy")[:7]
+        np.testing.assert_allclose(latents, embedding, atol=1e-5 * max(1.0, np.abs(embedding).max()))
+        (decoded,) = decoder.run(None, {"latents": latents})
+        assert decoded.shape == images.shape
+        assert decoded.std(axis=0).mean() > 0.001, f"{row} decodes everything to the same image"
 
 
 def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None:
@@ -69,10 +82,31 @@ def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None
     scores = artifacts.read_array(finished.folder / "data/embeddings/pca/test.npy")[:, : SMALL["latent_dim"]]
     rebuilt = (scores @ arrays["components"][: SMALL["latent_dim"]] + arrays["mean"]).reshape(originals.shape)
     assert representations["pca"]["mse"] == pytest.approx(np.square(rebuilt - originals).mean(), rel=1e-4)
-    assert all(representations["pca"]["mse"] < representations[row]["mse"] for row in ("vae_dense", "vae_conv"))
+    assert all(representations["pca"]["mse"] < representations[row]["mse"] for row in VAES)
+    for row in (*CODERS, "pca"):
+        scores_of = representations[row]
+        # The mean over images of -10 log10(mse) is at least that of their mean (Jensen); PCA's is of clipped pixels.
+        assert scores_of["psnr"] > -10 * np.log10(scores_of["mse"]) - 1e-3
+        assert 0 < scores_of["ssim"] < 1
+
+    likelihoods = artifacts.read_json(folder / "evaluate" / "likelihoods.json")
+    assert list(likelihoods) == sorted(VAES)
+    for row, scores_of in likelihoods.items():
+        assert scores_of["n"] == len(labels)
+        assert scores_of["kl_nats"] > 0
+        assert 0 < scores_of["active_units"] <= SMALL["latent_dim"]
+        assert ("elbo_nats" in scores_of) == (row == "vae_residual"), "only a likelihood has a bound"
+    proper = likelihoods["vae_residual"]
+    assert proper["elbo_nats"] == pytest.approx(-proper["reconstruction_nats"] - proper["kl_nats"], rel=1e-5)
+    assert proper["bits_per_dim"] == pytest.approx(-proper["elbo_nats"] / 784 / np.log(2), rel=1e-5)
+    assert proper["bits_per_dim"] < 8, "worse than pixels at random"
+    assert proper["n_importance"] == SMALL["evaluate.likelihood_images"]
+    kl = pd.read_csv(folder / "evaluate" / "kl_per_latent.csv")
+    assert kl["vae_dense"].is_monotonic_decreasing
+    assert kl["vae_dense"].sum() == pytest.approx(likelihoods["vae_dense"]["kl_nats"], rel=1e-4)
 
     generators = artifacts.read_json(folder / "evaluate" / "generators.json")
-    assert set(generators) == {"real", "vae_dense", "vae_conv", "diffusion"}
+    assert set(generators) == {"real", *VAES, "diffusion"}
     for row, scores_of in generators.items():
         assert scores_of["frechet_lo"] <= scores_of["frechet"] <= scores_of["frechet_hi"]
         assert scores_of["n"] == SMALL["n_samples"]
@@ -119,7 +153,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
     before = finished.outputs()
     try:
         done = finished.run("dvc", "exp", "run", "-S", "latent_dim=4")
-        expected = [f"{family}@{arch}" for family in ("ae", "vae") for arch in ("dense", "conv")]
+        expected = [f"{family}@{arch}" for family in ("ae", "vae") for arch in ("dense", "conv", "residual")]
         expected += [f"latent_explore@{row}" for row in CODERS]
         assert sorted(stages_run(done.stdout)) == sorted([*expected, "evaluate"])
         after = finished.outputs()

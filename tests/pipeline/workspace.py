@@ -23,13 +23,17 @@ SMALL: dict[str, Any] = {
     "isomap.search": {"n_neighbors": [8], "n_components": [5]},
     "ae.dense.training.epochs": 2,
     "ae.conv.training.epochs": 2,
+    "ae.residual.training.epochs": 2,
     "vae.dense.training.epochs": 2,
     "vae.conv.training.epochs": 2,
+    "vae.residual.training.epochs": 2,
     "latent_explore.n_prior_samples": 100,
     "diffusion.channels": 8,
     "diffusion.sampling_steps": 4,
     "diffusion.training.epochs": 2,
     "evaluate.n_bootstrap": 200,
+    "evaluate.likelihood_images": 60,
+    "evaluate.importance_samples": 4,
 }
 
 

@@ -1,0 +1,24 @@
+"""Trained networks applied to images: pixels in and out, batch by batch."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def apply(
+    function: Callable[[Tensor], Tensor], inputs: Tensor, batch_size: int = 1000, device: torch.device | None = None
+) -> Tensor:
+    """Apply `function` to `inputs` (n, ...) in batches on `device`, without gradients; join the results (n, ...)."""
+    return torch.cat([function(batch.to(device or "cpu")).cpu() for batch in inputs.split(batch_size)])
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """Turn uint8 pixels into float32 in [0, 1]."""
+    return images.float() / 255.0
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Turn floats in [0, 1] into uint8 pixels, rounded and cut off at both ends."""
+    return (images * 255.0).round().clamp(0, 255).to(torch.uint8)

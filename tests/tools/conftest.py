@@ -1,0 +1,78 @@
+"""A git repository with a committed run and experiments of it, as DVC leaves them; nothing is trained."""
+
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+
+class Repository:
+    """Commits and experiments of a project that holds params and comparisons."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.git("init", "--quiet", "--initial-branch", "main")
+        self.git("config", "user.name", "test")
+        self.git("config", "user.email", "test@example.org")
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def write(self, params: dict[str, object], shift: float = 0.0, judge: str = "abc") -> None:
+        """Write params, and comparisons whose scores are moved by `shift`."""
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        folder = self.folder / "metrics" / "evaluate"
+        folder.mkdir(parents=True, exist_ok=True)
+        ends = {"knn_accuracy_lo": 0.5, "knn_accuracy_hi": 0.9}
+        judged = {"n": 10, "classifier": judge}
+        representations = [
+            {"row": "raw", "dims": 784, "knn_accuracy": 0.86, **ends},
+            {"row": "pca", "dims": 64, "knn_accuracy": 0.86, **ends, "mse": 0.01},
+            {"row": "isomap", "dims": 10, "knn_accuracy": 0.81 + shift, **ends},
+            {
+                "row": "vae_dense",
+                "dims": 64,
+                "knn_accuracy": 0.8 + shift,
+                **ends,
+                "mse": 0.02,
+                "knn_weights": "uniform",
+            },
+        ]
+        generators = [
+            {"row": "real", "frechet": 1.0 + shift, "frechet_lo": 0.5, "frechet_hi": 1.5, **judged},
+            {"row": "vae_dense", "frechet": 200 + shift, "frechet_lo": 190, "frechet_hi": 210, **judged},
+        ]
+        likelihoods = [{"row": "vae_dense", "n": 10, "kl_nats": 20 + shift, "likelihood": "bernoulli"}]
+        for name, rows in (
+            ("representations", representations),
+            ("generators", generators),
+            ("likelihoods", likelihoods),
+        ):
+            pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "a run")
+
+    def add_experiment(self, name: str, params: dict[str, object], shift: float = 0.0, judge: str = "abc") -> str:
+        """Keep an experiment of the last commit where DVC keeps it, and leave the workspace as it was."""
+        head = self.git("rev-parse", "HEAD")
+        self.write(params, shift, judge)
+        self.git("add", "--all")
+        made = self.git("commit-tree", "-p", head, "-m", name, self.git("write-tree"))
+        self.git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", made)
+        self.git("reset", "--quiet", "--hard", head)
+        return made
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """Return a repository with one committed run, seed 0 and beta 1, in which the test works."""
+    monkeypatch.chdir(tmp_path)
+    made = Repository(tmp_path)
+    made.write({"seed": 0, "vae": {"dense": {"beta": 1.0}}})
+    made.commit()
+    return made

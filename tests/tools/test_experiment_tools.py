@@ -1,0 +1,119 @@
+"""Tables over seeds and over beta say what the experiments say, and no experiment is mistaken for another."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from latentbench.evaluation.seeds import t_interval
+from tests.tools.conftest import Repository
+from tools import experiments, seeds, sweep_beta
+from tools.experiments import ExperimentError
+
+
+def call(module: object, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a tool's command in a repository that has no DVC: every experiment is there already."""
+    monkeypatch.setattr(experiments, "check_reproduced", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["tool", *arguments])
+    module.main()  # type: ignore[attr-defined]
+
+
+def test_the_table_over_seeds_is_that_of_its_runs(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository.add_experiment("seed-1", {"seed": 1}, shift=0.01)
+    repository.add_experiment("seed-2", {"seed": 2}, shift=0.03)
+    call(seeds, "--n", "3", monkeypatch=monkeypatch)
+    written = pd.read_csv("metrics/seeds/seeds.csv").set_index(["row", "score"])
+    assert set(written.index) == {
+        ("isomap", "knn_accuracy"),
+        ("vae_dense", "knn_accuracy"),
+        ("vae_dense", "mse"),
+        ("vae_dense", "frechet"),
+        ("vae_dense", "kl_nats"),
+        ("real", "frechet"),
+    }
+    assert (written["n"] == 3).all()
+    expected = t_interval([0.8, 0.81, 0.83])
+    assert written.loc[("vae_dense", "knn_accuracy"), ["mean", "lo", "hi"]].tolist() == pytest.approx(
+        expected, rel=1e-5
+    )
+    values = pd.read_csv("metrics/seeds/values.csv")
+    assert values[(values["row"] == "real")]["value"].tolist() == pytest.approx([1.0, 1.01, 1.03])
+    lines = Path("metrics/seeds/seeds.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "| row | knn_accuracy | mse | frechet |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| isomap", "| vae_dense", "| real"]
+    assert lines[4].startswith("| real |  |  | 1.013 (")
+
+
+def test_a_score_that_one_seed_lacks_is_told() -> None:
+    values = pd.DataFrame({"seed": [0, 1, 0], "judge": "a", "row": "x", "score": ["s", "s", "t"], "value": [1.0, 2, 3]})
+    with pytest.raises(ExperimentError, match="t is there for 1 of 2 seeds"):
+        seeds.summarise(values)
+
+
+def test_runs_with_different_judges_do_not_compare(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.add_experiment("seed-1", {"seed": 1}, judge="other")
+    with pytest.raises(SystemExit, match="different classifiers"):
+        call(seeds, "--n", "2", monkeypatch=monkeypatch)
+    assert "Traceback" not in capsys.readouterr().err
+    assert not Path("metrics/seeds").exists()
+
+
+def test_an_experiment_of_that_name_with_other_params_is_refused(repository: Repository) -> None:
+    repository.add_experiment("seed-1", {"seed": 5})
+    with pytest.raises(ExperimentError, match="'dvc exp remove seed-1' first"):
+        experiments.run("seed-1", {"seed": 1})
+
+
+def test_an_experiment_of_another_commit_does_not_count(repository: Repository) -> None:
+    made = repository.add_experiment("seed-1", {"seed": 1})
+    assert experiments.found() == {"seed-1": made}
+    repository.write({"seed": 0, "other": 1})
+    repository.commit()
+    assert experiments.found() == {}
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "metrics/evaluate/generators.csv", "latentbench/new.py"])
+def test_a_pipeline_that_is_not_committed_is_refused(repository: Repository, name: str) -> None:
+    experiments.check_committed()
+    (repository.folder / name).parent.mkdir(exist_ok=True)
+    (repository.folder / name).write_text("changed", encoding="utf-8")
+    with pytest.raises(ExperimentError, match="not as in the last commit: .*commit first"):
+        experiments.check_committed()
+
+
+def test_one_seed_has_no_interval(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit):
+        call(seeds, "--n", "1", monkeypatch=monkeypatch)
+    assert list(repository.folder.glob("metrics/*")) == [repository.folder / "metrics" / "evaluate"]
+
+
+def test_the_sweep_takes_the_committed_run_for_its_own_beta(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.add_experiment("beta-dense-0.1", {"vae": {"dense": {"beta": 0.1}}}, shift=0.05)
+    repository.add_experiment("beta-dense-24.5", {"vae": {"dense": {"beta": 24.5}}}, shift=-0.05)
+    call(sweep_beta, "--betas", "24.5", "1", "0.1", monkeypatch=monkeypatch)
+    folder = Path("metrics/sweeps")
+    written = pd.read_csv(folder / "beta_dense.csv")
+    assert written["beta"].tolist() == [0.1, 1, 24.5]
+    assert written["knn_accuracy"].tolist() == pytest.approx([0.85, 0.8, 0.75])
+    assert written["kl_nats"].tolist() == pytest.approx([20.05, 20, 19.95])
+    assert {"knn_accuracy_lo", "frechet_hi", "mse"} <= set(written)
+    header, _, first, *_ = (folder / "beta_dense.md").read_text(encoding="utf-8").splitlines()
+    assert header == "| beta | knn_accuracy | mse | kl_nats | frechet |"
+    assert first == "| 0.1 | 0.85 (0.5 to 0.9) | 0.02 | 20.05 | 200.1 (190 to 210) |"
+    assert 3000 < (folder / "beta_dense.png").stat().st_size < 60_000
+
+
+def test_nested_params_are_named_by_their_dotted_keys() -> None:
+    assert experiments.flatten({"a": {"b": {"c": 1}, "d": None}, "e": [1, 2]}) == {"a.b.c": 1, "a.d": None, "e": [1, 2]}
+    with pytest.raises(ExperimentError, match=r"a\.x: there is no such param"):
+        experiments.value_at({"a": {"b": 1}}, "a.x")
+
+
+def test_values_are_told_to_dvc_as_yaml_on_one_line() -> None:
+    told = [experiments._yaml(value) for value in (None, True, 0.001, 24.5, 15, "constant", [1, 2])]
+    assert told == ["null", "true", "0.001", "24.5", "15", "constant", "[1, 2]"]

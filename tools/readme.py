@@ -1,0 +1,39 @@
+"""Put the tables of the committed run into README.md; `make readme` runs it.
+
+A table stands between `<!-- table: FILE -->` and `<!-- end of table -->`, where FILE is a CSV or Markdown file that one
+of the stages or tools wrote.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from latentbench import artifacts
+from latentbench.evaluation import tables
+
+_TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def filled(text: str, root: Path) -> str:
+    """Return the text of README with each table as its file below `root` has it."""
+    return _TABLE.sub(lambda match: match[1] + _markdown(root / match[2]) + match[3], text)
+
+
+def _markdown(path: Path) -> str:
+    if path.suffix == ".md":
+        return artifacts.read_bytes(path).decode()
+    return tables.markdown(artifacts.read_table(path))
+
+
+def main() -> None:
+    """Rewrite README.md where a table is not that of its file."""
+    path = Path("README.md")
+    text = path.read_text(encoding="utf-8")
+    new = filled(text, Path())
+    if new != text:
+        artifacts.write_text(path, new)
+        sys.stderr.write("README.md is up to date now\n")
+
+
+if __name__ == "__main__":
+    main()
