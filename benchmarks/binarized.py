@@ -7,7 +7,7 @@ rises from 0 to 1 over the first epochs. The result is the mean negative log-lik
 bounded from above with 5,000 importance samples for each.
 
 What differs, by the paper's code: its VAE has two gated dense layers of 300 units on either side and a bounded variance
-of the posterior; it trains with normalised gradients for up to 2,000 epochs, the first 100 of them with a rising weight,
+of the posterior; it trains with normalised gradients for up to 2,000 epochs, the first 100 with a rising weight,
 and stops after 50 without gain. Ours averages its weights. The coins for validation and test images are other ones.
 """
 

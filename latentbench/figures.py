@@ -114,17 +114,19 @@ def sweep(
     A score that has its lows and highs (n,) in `intervals` is drawn with them.
     """
     n_rows = -(-len(scores) // 2)
-    figure = Figure(figsize=(7.2, 2.5 * n_rows), layout="constrained")
+    figure = Figure(figsize=(6.4, 2.0 * n_rows + 0.3), layout="constrained")
     for place, (name, values) in enumerate(scores.items(), start=1):
         axes = figure.add_subplot(n_rows, 2, place)
         lows, highs = intervals.get(name, (values, values))
         axes.errorbar(x, values, yerr=[values - lows, highs - values], fmt="o-", markersize=4, capsize=3)
         axes.set_xscale("log")
-        axes.set_xticks(x, labels=[f"{each:g}" for each in x], fontsize=8, rotation=45)
+        axes.set_xticks(x, labels=[f"{each:g}" for each in x])
         axes.minorticks_off()
-        axes.set_xlabel(axis_name)
-        axes.set_title(name, fontsize=10)
+        axes.tick_params(labelsize=8)
+        axes.tick_params(axis="x", rotation=45)
+        axes.set_title(name, fontsize=9)
         axes.grid(alpha=0.3)
+    figure.supxlabel(axis_name, fontsize=9)
     return figure
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import safetensors.torch
@@ -413,7 +413,7 @@ class _Run:
         for place, weight in enumerate(self._weights()):
             # In the weight's own memory format: the fused step walks through both side by side.
             self._optimiser.state[weight] = {
-                name: value if name == "step" else torch.empty_like(weight).copy_(value)
+                name: value.to(weight.device) if name == "step" else torch.empty_like(weight).copy_(value)
                 for name, value in _below(f"adam.{place}.", tensors).items()
             }
         self.epochs = [Epoch(**epoch) for epoch in numbers["epochs"]]
@@ -459,12 +459,20 @@ def _compiled(network: nn.Module, wanted: bool) -> Iterator[None]:
     """Let torch compile the network and each of its parts until the block ends: a loss may call any of them."""
     parts = [network, *network.children()] if wanted else []
     for part in parts:
-        part.compile()
+        # Not part.compile(): where a part's class is torch's own, as nn.Sequential is, that does nothing.
+        part._compiled_call_impl = torch.compile(_call(part))
     try:
         yield
     finally:
         for part in parts:
             part._compiled_call_impl = None
+
+
+def _call(part: nn.Module) -> Callable[..., Any]:
+    def call(*inputs: Any) -> Any:
+        return part._call_impl(*inputs)
+
+    return call
 
 
 @torch.no_grad()

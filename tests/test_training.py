@@ -1,7 +1,12 @@
 """The training loop: repeatable, stops early with the best weights, averages, learns."""
 
+import copy
+import dataclasses
+import shutil
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -157,6 +162,180 @@ def test_the_cosine_schedule_falls_to_nothing() -> None:
     assert steps == pytest.approx(expected, rel=1e-3)
 
 
+def two_layers() -> tuple[nn.Module, training.Loss, list[Tensor]]:
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Linear(3, 5), nn.LayerNorm(5), nn.Linear(5, 2))
+    data = [torch.randn(24, 3), 4.0 * torch.randn(24, 2)]
+
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        return {"loss": functional.mse_loss(network(batch.tensors[0]), batch.tensors[1])}
+
+    return network, loss, data
+
+
+def adamw_by_hand(plan: Plan) -> tuple[list[Tensor], list[float]]:
+    """Return the weights after `plan.epochs` steps on all the data, and the norm of the gradient at each."""
+    network, _, (inputs, targets) = two_layers()
+    weights = [weight.detach().double().requires_grad_() for weight in network.parameters()]
+    names = [name for name, _ in network.named_parameters()]
+    first, second = [torch.zeros_like(w) for w in weights], [torch.zeros_like(w) for w in weights]
+    norms = []
+    for step in range(1, plan.epochs + 1):
+        outputs = torch.func.functional_call(network, dict(zip(names, weights, strict=True)), inputs.double())
+        gradients = torch.autograd.grad(functional.mse_loss(outputs, targets.double()), weights)
+        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+        norms.append(norm)
+        shorten = 1.0 if plan.clip_norm is None else min(1.0, plan.clip_norm / norm)
+        rate = plan.learning_rate * (min(1.0, step / plan.warmup_steps) if plan.warmup_steps else 1.0)
+        with torch.no_grad():
+            for weight, gradient, m, v in zip(weights, gradients, first, second, strict=True):
+                m.mul_(0.9).add_(0.1 * shorten * gradient)
+                v.mul_(0.999).add_(0.001 * (shorten * gradient) ** 2)
+                weight.mul_(1.0 - rate * (plan.weight_decay if weight.ndim > 1 else 0.0))
+                weight.sub_(rate * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8))
+    return [weight.detach().float() for weight in weights], norms
+
+
+PLAIN = Plan(12, 24, 0.05)
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"weight_decay": 0.3}, {"warmup_steps": 8}, {"clip_norm": 4.0}], ids=lambda change: "".join(change)
+)
+def test_the_steps_are_those_of_adamw_by_hand(change: dict[str, Any]) -> None:
+    plan = dataclasses.replace(PLAIN, **change)
+    network, loss, data = two_layers()
+    for event in training.fit(network, loss, data, data, plan, 0):
+        if isinstance(event, Step) and event.epoch == plan.epochs:
+            found = [weight.detach().clone() for weight in network.parameters()]
+    expected, norms = adamw_by_hand(plan)
+    for weight, by_hand in zip(found, expected, strict=True):
+        torch.testing.assert_close(weight, by_hand, rtol=1e-3, atol=2e-5)
+    if plan.clip_norm is not None:
+        assert min(norms) < plan.clip_norm < max(norms)
+    if plan != PLAIN:
+        assert not torch.allclose(expected[0], adamw_by_hand(PLAIN)[0][0], rtol=1e-2)
+
+
+def test_warm_up_rises_linearly_to_the_learning_rate() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    data = [torch.ones(4, 1)]
+    weights = [network.weight.item()]
+    run = training.fit(
+        network,
+        lambda batch: {"loss": network(batch.tensors[0]).mean()},
+        data,
+        data,
+        Plan(6, 4, 0.1, warmup_steps=4),
+        0,
+    )
+    weights += [network.weight.item() for event in run if isinstance(event, Step)]
+    assert -np.diff(weights) == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1], rel=1e-3)
+
+
+@pytest.mark.parametrize("cuts", [[0, 7], [0, 4, 7], [0, 1, 3, 7]])
+def test_the_noise_of_an_image_does_not_depend_on_how_a_batch_is_shared(cuts: list[int]) -> None:
+    def draws(begin: int, end: int) -> list[Tensor]:
+        rows = torch.zeros(end - begin, 2)
+        batch = training.Batch([rows], torch.Generator().manual_seed(3), 0.0, slice(begin, end), 7)
+        return [batch.normal(2, 3), batch.uniform(), batch.integers(1000), batch.normal()]
+
+    shares = [draws(begin, end) for begin, end in pairwise(cuts)]
+    for whole, *parts in zip(draws(0, 7), *shares, strict=True):
+        assert torch.equal(torch.cat(parts), whole)
+    normal, uniform, integers, _ = draws(0, 7)
+    assert normal.shape == (7, 2, 3)
+    assert normal.unique().numel() == normal.numel()
+    assert ((uniform >= 0) & (uniform < 1)).all()
+    assert integers.dtype == torch.int64
+    assert integers.unique().numel() > 3
+
+
+def test_a_loss_knows_how_many_epochs_are_done() -> None:
+    network = nn.Linear(1, 1)
+    told: list[float] = []
+
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        told.append(batch.epochs_done)
+        return {"loss": network(batch.tensors[0]).square().mean()}
+
+    data = [torch.randn(10, 1)]
+    epochs(network, loss, [data, data], Plan(2, 4, 0.1))
+    assert told == pytest.approx([0, 1 / 3, 2 / 3, np.inf, 1, 4 / 3, 5 / 3, np.inf])
+
+
+def test_every_step_has_noise_of_its_own_and_every_validation_the_same() -> None:
+    network = nn.Linear(1, 1)
+    drawn: dict[bool, list[float]] = {True: [], False: []}
+
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        drawn[network.training].append(batch.normal(1).sum().item())
+        return {"loss": network(batch.tensors[0]).square().mean()}
+
+    data = [torch.randn(8, 1)]
+    epochs(network, loss, [data, data], Plan(3, 4, 0.1))
+    assert len(set(drawn[True])) == 6
+    assert len(drawn[False]) == 3
+    assert len(set(drawn[False])) == 1
+
+
+def test_bfloat16_computes_products_in_it_and_keeps_the_weights(images: np.ndarray) -> None:
+    seen = {}
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(1)
+        network = autoencoders.build("dense", 28, 28, 8)
+        kinds: set[torch.dtype] = set()
+        network.encoder[1].register_forward_hook(lambda _module, _inputs, output, kinds=kinds: kinds.add(output.dtype))
+
+        def loss(batch: training.Batch, network: nn.Module = network) -> dict[str, Tensor]:
+            originals = inference.to_unit(batch.tensors[0])
+            return {"loss": functional.mse_loss(network(originals), originals)}
+
+        data = [torch.tensor(images[:128])]
+        compute = training.Compute(precision=precision)
+        events = list(training.fit(network, loss, data, data, Plan(4, 32, 2e-3, ema_decay=0.9), 0, compute))
+        seen[precision] = [event for event in events if isinstance(event, Epoch)]
+        assert kinds == {getattr(torch, precision)}
+        assert all(weight.dtype == torch.float32 for weight in network.parameters())
+    for exact, rough in zip(seen["float32"], seen["bfloat16"], strict=True):
+        assert rough.train == pytest.approx(exact.train, rel=0.03)
+        assert rough.validation == pytest.approx(exact.validation, rel=0.03)
+    assert seen["bfloat16"] != seen["float32"]
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="there is no C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_a_compiled_training_has_the_same_losses_and_leaves_no_trace(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(torch._inductor.config, "compile_threads", 1)
+    torch._dynamo.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    results = {}
+    for compiled in (False, True):
+        network, train, validation = linear_task()[0], *linear_task()[2:]
+        names = list(network.state_dict())
+
+        def loss(batch: training.Batch, network: nn.Module = network) -> dict[str, Tensor]:
+            return {"loss": functional.mse_loss(network(batch.tensors[0]).tanh(), batch.tensors[1])}
+
+        compute = training.Compute(compile=compiled)
+        events = list(training.fit(network, loss, train, validation, Plan(4, 10, 0.05), 0, compute))
+        results[compiled] = [event for event in events if isinstance(event, Epoch)]
+        assert bool(counters["stats"]["unique_graphs"]) == compiled
+    for eager, fast in zip(results[False], results[True], strict=True):
+        assert fast.train == pytest.approx(eager.train, rel=1e-5)
+        assert fast.validation == pytest.approx(eager.validation, rel=1e-5)
+    assert list(network.state_dict()) == names
+    twin = copy.deepcopy(network)
+    done = counters["stats"]["unique_graphs"]
+    assert torch.equal(twin(train[0]), network(train[0]))
+    assert counters["stats"]["unique_graphs"] == done
+    assert not [part for part in network.modules() if part._compiled_call_impl is not None]
+
+
 def test_a_loss_that_explodes_is_an_error() -> None:
     network = nn.Linear(1, 1)
 
@@ -190,7 +369,7 @@ def test_an_autoencoder_overfits_64_images(images: np.ndarray, architecture: aut
         originals = inference.to_unit(batch.tensors[0])
         return {"loss": functional.mse_loss(network(originals), originals)}
 
-    seen = epochs(network, loss, [data, data], Plan(150, 64, 5e-3))
+    seen = epochs(network, loss, [data, data], Plan(150, 64, 2e-3, warmup_steps=20))
     assert seen[-1].train["loss"] < 0.25 * seen[0].train["loss"]
     assert seen[-1].train["loss"] < 0.02
 

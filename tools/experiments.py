@@ -65,22 +65,25 @@ def run(name: str, changes: Mapping[str, object], targets: Sequence[str] = ()) -
     if name in found():
         progress.note(f"{name}: has been run")
     else:
-        settings = [f"--set-param={key}={_yaml(value)}" for key, value in changes.items()]
+        committed = committed_params()
+        others = {key: value for key, value in changes.items() if value_at(committed, key) != value}
+        settings = [f"--set-param={key}={_yaml(value)}" for key, value in others.items()]
         progress.note(f"{name}: dvc exp run --temp {' '.join(settings)}")
         try:
             _run("dvc", "exp", "run", "--temp", "--name", name, *settings, *targets)
         except ExperimentError as error:
             raise ExperimentError(
-                f"{name}: {error}; what it printed above says why. Run the same command again: it goes on from there"
+                f"{name}: {error}; what it printed above says why. Mend that and run the same command again: what has "
+                "been done is kept"
             ) from error
     revision = found().get(name)
     if revision is None:
         raise ExperimentError(f"{name}: DVC ended well and left no experiment; 'dvc exp list' shows what there is")
     params = yaml.safe_load(_show(revision, "params.yaml"))
-    others = [key for key, value in changes.items() if value_at(params, key) != value]
-    if others:
+    wrong = [key for key, value in changes.items() if value_at(params, key) != value]
+    if wrong:
         raise ExperimentError(
-            f"{name}: there is an experiment of this name with other {', '.join(others)}; 'dvc exp remove {name}' first"
+            f"{name}: there is an experiment of this name with other {', '.join(wrong)}; 'dvc exp remove {name}' first"
         )
     return revision
 

@@ -177,7 +177,7 @@ def _told(choices: Mapping[str, Any]) -> str:
 
 
 def _ends(low: float, high: float) -> str:
-    return "" if pd.isna(low) else f"{low:.4f} to {high:.4f}"
+    return "" if pd.isna(low) else f"{low:.4g} to {high:.4g}"
 
 
 def _cell(value: float, interval: str, note: str) -> str:
