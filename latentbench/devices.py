@@ -33,3 +33,16 @@ def use(name: Device, index: int = 0) -> torch.device:
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
     return torch.device(name)
+
+
+def seed(device: torch.device, number: int) -> None:
+    """Seed what draws without a generator on this device, such as dropout.
+
+    `torch.manual_seed` seeds all devices at once, and where there is no GPU remembers each call for when there is one.
+    """
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
+    else:
+        torch.default_generator.manual_seed(number)

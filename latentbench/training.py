@@ -181,7 +181,7 @@ def fit(
             while run.step < len(batches):
                 indices, name = batches[run.step], ("epoch", epoch, "step", run.step)
                 # Dropout has no generator argument: it draws from torch's own.
-                torch.manual_seed(seeding.derive(seed, *name, "dropout", parallel.rank()))
+                devices.seed(compute.device, seeding.derive(seed, *name, "dropout", parallel.rank()))
                 share = parallel.share(len(indices))
                 batch = Batch(
                     [tensor[indices[share]] for tensor in train],
@@ -328,7 +328,7 @@ class _Run:
         Raises:
             DivergenceError: it is not.
         """
-        loss = sum(self._sums)[self._names.index("loss")].item() / self._n_images  # type: ignore[index]
+        loss = torch.stack(self._sums).sum(dim=0)[self._names.index("loss")].item() / self._n_images
         _check_finite(loss, f"the loss by step {self.step} of epoch {len(self.epochs) + 1}", self._plan)
 
     @contextmanager

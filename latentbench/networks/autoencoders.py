@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from latentbench.networks.blocks import (
     CropToImage,
+    UpsampledConv2d,
     glorot_uniform,
     n_residual_features,
     residual_decoder,
@@ -65,12 +66,13 @@ class ConvAutoencoder(Autoencoder):
         rows, columns = -(-height // 4), -(-width // 4)  # what two poolings leave, rounded up
         self.encoder = nn.Sequential(
             nn.Unflatten(1, (1, height)),
+            # Pooling first gives the same as ReLU first, on a quarter of the pixels.
             nn.Conv2d(1, 16, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2, ceil_mode=True),
+            nn.ReLU(),
             nn.Conv2d(16, 8, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2, ceil_mode=True),
+            nn.ReLU(),
             nn.Flatten(),
             nn.Linear(8 * rows * columns, latent_dim),
         )
@@ -80,11 +82,9 @@ class ConvAutoencoder(Autoencoder):
             nn.Unflatten(1, (8, rows, columns)),
             nn.Conv2d(8, 8, 3, padding=1),
             nn.ReLU(),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(8, 16, 3, padding=1),
+            UpsampledConv2d(8, 16),
             nn.ReLU(),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(16, 1, 3, padding=1),
+            UpsampledConv2d(16, 1),
             nn.Sigmoid(),
             CropToImage(height, width),
         )

@@ -32,6 +32,27 @@ class CropToImage(nn.Module):
         return maps[:, 0, : self.height, : self.width]
 
 
+class UpsampledConv2d(nn.Conv2d):
+    """A 3x3 convolution of maps that are first doubled in size by repeating every pixel, without making those.
+
+    Each of the four pixels that one becomes sees only 2x2 different pixels of the small maps, through sums of the
+    kernel's weights. So it is a convolution at the small size with four times the channels, which are then laid out
+    as the four pixels (sub-pixel convolution, Shi et al. 2016). Parameters and results are those of the plain way.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, channels_in, height, width) to (n, channels_out, 2 * height, 2 * width)."""
+        assert self.bias is not None
+        # taps[a, h, k]: whether the pixel at offset a of 2 sees, through weight k of 3, the small pixel h of 3 around.
+        taps = self.weight.new_tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
+        kernels = torch.einsum("ahp,bwq,oipq->oabihw", taps, taps, self.weight)  # (out, 2, 2, in, 3, 3)
+        four = functional.conv2d(maps, kernels.flatten(0, 2), self.bias.repeat_interleave(4), padding=1)
+        return functional.pixel_shuffle(four, 2)
+
+
 class ResidualBlock(nn.Module):
     """x + f(x) with two convolutions, each after a ReLU (He et al. 2016, identity mappings), without normalisation.
 
@@ -42,7 +63,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         last = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(last.weight)
+        for weight in last.parameters():
+            nn.init.zeros_(weight)
         self.branch = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), last)
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, distributions, nn
+from torch.nn import functional
 
-from latentbench.networks import autoencoders, denoisers, vaes, weights
+from latentbench.networks import autoencoders, blocks, denoisers, vaes, weights
 from latentbench.networks.classifier import Classifier
 
 SIZES = [(28, 28), (20, 13), (9, 31), (32, 32)]
@@ -40,7 +41,7 @@ def test_parameter_counts_are_those_of_the_report(latent_dim: int) -> None:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("family", [autoencoders, vaes])
-@pytest.mark.parametrize("architecture", ["dense", "conv"])
+@pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
 def test_images_of_any_size_come_back_in_their_size(family: Any, architecture: str, height: int, width: int) -> None:
     network = family.build(architecture, height, width, 5).eval()
     images = torch.rand(3, height, width)
@@ -74,7 +75,7 @@ def test_the_denoiser_sees_the_time_step() -> None:
 
 
 @pytest.mark.parametrize("family", [autoencoders, vaes])
-@pytest.mark.parametrize("architecture", ["dense", "conv"])
+@pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
 def test_one_by_one_equals_in_a_batch(family: Any, architecture: str) -> None:
     network = family.build(architecture, 28, 28, 8).eval()
     images = torch.rand(6, 28, 28)
@@ -91,7 +92,7 @@ def test_kl_is_that_of_torch_distributions() -> None:
     assert torch.equal(vaes.kl_from_standard_normal(torch.zeros(2, 3), torch.zeros(2, 3)), torch.zeros(2))
 
 
-@pytest.mark.parametrize("architecture", ["dense", "conv"])
+@pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
 def test_the_likelihood_interprets_what_the_decoder_says(architecture: vaes.Architecture) -> None:
     network = vaes.build(architecture, 12, 10, 4, "discretized_logistic").eval()
     latents = 100 * torch.randn(3, 4)
@@ -136,3 +137,29 @@ def test_weights_that_do_not_fit_are_told_by_name() -> None:
         weights.load(autoencoders.build("dense", 12, 12, 3), arrays)
     with pytest.raises(weights.WeightsError, match=r"and \d+ more"):
         weights.load(autoencoders.build("conv", 12, 12, 3), arrays)
+
+
+def test_an_upsampled_convolution_is_upsampling_and_a_convolution() -> None:
+    layer = blocks.UpsampledConv2d(3, 5)
+    plain = nn.Conv2d(3, 5, 3, padding=1)
+    plain.load_state_dict(layer.state_dict())
+    maps = torch.randn(2, 3, 4, 7, requires_grad=True)
+    found, expected = layer(maps), plain(functional.interpolate(maps, scale_factor=2.0))
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn(found.shape)
+    for ours, theirs in zip(
+        torch.autograd.grad((found * weights).sum(), [maps, *layer.parameters()]),
+        torch.autograd.grad((expected * weights).sum(), [maps, *plain.parameters()]),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_residual_block_starts_as_the_identity_and_can_learn_to_be_another() -> None:
+    block, maps = blocks.ResidualBlock(4), torch.randn(2, 4, 5, 6)
+    assert torch.equal(block(maps), maps)
+    block(maps).square().sum().backward()
+    last = block.branch[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.weight.grad is not None
+    assert last.weight.grad.abs().max() > 0
