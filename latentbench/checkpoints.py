@@ -10,6 +10,8 @@ from pathlib import Path
 from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
 
+_DIED = "the run that started this stage has died; its state is kept, run it again to go on"
+
 
 class CheckpointError(LatentbenchError):
     """A file does not hold the state of the training that would go on from it."""
@@ -54,8 +56,16 @@ class Checkpoint:
         """
         artifacts.write_bytes(self.path, state)
         self._saved_at = time.monotonic()
+        self.check_ancestors()
+
+    def check_ancestors(self) -> None:
+        """Make sure that there is somebody to take the results.
+
+        Raises:
+            OrphanedError: an ancestor has died; the newest state is kept.
+        """
         if self._is_orphan():
-            raise OrphanedError("the run that started this stage has died; its state is kept, run it again to go on")
+            raise OrphanedError(_DIED)
 
     def _is_orphan(self) -> bool:
         number = os.getpid()
@@ -71,6 +81,9 @@ def ancestors_until(variable: str) -> list[int]:
 
     That is the process that set the variable for those below it, even where a shell or `torchrun` stands between.
     Where the system does not tell other processes' environments (no /proc), it is the parent alone.
+
+    Raises:
+        OrphanedError: that process has died already, and another has adopted the one below it.
     """
     numbers = [os.getppid()]
     while _has(numbers[-1], variable):
@@ -78,12 +91,17 @@ def ancestors_until(variable: str) -> list[int]:
         if parent is None:
             break
         numbers.append(parent)
+    below = numbers[-2] if len(numbers) > 1 else 0
+    if os.getsid(numbers[-1]) != os.getsid(below):  # a process starts in the session of its parent
+        raise OrphanedError(_DIED)
     return numbers
 
 
 @contextmanager
 def locked(path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> Iterator[Checkpoint]:
     """Yield the checkpoint at `path` for the use of this process alone; remove it when the block ends well.
+
+    It stays where an ancestor has died: then the results are nobody's, and the run that follows goes on from it.
 
     While another process has it, wait, and say so. The lock is the operating system's: it ends with its process,
     however that ends.
@@ -94,7 +112,9 @@ def locked(path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> Iter
     try:
         for unfinished in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that was killed as it saved
             unfinished.unlink()
-        yield Checkpoint(path, interval_s, ancestors)
+        checkpoint = Checkpoint(path, interval_s, ancestors)
+        yield checkpoint
+        checkpoint.check_ancestors()
         path.unlink(missing_ok=True)
         lock_path.unlink()
     finally:

@@ -12,7 +12,9 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def use(name: Device, index: int = 0) -> torch.device:
-    """Return the device of that name, set up so that equal runs give equal bytes; "auto" is the best there is.
+    """Return the device of that name; "auto" is the best there is.
+
+    On NVIDIA's, products are computed in float32 proper (not TF32) and by algorithms that give equal sums each time.
 
     Args:
         name: what is asked for.
@@ -30,6 +32,9 @@ def use(name: Device, index: int = 0) -> torch.device:
     if name == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS promises equal sums only with this
         torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        if index >= torch.cuda.device_count():
+            raise InputError(f"device: there is no GPU {index} here, only {torch.cuda.device_count()}")
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
     return torch.device(name)

@@ -17,7 +17,7 @@ from latentbench.errors import InputError
 
 def start(device: torch.device) -> None:
     """Join the other processes, where `torchrun` started several."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+    if planned_size() > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
 
@@ -28,13 +28,18 @@ def stop() -> None:
 
 
 def size() -> int:
-    """Return the number of processes."""
+    """Return the number of processes that have joined."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def planned_size() -> int:
+    """Return the number of processes that `torchrun` started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def rank() -> int:
-    """Return the number of this process, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    """Return the number of this process, from 0, also before it has joined the others."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def local_rank() -> int:
@@ -54,7 +59,7 @@ def share(n: int) -> slice:
         InputError: there are fewer rows than processes.
     """
     if n < size():
-        raise InputError(f"a batch of {n} images cannot be shared by {size()} processes: choose a larger batch_size")
+        raise InputError(f"a batch of {n} images cannot be shared by {size()} processes: choose another batch_size")
     least, larger = divmod(n, size())
     begin = rank() * least + min(rank(), larger)
     return slice(begin, begin + least + (rank() < larger))
@@ -87,6 +92,15 @@ def synchronise_batch_norm(network: nn.Module) -> None:
         for name, child in parent.named_children():
             if isinstance(child, _BatchNorm):
                 setattr(parent, name, _SharedBatchNorm(child))
+
+
+def agreed(means: dict[str, float], device: torch.device) -> dict[str, float]:
+    """Return the main process's numbers in every process, so that all of them decide alike."""
+    if size() == 1:
+        return means
+    values = torch.tensor(list(means.values()), dtype=torch.float32, device=device)
+    dist.broadcast(values, 0)
+    return dict(zip(means, values.tolist(), strict=True))
 
 
 def broadcast(content: bytes | None, device: torch.device) -> bytes | None:
@@ -131,12 +145,15 @@ class _SharedBatchNorm(nn.Module):
     def __init__(self, layer: _BatchNorm) -> None:
         super().__init__()
         self.weight, self.bias, self.eps = layer.weight, layer.bias, layer.eps
-        self.momentum = 0.1 if layer.momentum is None else layer.momentum
+        if layer.momentum is None:
+            raise InputError("batch norm with a cumulative average cannot be shared by processes: give it a momentum")
+        self.momentum = layer.momentum
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             self.register_buffer(name, getattr(layer, name))
 
     def forward(self, maps: Tensor) -> Tensor:
         others = [0, *range(2, maps.ndim)]  # all axes but the channels
+        given, maps = maps.dtype, maps.to(torch.promote_types(maps.dtype, torch.float32))
         if self.training:
             count = torch.full((1,), float(maps.numel() // maps.shape[1]), device=maps.device)
             sums = sum_over_processes(torch.cat([count, maps.sum(dim=others)]))
@@ -150,7 +167,7 @@ class _SharedBatchNorm(nn.Module):
         else:
             variance, centred = self.running_var, maps - _along_channels(self.running_mean, maps)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * _along_channels(scale, maps) + _along_channels(self.bias, maps)
+        return (centred * _along_channels(scale, maps) + _along_channels(self.bias, maps)).to(given)
 
 
 def _along_channels(values: Tensor, maps: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Plan:
     Attributes:
         epochs: passes over the training data, at most.
         batch_size: images per step, over all processes.
-        learning_rate: Adam's step size, at the start.
+        learning_rate: Adam's largest step size.
         schedule: "constant", or "cosine" down to zero over all epochs (Loshchilov & Hutter 2017, without restarts).
         warmup_steps: the learning rate rises linearly over so many steps first.
         weight_decay: decoupled, of matrices and kernels but not of biases and norms (Loshchilov & Hutter 2019).
@@ -116,7 +116,8 @@ class Step:
     epoch: int
     step: int
     n_steps: int  # in this epoch
-    n_images: int
+    images_done: int  # in all epochs
+    images_total: int
     loss: Tensor
 
 
@@ -172,6 +173,7 @@ def fit(
         run.restore_from(checkpoint)
         yield from run.epochs
     sizes = _batch_sizes(len(train[0]), plan.batch_size)
+    parallel.share(min(sizes))  # told now, and not at the end of the first epoch
     with _compiled(network, compute.compile):
         while not run.is_over():
             epoch = len(run.epochs) + 1
@@ -198,9 +200,11 @@ def fit(
                     run.check_steps()
                 if due and checkpoint is not None:
                     checkpoint.save(run.state())
-                yield Step(epoch, run.step, len(batches), len(indices), parts["loss"].detach())
+                done = (epoch - 1) * len(order) + sum(sizes[: run.step])
+                yield Step(epoch, run.step, len(batches), done, plan.epochs * len(order), parts["loss"].detach())
             with run.averaged(), _autocast(compute):
-                event = run.end_epoch(evaluate(network, loss, validation, seed))
+                means = evaluate(network, loss, validation, seed)
+                event = run.end_epoch(parallel.agreed(means, compute.device))
             yield event
     network.load_state_dict(run.best)
     network.eval()
@@ -227,14 +231,13 @@ def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int) 
     return {name: total / len(data[0]) for name, total in totals.items()}
 
 
-def follow(run: Iterator[Step | Epoch], plan: Plan, table: Path, label: str) -> dict[str, float]:
+def follow(run: Iterator[Step | Epoch], table: Path, label: str) -> dict[str, float]:
     """Run a training to its end: a progress bar with loss and time left, and the table of losses growing at each epoch.
 
     Only the main process of several writes and draws.
 
     Args:
         run: what `fit` returned.
-        plan: what it was given.
         table: CSV file with a line per epoch, `train_<part>` and `validation_<part>` for each part of the loss.
         label: what the progress bar says.
 
@@ -247,9 +250,9 @@ def follow(run: Iterator[Step | Epoch], plan: Plan, table: Path, label: str) -> 
         for event in run:
             if isinstance(event, Step):
                 if bar.total is None:  # what is told again from a checkpoint was not done now
-                    bar.initial = bar.n = ((event.epoch - 1) * event.n_steps + event.step - 1) * event.n_images
-                    bar.total = plan.epochs * event.n_steps * event.n_images
-                if bar.update(event.n_images):
+                    bar.initial = bar.n = event.images_done
+                    bar.total = event.images_total
+                if bar.update(event.images_done - bar.n):
                     bar.set_postfix(epoch=event.epoch, loss=f"{event.loss.item():.4g}", refresh=False)
                 continue
             line: dict[str, float] = {"epoch": event.epoch}
@@ -460,7 +463,8 @@ def _compiled(network: nn.Module, wanted: bool) -> Iterator[None]:
     parts = [network, *network.children()] if wanted else []
     for part in parts:
         # Not part.compile(): where a part's class is torch's own, as nn.Sequential is, that does nothing.
-        part._compiled_call_impl = torch.compile(_call(part))
+        # dynamic=False: a kernel for each size, so that which one runs does not depend on what ran before.
+        part._compiled_call_impl = torch.compile(_call(part), dynamic=False)
     try:
         yield
     finally:

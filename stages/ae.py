@@ -33,7 +33,7 @@ def main() -> None:
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
             originals = inference.to_unit(batch.tensors[0])
-            return {"loss": functional.mse_loss(network(originals), originals)}
+            return {"loss": functional.mse_loss(network(originals).float(), originals)}
 
         fitting.fit_and_keep(
             run,

@@ -70,6 +70,7 @@ def main() -> None:
                 if start == 0 and step in kept_steps:
                     way.append(pixels[:_N_SHOWN])
             drawn.append(pixels)
+            run.checkpoint.check_ancestors()
         artifacts.write_array(paths.samples("diffusion"), torch.cat(drawn).numpy())
         artifacts.write_array(paths.samples("diffusion_steps"), torch.stack(way).numpy())
 

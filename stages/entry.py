@@ -59,7 +59,7 @@ def identity(name: str, item: dict[str, str], view: View, facts: Iterable[str]) 
     """
     parts = [name, *item.values(), *facts, json.dumps(view.content(), sort_keys=True)]
     for path in declared_files(name, item):
-        parts += [path.as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()]
+        parts += [path.as_posix(), hashlib.sha256(artifacts.read_bytes(path)).hexdigest()]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     return "-".join([name, *item.values(), digest])
 

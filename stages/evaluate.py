@@ -71,6 +71,7 @@ def _compare_representations(dataset: Dataset, project: Project, params: Evaluat
         rows[row] = {
             "dims": train.shape[1],
             "knn_k": choice.k,
+            "knn_leave_one_out": choice.accuracy,
             "macro_f1": report.set_index("class").loc["macro", "f1"],
         }
     for row, scores in _neighborhoods(dataset, project).items():
@@ -236,13 +237,17 @@ def _compare_likelihoods(dataset: Dataset, project: Project, params: EvaluatePar
             "active_units": parts.active_units(),
         }
         if likelihood.is_proper(network.likelihood, images):
-            bounds = {"bits_per_dim": parts.bounds()}
-            bounds["bits_per_dim_importance"] = likelihood.importance_bounds(
+            tighter = likelihood.importance_bounds(
                 network, few, params.importance_samples, generator, label=f"{row}: importance samples"
             )
+            nats = {
+                "bits_per_dim": -parts.bounds(),
+                "bits_per_dim_importance": -tighter,
+                "importance_gain": tighter - parts.bounds()[: len(few)],  # on the same images
+            }
             rows[row] |= {"elbo_nats": parts.bounds().mean().item(), "n_importance": len(few)}
-            for name, nats in bounds.items():
-                bits = likelihood.mean_with_interval(likelihood.bits_per_dim(-nats, images[0].numel()))
+            for name, values in nats.items():
+                bits = likelihood.mean_with_interval(likelihood.bits_per_dim(values, images[0].numel()))
                 rows[row] |= {name: bits.value, f"{name}_lo": bits.low, f"{name}_hi": bits.high}
         names[row] = network.likelihood.name
         kl_per_latent[row] = parts.kl.mean(dim=0).sort(descending=True).values.numpy()

@@ -32,4 +32,5 @@ def export_coder(run: Run, row: str, network: export.Coder) -> None:
     ):
         model = export.to_onnx(module, inputs, *names)
         export.check(f"the {part} of {row}", model, module, inputs)
+        run.checkpoint.check_ancestors()
         artifacts.write_bytes(paths.model(row) / f"{part}.onnx", model)

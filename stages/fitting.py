@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -55,19 +55,21 @@ def stage(name: str, **item: str) -> Iterator[Run]:
         project = view.section(Project)
         n_threads = threads.use(project.threads)
         compute = Compute(devices.use(project.device, parallel.local_rank()), project.precision, project.compile)
-        parallel.start(compute.device)
         facts = [f"{package} {version(package)}" for package in ("torch", "numpy")]
-        facts += [f"device {compute.device.type}", f"threads {n_threads}", f"processes {parallel.size()}"]
+        facts += [f"device {compute.device.type}", f"threads {n_threads}", f"processes {parallel.planned_size()}"]
         path = _checkpoint_folder() / f"{entry.identity(name, item, view, facts)}.safetensors"
         interval_s = float(os.environ.get("LATENTBENCH_CHECKPOINT_SECONDS", _CHECKPOINT_INTERVAL_S))
         # A stage whose DVC was killed trains for nobody.
         ancestors = checkpoints.ancestors_until("DVC_STAGE") if "DVC_STAGE" in os.environ else []
-        if not parallel.is_main():  # only the main process reads and writes it
-            yield Run(view, project, Dataset(paths.PROCESSED), compute, Checkpoint(path, interval_s))
-            return
-        with checkpoints.locked(path, interval_s, ancestors) as checkpoint:
+        # Only the main process reads and writes it, and joins the others when it has it.
+        held = (
+            checkpoints.locked(path, interval_s, ancestors)
+            if parallel.is_main()
+            else nullcontext(Checkpoint(path, interval_s))
+        )
+        with held as checkpoint:
+            parallel.start(compute.device)
             yield Run(view, project, Dataset(paths.PROCESSED), compute, checkpoint)
-        parallel.stop()
 
 
 def fit_and_keep(
@@ -96,9 +98,11 @@ def fit_and_keep(
     validation_part = [tensor[run.dataset.validation_index] for tensor in data]
     events = training.fit(network, loss, fit_part, validation_part, plan, seed, run.compute, run.checkpoint)
     folder = paths.METRICS / row
-    summary = training.follow(events, plan, folder / "loss.csv", row)
+    summary = training.follow(events, folder / "loss.csv", row)
+    parallel.stop()
     if not parallel.is_main():
         raise SystemExit(0)  # the main process does the rest alone
+    run.checkpoint.check_ancestors()
     described = {**description, "training": dataclasses.asdict(plan)}
     artifacts.write_model(paths.model(row), weights.to_arrays(network), described)
     artifacts.write_metrics(folder / "metrics.json", summary)
@@ -110,6 +114,7 @@ def embed(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> None:
         latents = inference.apply(
             lambda batch: encode(inference.to_unit(batch)), torch.tensor(images), device=run.compute.device
         )
+        run.checkpoint.check_ancestors()
         artifacts.write_array(paths.embedding(row, split), latents.numpy())
 
 

@@ -34,7 +34,7 @@ def main() -> None:
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
             originals = inference.to_unit(batch.tensors[0])
-            mean, log_var = network.posterior(originals)
+            mean, log_var = (each.float() for each in network.posterior(originals))
             latents = vaes.reparameterise(mean, log_var, batch.normal(run.project.latent_dim))
             reconstruction = network.likelihood.nats(network.output(latents).float(), originals).mean()
             kl = vaes.kl_from_standard_normal(mean, log_var).mean()

@@ -199,9 +199,7 @@ def adamw_by_hand(plan: Plan) -> tuple[list[Tensor], list[float]]:
 PLAIN = Plan(12, 24, 0.05)
 
 
-@pytest.mark.parametrize(
-    "change", [{}, {"weight_decay": 0.3}, {"warmup_steps": 8}, {"clip_norm": 4.0}], ids=lambda change: "".join(change)
-)
+@pytest.mark.parametrize("change", [{}, {"weight_decay": 0.3}, {"warmup_steps": 8}, {"clip_norm": 1.4}], ids="".join)
 def test_the_steps_are_those_of_adamw_by_hand(change: dict[str, Any]) -> None:
     plan = dataclasses.replace(PLAIN, **change)
     network, loss, data = two_layers()
@@ -298,41 +296,45 @@ def test_bfloat16_computes_products_in_it_and_keeps_the_weights(images: np.ndarr
         assert kinds == {getattr(torch, precision)}
         assert all(weight.dtype == torch.float32 for weight in network.parameters())
     for exact, rough in zip(seen["float32"], seen["bfloat16"], strict=True):
-        assert rough.train == pytest.approx(exact.train, rel=0.03)
-        assert rough.validation == pytest.approx(exact.validation, rel=0.03)
+        assert rough.train == pytest.approx(exact.train, rel=0.1)
+        assert rough.validation == pytest.approx(exact.validation, rel=0.1)
     assert seen["bfloat16"] != seen["float32"]
 
 
+def compiled_graphs() -> int:
+    """Return how many graphs torch has compiled in this process."""
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="there is no C++ compiler")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_a_compiled_training_has_the_same_losses_and_leaves_no_trace(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(torch._inductor.config, "compile_threads", 1)
-    torch._dynamo.reset()
-    counters = torch._dynamo.utils.counters
-    counters.clear()
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
     results = {}
     for compiled in (False, True):
-        network, train, validation = linear_task()[0], *linear_task()[2:]
-        names = list(network.state_dict())
+        torch.manual_seed(1)
+        # Without a bias, which batch norm would cancel: its gradient is nothing but rounding.
+        network = nn.Sequential(nn.Linear(4, 4, bias=False), nn.BatchNorm1d(4), nn.Tanh())
+        data = [torch.randn(30, 4)]
+        names, before = list(network.state_dict()), compiled_graphs()
 
         def loss(batch: training.Batch, network: nn.Module = network) -> dict[str, Tensor]:
-            return {"loss": functional.mse_loss(network(batch.tensors[0]).tanh(), batch.tensors[1])}
+            return {"loss": (network(batch.tensors[0]) - batch.tensors[0]).square().mean()}
 
         compute = training.Compute(compile=compiled)
-        events = list(training.fit(network, loss, train, validation, Plan(4, 10, 0.05), 0, compute))
+        events = list(training.fit(network, loss, data, data, Plan(4, 10, 0.05, ema_decay=0.5), 0, compute))
         results[compiled] = [event for event in events if isinstance(event, Epoch)]
-        assert bool(counters["stats"]["unique_graphs"]) == compiled
+        assert compiled_graphs() - before == (2 if compiled else 0)  # in training, and in evaluation
     for eager, fast in zip(results[False], results[True], strict=True):
         assert fast.train == pytest.approx(eager.train, rel=1e-5)
         assert fast.validation == pytest.approx(eager.validation, rel=1e-5)
     assert list(network.state_dict()) == names
-    twin = copy.deepcopy(network)
-    done = counters["stats"]["unique_graphs"]
-    assert torch.equal(twin(train[0]), network(train[0]))
-    assert counters["stats"]["unique_graphs"] == done
+    after = compiled_graphs()
+    assert torch.equal(copy.deepcopy(network)(data[0]), network(data[0]))
+    assert compiled_graphs() == after
     assert not [part for part in network.modules() if part._compiled_call_impl is not None]
 
 
@@ -351,7 +353,7 @@ def test_following_writes_a_line_per_epoch_and_tells_the_best(tmp_path: Path) ->
     network, loss, train, validation = linear_task()
     plan = Plan(4, 10, 0.05)
     run = training.fit(network, loss, train, validation, plan, 5)
-    summary = training.follow(run, plan, tmp_path / "loss.csv", "test")
+    summary = training.follow(run, tmp_path / "loss.csv", "test")
     table = pd.read_csv(tmp_path / "loss.csv")
     assert table.columns.tolist() == ["epoch", "train_loss", "validation_loss"]
     assert table["epoch"].tolist() == [1, 2, 3, 4]
@@ -360,8 +362,12 @@ def test_following_writes_a_line_per_epoch_and_tells_the_best(tmp_path: Path) ->
     assert summary["best_epoch"] == table["validation_loss"].idxmin() + 1
 
 
-@pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
-def test_an_autoencoder_overfits_64_images(images: np.ndarray, architecture: autoencoders.Architecture) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "rate", "reached"), [("dense", 5e-3, 0.005), ("conv", 5e-3, 0.02), ("residual", 2e-3, 0.03)]
+)
+def test_an_autoencoder_overfits_64_images(
+    images: np.ndarray, architecture: autoencoders.Architecture, rate: float, reached: float
+) -> None:
     data = [torch.tensor(images[:64])]
     network = autoencoders.build(architecture, 28, 28, 64)
 
@@ -369,9 +375,9 @@ def test_an_autoencoder_overfits_64_images(images: np.ndarray, architecture: aut
         originals = inference.to_unit(batch.tensors[0])
         return {"loss": functional.mse_loss(network(originals), originals)}
 
-    seen = epochs(network, loss, [data, data], Plan(150, 64, 2e-3, warmup_steps=20))
+    seen = epochs(network, loss, [data, data], Plan(100, 64, rate, warmup_steps=10))
     assert seen[-1].train["loss"] < 0.25 * seen[0].train["loss"]
-    assert seen[-1].train["loss"] < 0.02
+    assert seen[-1].train["loss"] < reached
 
 
 @pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
@@ -386,7 +392,7 @@ def test_a_vae_learns_to_beat_a_constant(images: np.ndarray, architecture: vaes.
         kl = vaes.kl_from_standard_normal(mean, log_var).mean()
         return {"loss": network.likelihood.nats(output, originals).mean() + kl, "kl": kl}
 
-    seen = epochs(network, loss, [data, data], Plan(120, 64, 3e-3))
+    seen = epochs(network, loss, [data, data], Plan(60, 64, 3e-3))
     pixels = inference.to_unit(data[0])
     mean_image = pixels.mean(dim=0).clamp(1e-4, 1 - 1e-4).expand_as(pixels)
     constant = functional.binary_cross_entropy(mean_image, pixels, reduction="none").sum() / len(pixels)

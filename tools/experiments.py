@@ -36,7 +36,7 @@ def check_committed() -> None:
     changed = _git("status", "--porcelain", "--", *_OF_THE_COMMIT).splitlines()
     if changed:
         names = ", ".join(line[3:] for line in changed[:5]) + (", ..." if len(changed) > 5 else "")
-        raise ExperimentError(f"not as in the last commit: {names}; commit first, or go back with 'git checkout .'")
+        raise ExperimentError(f"not as in the last commit: {names}; commit them first, or undo them")
 
 
 def check_reproduced() -> None:

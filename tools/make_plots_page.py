@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path, nargs="?", default=Path(".dvc/plots/page.html"))
     path = parser.parse_args().path
-    bundle = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    bundle = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]  # its types lack the default
     # Inside a script element of HTML, this would end the element.
     bundle = bundle.replace("</script", "<\\/script")
     path.write_text(PAGE.format(bundle=bundle), encoding="utf-8")

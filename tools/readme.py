@@ -20,6 +20,11 @@ def filled(text: str, root: Path) -> str:
 
 
 def _markdown(path: Path) -> str:
+    """Return the table of a file.
+
+    Raises:
+        ArtifactError: it is not there.
+    """
     if path.suffix == ".md":
         return artifacts.read_bytes(path).decode()
     return tables.markdown(artifacts.read_table(path))
@@ -29,7 +34,12 @@ def main() -> None:
     """Rewrite README.md where a table is not that of its file."""
     path = Path("README.md")
     text = path.read_text(encoding="utf-8")
-    new = filled(text, Path())
+    try:
+        new = filled(text, Path())
+    except artifacts.ArtifactError as error:
+        sys.exit(
+            f"readme: {error}; 'make repro', 'make seeds', 'make sweep-beta' and 'make reference' write the tables"
+        )
     if new != text:
         artifacts.write_text(path, new)
         sys.stderr.write("README.md is up to date now\n")

@@ -30,7 +30,9 @@ from tools.reference_programs import Result
 from tools.reference_rows import ROWS, Row
 
 _FOLDER = Path("metrics/reference")
+_TRY = Path(".dvc/tmp/reference")
 _RECIPES = Path("reference.yaml")
+_CODE = ("tools/reference_programs.py", "latentbench/neighbors", "latentbench/reduction", "latentbench/evaluation")
 _DIMS = (32, 64)
 _CHOICES = ("k", "weights", "components", "neighbors")  # of a result, to be told beside its accuracy
 
@@ -39,24 +41,27 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=("neighbors", "networks"), help="one half of the work (default: both)")
-    parser.add_argument("--dims", type=int, nargs="+", default=_DIMS, help="latent sizes (default: 32 64)")
-    parser.add_argument("--epochs", type=int, help="instead of the recipes', for a quick try")
+    parser.add_argument(
+        "--dims", type=int, nargs="+", choices=_DIMS, default=_DIMS, help="latent sizes (default: 32 64)"
+    )
+    parser.add_argument("--epochs", type=int, help=f"instead of the recipes', for a quick try, into {_TRY}")
     parser.add_argument("--again", action="store_true", help="compute results that are there already, too")
     arguments = parser.parse_args()
     try:
         threads.use(experiments.committed_params()["threads"])
-        results = Results(_FOLDER / "reference.json", again=arguments.again)
+        folder = _FOLDER if arguments.epochs is None else _TRY
+        results = Results(folder / "reference.json", again=arguments.again)
         dataset = Dataset(paths.PROCESSED)
         if arguments.only != "networks":
             judge_neighbors(results, dataset)
         if arguments.only != "neighbors":
             judge_networks(results, dataset, arguments.dims, arguments.epochs)
-        write_tables(results)
+        write_tables(results, folder)
     except LatentbenchError as error:
         sys.exit(f"reference: {error}")
     except KeyboardInterrupt:
         sys.exit("reference: interrupted; what has been computed is kept")
-    progress.note(f"written: {_FOLDER}/reference.csv, reference.md and reference.json")
+    progress.note(f"written: {folder}/reference.csv, reference.md and reference.json")
 
 
 class Results:
@@ -96,7 +101,7 @@ def judge_neighbors(results: Results, dataset: Dataset) -> None:
         ArtifactError: the dataset has not been preprocessed.
     """
     seed = int(experiments.committed_params()["seed"])
-    facts = {"seed": seed, "images": _fingerprint(dataset)}
+    facts = {"seed": seed, "images": _fingerprint(dataset), "code": _fingerprint_of_code()}
     whole = programs.standardised(programs.random_split(dataset, seed))
     programs.warm_up(whole)
     results.part("pixels", facts, partial(programs.pixels, whole))
@@ -128,7 +133,11 @@ def judge_networks(results: Results, dataset: Dataset, dims: Iterable[int], epoc
         name = f"reference-{dim}" if epochs is None else f"reference-{dim}-epochs-{epochs}"
         revision = experiments.run(name, {"latent_dim": dim, **changes}, list(rows.values()))
         for row in rows:
-            results.part(f"{row}_{dim}", {"experiment": revision}, partial(_judge_latents, row, revision, dataset))
+            results.part(
+                f"{row}_{dim}",
+                {"experiment": revision, "code": _fingerprint_of_code()},
+                partial(_judge_latents, row, revision, dataset),
+            )
 
 
 def _judge_latents(row: str, revision: str, dataset: Dataset) -> Result:
@@ -140,11 +149,11 @@ def _judge_latents(row: str, revision: str, dataset: Dataset) -> Result:
     return programs.latents(dataset, train, test, seed)
 
 
-def write_tables(results: Results) -> None:
+def write_tables(results: Results, folder: Path) -> None:
     """Write every figure of the report with its counterpart: numbers as CSV, and for people as Markdown."""
     lines = [_line(row, results.get(row.part) or {}) for row in ROWS]
-    artifacts.write_table(_FOLDER / "reference.csv", pd.DataFrame(lines))
-    written = artifacts.read_table(_FOLDER / "reference.csv")
+    artifacts.write_table(folder / "reference.csv", pd.DataFrame(lines))
+    written = artifacts.read_table(folder / "reference.csv")
     cells = [
         {
             "what": line["what"],
@@ -154,7 +163,7 @@ def write_tables(results: Results) -> None:
         }
         for line in written.to_dict("records")
     ]
-    artifacts.write_text(_FOLDER / "reference.md", tables.markdown(pd.DataFrame(cells)))
+    artifacts.write_text(folder / "reference.md", tables.markdown(pd.DataFrame(cells)))
 
 
 def _line(row: Row, result: Result) -> dict[str, Any]:
@@ -191,6 +200,15 @@ def _fingerprint(dataset: Dataset) -> str:
     digest = hashlib.sha256()
     for array in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
         digest.update(array.tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _fingerprint_of_code() -> str:
+    """Return a hash of the modules that results follow from."""
+    digest = hashlib.sha256()
+    for place in map(Path, _CODE):
+        for path in [place] if place.is_file() else sorted(place.glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 

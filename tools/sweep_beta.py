@@ -21,6 +21,7 @@ _FOLDER = Path("metrics/sweeps")
 _BETAS = (0.01, 0.1, 1.0, 4.0, 12.25, 24.5)
 # Where each score is from.
 _SCORES = {
+    "knn_leave_one_out": "representations",
     "knn_accuracy": "representations",
     "mse": "representations",
     "kl_nats": "likelihoods",

@@ -40,15 +40,18 @@ class UpsampledConv2d(nn.Conv2d):
     as the four pixels (sub-pixel convolution, Shi et al. 2016). Parameters and results are those of the plain way.
     """
 
+    taps: Tensor
+
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(channels_in, channels_out, 3, padding=1)
+        # taps[a, h, k]: whether the pixel at offset a of 2 sees, through weight k of 3, the small pixel h of 3 around.
+        taps = torch.tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
+        self.register_buffer("taps", taps.float(), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, channels_in, height, width) to (n, channels_out, 2 * height, 2 * width)."""
         assert self.bias is not None
-        # taps[a, h, k]: whether the pixel at offset a of 2 sees, through weight k of 3, the small pixel h of 3 around.
-        taps = self.weight.new_tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
-        kernels = torch.einsum("ahp,bwq,oipq->oabihw", taps, taps, self.weight)  # (out, 2, 2, in, 3, 3)
+        kernels = torch.einsum("ahp,bwq,oipq->oabihw", self.taps, self.taps, self.weight)  # (out, 2, 2, in, 3, 3)
         four = functional.conv2d(maps, kernels.flatten(0, 2), self.bias.repeat_interleave(4), padding=1)
         return functional.pixel_shuffle(four, 2)
 

@@ -57,7 +57,7 @@ class DiscretizedLogistic(Likelihood):
     nothing. Each pixel has a scale of its own, the same for all images.
 
     Args:
-        height, width: of the images; `log_scale` is a parameter of that shape, the log of the scale on [0, 1].
+        height, width: of the images; `log_scale` is a parameter (height * width,), the log of the scale on [0, 1].
     """
 
     name = "discretized_logistic"
@@ -65,14 +65,18 @@ class DiscretizedLogistic(Likelihood):
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
-        self.log_scale = nn.Parameter(torch.full((height, width), _INITIAL_LOG_SCALE))
+        self.height, self.width = height, width
+        self.log_scale = nn.Parameter(torch.full((height * width,), _INITIAL_LOG_SCALE))
 
     def mean(self, output: Tensor) -> Tensor:
-        """Clip locations (n, height, width) to [0, 1].
+        """Map locations m (n, height, width) to the expected pixels in [0, 1], as if levels were continuous.
 
-        This is the location, not the expected pixel: the two differ where a good part of the mass lies beyond an edge.
+        What lies beyond an edge counts as the edge, so that with the scale s this is the integral over [0, 1] of
+        P(X > x) = sigmoid((m - x) / s), which is s (softplus(m / s) - softplus((m - 1) / s)).
         """
-        return output.clamp(0.0, 1.0)
+        scale = self._scale()
+        below, above = functional.softplus(output / scale), functional.softplus((output - 1.0) / scale)
+        return (scale * (below - above)).clamp(0.0, 1.0)  # rounding may leave it by a little
 
     def nats(self, output: Tensor, images: Tensor) -> Tensor:
         """Return -log P(x | z) of the 8-bit pixels x = round(255 images), (n,).
@@ -81,7 +85,7 @@ class DiscretizedLogistic(Likelihood):
         sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)). The logarithm of the product loses nothing
         however far off the location or small the scale, and its last factor depends on the scale alone.
         """
-        per_level = torch.exp(-self.log_scale) / _TOP  # width of a bin in units of the scale
+        per_level = 1.0 / (_TOP * self._scale())  # width of a bin in units of the scale
         pixels = (_TOP * images).round()
         distance = pixels - _TOP * output
         upper = functional.logsigmoid((distance + 0.5) * per_level).masked_fill(pixels >= _TOP, 0.0)
@@ -89,6 +93,9 @@ class DiscretizedLogistic(Likelihood):
         inside = (pixels > 0) & (pixels < _TOP)
         within = inside * torch.log(-torch.expm1(-per_level))
         return -(upper + lower + within).flatten(1).sum(dim=1)
+
+    def _scale(self) -> Tensor:
+        return torch.exp(self.log_scale).view(self.height, self.width)
 
 
 def build(name: Name, height: int, width: int) -> Likelihood:

@@ -74,6 +74,16 @@ def test_each_bin_is_a_difference_of_two_cumulative_probabilities(location: floa
     assert torch.allclose(probabilities(location, log_scale), expected, rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("location", "log_scale"), [*itertools.product([-3.0, -0.05, 0.0, 0.31, 0.7, 1.1, 4.0], [-5.0, -3.0, -1.0])]
+)
+def test_the_mean_is_the_expected_pixel(location: float, log_scale: float) -> None:
+    expected = (probabilities(location, log_scale) * LEVELS).sum().item()
+    found = logistic(log_scale).mean(torch.full((1, 1, 1), location, dtype=torch.float64)).item()
+    assert found == pytest.approx(expected, abs=0.5 / 255)
+    assert 0 <= found <= 1
+
+
 def test_pixels_and_images_are_kept_apart_and_each_pixel_has_its_own_scale() -> None:
     model = DiscretizedLogistic(2, 3).double()
     torch.nn.init.normal_(model.log_scale, mean=-3.0)
@@ -81,7 +91,7 @@ def test_pixels_and_images_are_kept_apart_and_each_pixel_has_its_own_scale() -> 
     pixels = pixels.double()
     expected = torch.zeros(4).double()
     for i, row, column in itertools.product(range(4), range(2), range(3)):
-        alone = logistic(model.log_scale[row, column].item())
+        alone = logistic(model.log_scale.view(model.height, model.width)[row, column].item())
         expected[i] += alone.nats(location[i : i + 1, row, column].view(1, 1, 1), pixels[i, row, column].view(1, 1, 1))[
             0
         ]

@@ -1,5 +1,6 @@
 """A copy of the project, as committed or about to be, with params that make every stage quick."""
 
+import copy
 import os
 import shutil
 import subprocess
@@ -57,12 +58,27 @@ class Workspace:
         self.run("git", "config", "user.name", "test")
         self.run("git", "config", "user.email", "test@example.org")
 
-    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the workspace with this Python's tools first on PATH; its output is kept as text."""
+    def copy(self, folder: Path) -> "Workspace":
+        """Return a copy of this workspace as it is, DVC's cache included, which goes its own way."""
+        twin = copy.copy(self)
+        twin.folder = Path(shutil.copytree(self.folder, folder, symlinks=True))
+        return twin
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment that commands run in: this Python's tools come first on PATH."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "LATENTBENCH_RECORD_PARAMS": "", **environment}
+        return {**os.environ, "PATH": path, "LATENTBENCH_RECORD_PARAMS": "", **more}
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the workspace; its output is kept as text."""
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=600
+            command,
+            cwd=self.folder,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")

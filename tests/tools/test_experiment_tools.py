@@ -80,7 +80,7 @@ def test_a_pipeline_that_is_not_committed_is_refused(repository: Repository, nam
     experiments.check_committed()
     (repository.folder / name).parent.mkdir(exist_ok=True)
     (repository.folder / name).write_text("changed", encoding="utf-8")
-    with pytest.raises(ExperimentError, match="not as in the last commit: .*commit first"):
+    with pytest.raises(ExperimentError, match="not as in the last commit: .*commit them first"):
         experiments.check_committed()
 
 

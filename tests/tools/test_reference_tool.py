@@ -89,7 +89,7 @@ def test_the_table_has_every_figure_of_the_report(tmp_path: Path, monkeypatch: p
         "search_s": 12.34,
     }
     results.part("pixels", {}, lambda: ours)
-    reference.write_tables(results)
+    reference.write_tables(results, reference._FOLDER)
     written = pd.read_csv("metrics/reference/reference.csv")
     figures = [0.8568, 1279.8, 47.9, 0.8606, 1206.4, 44.4, 0.82, 0.78, 0.82, np.nan, 0.1538, 0.8728, 0.1461, 0.8706]
     figures += [0.8726, 0.8728, 0.8719, 0.8706, 0.8706, 0.8697, 0.70, 0.73, 0.75, 0.75]

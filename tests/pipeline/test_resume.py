@@ -1,0 +1,196 @@
+"""A run of the pipeline that is killed goes on where it was, and ends with the bytes of one that was not."""
+
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.pipeline.workspace import Workspace
+
+# Some seconds of training, on one thread so that other work on the machine does not make them minutes.
+LONG = {"threads": 1, "ae.dense.training.epochs": 30, "ae.dense.training.patience": None}
+PATIENCE_S = 300.0
+
+
+class Run:
+    """One `dvc` command in a process group of its own, with the training that it starts.
+
+    Args:
+        workspace: where it runs.
+        command: what to run.
+        log: file that takes what all of its processes say.
+        save_every_s: seconds between two states on disk.
+    """
+
+    def __init__(self, workspace: Workspace, log: Path, *command: str, save_every_s: float = 0.1) -> None:
+        self._log = log
+        self.checkpoints = workspace.folder / ".dvc/tmp/latentbench"
+        with log.open("wb") as output:
+            self.dvc = subprocess.Popen(
+                command,
+                cwd=workspace.folder,
+                env=workspace.environment(LATENTBENCH_CHECKPOINT_SECONDS=str(save_every_s)),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing running, however the test ends."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.dvc.pid, signal.SIGKILL)
+        self.dvc.wait()
+
+    def said(self) -> str:
+        """Return what was said so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_until(self, what: Callable[[], object]) -> None:
+        """Wait for something to happen while the run goes on."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not what():
+            assert self.dvc.poll() is None, f"it ended first:\n{self.said()}"
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.002)
+
+    def has_saved(self) -> bool:
+        """Tell whether there is a state on disk."""
+        return any(self.checkpoints.glob("[!.]*.safetensors"))
+
+    def is_saving(self) -> bool:
+        """Tell whether a state is being written."""
+        return any(self.checkpoints.glob(".*.tmp"))
+
+    def training(self) -> int:
+        """Return the number of the process that trains."""
+        (lock,) = self.checkpoints.glob("*.lock")
+        return int(lock.read_text(encoding="utf-8"))
+
+    def kill_group(self) -> None:
+        """Kill DVC and all that it started."""
+        os.killpg(self.dvc.pid, signal.SIGKILL)
+        self.dvc.wait()
+
+    def end(self) -> int:
+        """Wait for the end and return the exit status."""
+        return self.dvc.wait(timeout=PATIENCE_S)
+
+
+def training_has_ended(checkpoints: Path) -> bool:
+    """Tell whether nobody holds the lock of a checkpoint."""
+    (path,) = checkpoints.glob("*.lock")
+    with path.open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def start(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Return a workspace whose autoencoder is about to be trained for some seconds."""
+    workspace = finished.copy(tmp_path_factory.mktemp("resume") / "start")
+    workspace.set_params(LONG)
+    workspace.commit("a longer training")
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def expected(start: Workspace) -> dict[str, bytes]:
+    """Return what an uninterrupted run writes."""
+    workspace = start.copy(start.folder.parent / "uninterrupted")
+    done = workspace.run("dvc", "repro", "ae@dense")
+    assert "going on from" not in done.stderr
+    return written(workspace)
+
+
+def written(workspace: Workspace) -> dict[str, bytes]:
+    """Return all that the training wrote."""
+    names = ("data/models/ae_dense/", "data/embeddings/ae_dense/", "metrics/ae_dense/")
+    found = {name: content for name, content in workspace.outputs().items() if name.startswith(names)}
+    assert {Path(name).name for name in found} >= {
+        "model.safetensors",
+        "model.json",
+        "train.npy",
+        "test.npy",
+        "loss.csv",
+        "metrics.json",
+    }
+    return found
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
+    start: Workspace, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    workspace, log, moments = start.copy(tmp_path / "killed"), tmp_path / "log", random.Random(7)  # noqa: S311
+    command = ("dvc", "repro", "ae@dense")
+
+    # The whole group, while the state is being written, and there is one from before.
+    with Run(workspace, log, *command) as run:
+        run.wait_until(run.has_saved)
+        run.wait_until(run.is_saving)
+        run.kill_group()
+        assert "going on from" not in run.said()
+        assert run.has_saved()
+
+    # DVC alone: the training notices, saves, and ends.
+    with Run(workspace, log, *command) as run:
+        run.wait_until(lambda: "going on from step" in run.said())
+        time.sleep(moments.uniform(0.1, 0.3))
+        run.dvc.kill()
+        deadline = time.monotonic() + 15
+        while not training_has_ended(run.checkpoints):
+            assert time.monotonic() < deadline, "the training outlives DVC"
+            time.sleep(0.01)
+        assert "the run that started this stage has died; its state is kept" in run.said()
+        assert run.has_saved()
+
+    # The training alone: DVC reports a failed stage.
+    with Run(workspace, log, *command) as run:
+        run.wait_until(lambda: "going on from step" in run.said())
+        time.sleep(moments.uniform(0.1, 0.3))
+        os.kill(run.training(), signal.SIGKILL)
+        assert run.end() != 0
+        assert run.has_saved()
+
+    # The whole group at any moment, be it at the start of Python.
+    with Run(workspace, log, *command) as run:
+        time.sleep(moments.uniform(0.5, 4.0))
+        run.kill_group()
+        assert run.has_saved()
+
+    with Run(workspace, log, *command, save_every_s=1000) as run:
+        assert run.end() == 0, run.said()
+        assert "going on from step" in run.said()
+        assert written(workspace) == expected
+        assert list(run.checkpoints.iterdir()) == []
+
+
+def test_an_experiment_in_a_temporary_copy_is_gone_on_with_in_another(
+    start: Workspace, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    workspace, log = start.copy(tmp_path / "experiments"), tmp_path / "log"
+    command = ("dvc", "exp", "run", "--temp", "--name", "again", "ae@dense")
+    with Run(workspace, log, *command) as run:
+        run.wait_until(run.has_saved)
+        run.kill_group()
+        assert "going on from" not in run.said()
+
+    with Run(workspace, log, *command, save_every_s=1000) as run:
+        assert run.end() == 0, run.said()
+        assert "going on from step" in run.said()
+        assert list(run.checkpoints.iterdir()) == []
+    workspace.run("dvc", "exp", "apply", "again")
+    assert written(workspace) == expected

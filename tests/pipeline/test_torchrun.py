@@ -1,0 +1,33 @@
+"""A stage of several processes writes what it writes alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latentbench import artifacts
+from tests.parallel_trainings import LOOPBACK
+from tests.pipeline.workspace import Workspace
+
+
+def test_a_stage_under_torchrun_writes_what_it_writes_alone(finished: Workspace, tmp_path: Path) -> None:
+    workspace = finished.copy(tmp_path / "copy")
+    before = finished.outputs()
+    names = [name for name in before if "ae_dense/" in name and "vae" not in name and "latent_explore" not in name]
+    for name in names:
+        (workspace.folder / name).unlink()
+    launcher = ("python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = workspace.run(*launcher, "-m", "stages.ae", "dense", **LOOPBACK)
+    after = workspace.outputs()
+    assert after.keys() == before.keys()
+    for split in ("train", "test"):
+        name = f"data/embeddings/ae_dense/{split}.npy"
+        expected, found = artifacts.read_array(finished.folder / name), artifacts.read_array(workspace.folder / name)
+        assert not np.array_equal(found, expected)  # other sums, rounded otherwise
+        # Biases that batch norm cancels drift with the rounding of their gradients, and the running means follow late.
+        assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    metrics = [artifacts.read_json(each.folder / "metrics/ae_dense/metrics.json") for each in (workspace, finished)]
+    assert metrics[0] == pytest.approx(metrics[1], rel=5e-3)
+    assert {name for name in before if before[name] != after[name]} <= set(names)
+    assert done.stderr.count("ae_dense: 100%") <= 1
+    assert not list((workspace.folder / ".dvc/tmp/latentbench").iterdir())
