@@ -327,3 +327,35 @@ def test_a_training_whose_starter_was_killed_saves_and_stops(between: str, tmp_p
         time.sleep(0.02)
     assert "the run that started this stage has died; its state is kept" in said.read_text(encoding="utf-8")
     assert state.read_bytes() == b"kept"
+
+
+LATE_ORPHAN = """
+import sys, time
+from pathlib import Path
+from latentbench import checkpoints
+Path(sys.argv[1]).write_text("started")
+deadline = time.monotonic() + 30
+while not Path(sys.argv[2]).exists() and time.monotonic() < deadline:
+    time.sleep(0.02)
+try:
+    said = f"goes on below {checkpoints.ancestors_until('MARK')}"
+except checkpoints.OrphanedError as error:
+    said = f"orphaned: {error}"
+Path(sys.argv[1]).write_text(said)
+"""
+
+
+def test_a_process_that_finds_its_starter_dead_does_not_begin(tmp_path: Path) -> None:
+    said, go = tmp_path / "said", tmp_path / "go"
+    command = [sys.executable, "-c", STARTER, sys.executable, "-c", LATE_ORPHAN, str(said), str(go)]
+    # In a session of its own, as behind a terminal: whoever adopts the orphan belongs to another.
+    with subprocess.Popen(command, start_new_session=True) as starter:
+        while not said.exists():
+            time.sleep(0.02)
+            assert starter.poll() is None
+        starter.kill()
+    go.touch()
+    deadline = time.monotonic() + 15
+    while said.read_text(encoding="utf-8") in {"", "started"} and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert "orphaned: the run that started this stage has died" in said.read_text(encoding="utf-8")

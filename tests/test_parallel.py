@@ -101,5 +101,5 @@ def test_two_processes_go_on_from_their_checkpoint_exactly(outcomes: tuple[Outco
 
 
 def test_a_batch_that_cannot_be_shared_is_an_error(outcomes: tuple[Outcome, list[Outcome]]) -> None:
-    says = "a batch of 1 images cannot be shared by 2 processes: choose a larger batch_size"
+    says = "a batch of 1 images cannot be shared by 2 processes: choose another batch_size"
     assert [each.facts["error"] for each in outcomes[1]] == [says, says]

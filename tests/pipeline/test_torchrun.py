@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from latentbench import artifacts
 from tests.parallel_trainings import LOOPBACK
@@ -24,10 +23,12 @@ def test_a_stage_under_torchrun_writes_what_it_writes_alone(finished: Workspace,
         name = f"data/embeddings/ae_dense/{split}.npy"
         expected, found = artifacts.read_array(finished.folder / name), artifacts.read_array(workspace.folder / name)
         assert not np.array_equal(found, expected)  # other sums, rounded otherwise
-        # Biases that batch norm cancels drift with the rounding of their gradients, and the running means follow late.
-        assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
-    metrics = [artifacts.read_json(each.folder / "metrics/ae_dense/metrics.json") for each in (workspace, finished)]
-    assert metrics[0] == pytest.approx(metrics[1], rel=5e-3)
+        # Adam makes much of the rounding in gradients that are next to nothing, such as those of ever black pixels.
+        assert np.linalg.norm(found - expected) < 0.05 * np.linalg.norm(expected)
+    alone, together = (
+        artifacts.read_table(each.folder / "metrics/ae_dense/loss.csv").to_numpy() for each in (finished, workspace)
+    )
+    np.testing.assert_allclose(together, alone, rtol=2e-3)
     assert {name for name in before if before[name] != after[name]} <= set(names)
     assert done.stderr.count("ae_dense: 100%") <= 1
     assert not list((workspace.folder / ".dvc/tmp/latentbench").iterdir())
