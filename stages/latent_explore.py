@@ -44,21 +44,22 @@ def main() -> None:
             (f"latent {first}", f"latent {second}"),
             f"{row}: {len(latents)} train images",
         )
-        artifacts.write_figure(folder / "scatter.png", figure)
+        artifacts.write_figure(folder / "scatter.png", figure, palette=True)
 
         draws = _prior_draws(network, latents, params.n_prior_samples, generator)
         images = inference.apply(network.decode, draws)
         shown = images[: _GRID * _GRID].unflatten(0, (_GRID, _GRID)).numpy()
         prior = "N(0, I)" if isinstance(network, VAE) else "a Gaussian fitted to the train latents"
-        artifacts.write_figure(
-            folder / "prior.png", figures.image_grid(shown, title=f"{row}: decoded draws from {prior}")
-        )
+        figure = figures.image_grid(shown, title=f"{row}: decoded draws from {prior}")
+        artifacts.write_figure(folder / "prior.png", figure, palette=True)
         probabilities = inference.apply(lambda batch: classifier(batch).softmax(dim=1), images)
 
         ways, names = _ways(network, dataset, row, params.interpolation_steps)
         n_ways, n_steps, height, width = ways.shape
         title = f"{row}: straight lines between the latents of test images"
-        artifacts.write_figure(folder / "interpolation.png", figures.image_grid(ways.numpy(), names, title))
+        artifacts.write_figure(
+            folder / "interpolation.png", figures.image_grid(ways.numpy(), names, title), palette=True
+        )
         along = classifier(ways.reshape(-1, height, width)).softmax(dim=1).detach()
         confidence = along.max(dim=1).values.reshape(n_ways, n_steps)
         artifacts.write_metrics(
