@@ -52,13 +52,7 @@ def loss_of(network: vaes.VAE, warm_up_epochs: int) -> training.Loss:
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         grey = batch.tensors[0]
         images = binarize(grey, batch.uniform(*grey.shape[1:]))
-        mean, log_var = network.posterior(images)
-        latents = vaes.reparameterise(mean, log_var, batch.normal(network.latent_dim))
-        reconstruction = network.likelihood.nats(network.output(latents), images).mean()
-        kl = vaes.kl_from_standard_normal(mean, log_var).mean()
-        # In validation `epochs_done` is infinite, so that epochs are compared by the bound itself.
-        weight = min(1.0, batch.epochs_done / warm_up_epochs) if warm_up_epochs else 1.0
-        return {"loss": reconstruction + weight * kl, "reconstruction": reconstruction, "kl": kl}
+        return vaes.negative_elbo(network, images, batch.normal(network.latent_dim), batch.ramp(warm_up_epochs))
 
     return loss
 

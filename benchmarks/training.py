@@ -85,11 +85,7 @@ def loss_of(network: nn.Module) -> training.Loss:
     def vae(batch: training.Batch) -> dict[str, Tensor]:
         assert isinstance(network, vaes.VAE)
         originals = inference.to_unit(batch.tensors[0])
-        mean, log_var = network.posterior(originals)
-        latents = vaes.reparameterise(mean, log_var, batch.normal(network.latent_dim))
-        reconstruction = network.likelihood.nats(network.output(latents), originals).mean()
-        kl = vaes.kl_from_standard_normal(mean, log_var).mean()
-        return {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+        return vaes.negative_elbo(network, originals, batch.normal(network.latent_dim))
 
     return vae if isinstance(network, vaes.VAE) else autoencoder
 

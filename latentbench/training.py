@@ -89,6 +89,10 @@ class Batch:
         self.tensors, self.epochs_done = tensors, epochs_done
         self._generator, self._share, self._n = generator, share, n
 
+    def ramp(self, epochs: float) -> float:
+        """Return the share of the first `epochs` of the training that is over, 1 once they are and in validation."""
+        return min(1.0, self.epochs_done / epochs) if epochs else 1.0
+
     def normal(self, *shape: int) -> Tensor:
         """Draw standard-normal noise, (rows of this batch, *shape) float32."""
         drawn = torch.randn((self._n, *shape), generator=self._generator)

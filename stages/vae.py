@@ -34,12 +34,8 @@ def main() -> None:
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
             originals = inference.to_unit(batch.tensors[0])
-            mean, log_var = (each.float() for each in network.posterior(originals))
-            latents = vaes.reparameterise(mean, log_var, batch.normal(run.project.latent_dim))
-            reconstruction = network.likelihood.nats(network.output(latents).float(), originals).mean()
-            kl = vaes.kl_from_standard_normal(mean, log_var).mean()
-            weight = beta * min(1.0, batch.epochs_done / warmup_epochs) if warmup_epochs else beta
-            return {"loss": reconstruction + weight * kl, "reconstruction": reconstruction, "kl": kl}
+            noise = batch.normal(run.project.latent_dim)
+            return vaes.negative_elbo(network, originals, noise, beta * batch.ramp(warmup_epochs))
 
         fitting.fit_and_keep(
             run,

@@ -61,10 +61,7 @@ def vae() -> tuple[nn.Module, training.Loss]:
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         originals = inference.to_unit(batch.tensors[0])
-        mean, log_var = network.posterior(originals)
-        output = network.output(vaes.reparameterise(mean, log_var, batch.normal(8)))
-        kl = vaes.kl_from_standard_normal(mean, log_var).mean()
-        return {"loss": network.likelihood.nats(output, originals).mean() + kl, "kl": kl}
+        return vaes.negative_elbo(network, originals, batch.normal(8))
 
     return network, loss
 

@@ -132,6 +132,28 @@ def kl_from_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(dim=-1)
 
 
+def negative_elbo(network: VAE, images: Tensor, noise: Tensor, beta: float = 1.0) -> dict[str, Tensor]:
+    """Return the negative evidence lower bound (Kingma & Welling 2014, eq. 7 with one draw), the mean nats per image.
+
+    With another weight of the divergence it is the loss of a beta-VAE (Higgins et al. 2017, eq. 4) and no bound. It is
+    summed in float32 whatever the network computes in: the divergence is a small difference of large numbers.
+
+    Args:
+        network: the VAE.
+        images: (n, height, width) in [0, 1].
+        noise: (n, latent_dim), standard normal.
+        beta: weight of the divergence.
+
+    Returns:
+        Scalars: "loss" and its parts "reconstruction" and "kl", the latter without the weight.
+    """
+    mean, log_var = (each.float() for each in network.posterior(images))
+    output = network.output(reparameterise(mean, log_var, noise)).float()
+    reconstruction = network.likelihood.nats(output, images).mean()
+    kl = kl_from_standard_normal(mean, log_var).mean()
+    return {"loss": reconstruction + beta * kl, "reconstruction": reconstruction, "kl": kl}
+
+
 def _relu_layers(widths: list[int]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths):

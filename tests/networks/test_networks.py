@@ -104,6 +104,22 @@ def test_the_likelihood_interprets_what_the_decoder_says(architecture: vaes.Arch
     assert torch.equal(network.decode(latents), torch.sigmoid(network.output(latents)))
 
 
+def test_the_negative_elbo_is_a_cross_entropy_and_a_weighed_divergence() -> None:
+    network = vaes.build("dense", 12, 10, 4).eval()
+    images, noise = torch.rand(5, 12, 10), torch.randn(5, 4)
+    mean, log_var = network.posterior(images)
+    posterior = distributions.Normal(mean, (log_var / 2).exp())
+    kl = distributions.kl_divergence(posterior, distributions.Normal(0.0, 1.0)).sum(dim=1).mean()
+    pixels = distributions.Bernoulli(logits=network.output(mean + posterior.scale * noise), validate_args=False)
+    reconstruction = -pixels.log_prob(images).sum(dim=(1, 2)).mean()
+    parts = vaes.negative_elbo(network, images, noise, beta=3.0)
+    torch.testing.assert_close(parts["kl"], kl)
+    torch.testing.assert_close(parts["reconstruction"], reconstruction)
+    torch.testing.assert_close(parts["loss"], reconstruction + 3.0 * kl)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert vaes.negative_elbo(network, images, noise)["kl"].dtype == torch.float32
+
+
 def test_reparameterised_draws_have_the_right_moments_and_gradients() -> None:
     mean = torch.tensor([1.0, -2.0]).requires_grad_()
     log_var = torch.tensor([0.0, 2.0]).requires_grad_()

@@ -1,0 +1,37 @@
+"""A stage of several processes writes what it writes alone."""
+
+from pathlib import Path
+
+import numpy as np
+
+from latentbench import artifacts
+from tests.parallel_trainings import LOOPBACK
+from tests.pipeline.workspace import Workspace
+
+
+def test_a_stage_under_torchrun_writes_what_it_writes_alone(finished: Workspace, tmp_path: Path) -> None:
+    """Run the network without batch norm: where it follows, a bias has no gradient but rounding, of which Adam makes steps.
+
+    That batch norm is shared rightly is shown in double precision, by tests/test_parallel.py.
+    """
+    workspace = finished.copy(tmp_path / "copy")
+    before = finished.outputs()
+    names = [name for name in before if "ae_conv/" in name and "vae" not in name and "latent_explore" not in name]
+    for name in names:
+        (workspace.folder / name).unlink()
+    launcher = ("python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = workspace.run(*launcher, "-m", "stages.ae", "conv", **LOOPBACK)
+    after = workspace.outputs()
+    assert after.keys() == before.keys()
+    for split in ("train", "test"):
+        name = f"data/embeddings/ae_conv/{split}.npy"
+        expected, found = artifacts.read_array(finished.folder / name), artifacts.read_array(workspace.folder / name)
+        assert not np.array_equal(found, expected)  # other sums, rounded otherwise
+        assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)
+    alone, together = (
+        artifacts.read_table(each.folder / "metrics/ae_conv/loss.csv").to_numpy() for each in (finished, workspace)
+    )
+    np.testing.assert_allclose(together, alone, rtol=1e-4)
+    assert {name for name in before if before[name] != after[name]} <= set(names)
+    assert done.stderr.count("ae_conv: 100%") <= 1
+    assert not list((workspace.folder / ".dvc/tmp/latentbench").iterdir())
