@@ -105,10 +105,17 @@ def locked(path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> Iter
 
     While another process has it, wait, and say so. The lock is the operating system's: it ends with its process,
     however that ends.
+
+    Raises:
+        ArtifactError: the folder cannot be written to.
+        OrphanedError: an ancestor has died before the block ended.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock_path = path.with_suffix(".lock")
-    lock = _acquire(lock_path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _acquire(lock_path)
+    except OSError as error:
+        raise artifacts.ArtifactError(f"cannot lock {lock_path}: {error}") from error
     try:
         for unfinished in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that was killed as it saved
             unfinished.unlink()

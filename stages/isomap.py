@@ -92,7 +92,7 @@ def _keep(isomap: Isomap, dataset: Dataset, params: IsomapParams) -> None:
         ("component 1", f"component {min(2, n)}"),
         f"Isomap of {len(train)} train images",
     )
-    artifacts.write_figure(_FOLDER / "scatter.png", figure)
+    artifacts.write_figure(_FOLDER / "scatter.png", figure, palette=True)
 
 
 def _unroll(generator: np.random.Generator) -> None:
@@ -108,7 +108,7 @@ def _unroll(generator: np.random.Generator) -> None:
             (f"Isomap, correlation {isomap:.3f}", trial.isomap, trial.along),
             (f"PCA, correlation {pca:.3f}", trial.pca, trial.along),
         ]
-    artifacts.write_figure(_FOLDER / "s_curve.png", figures.panels(drawn, n_columns=6))
+    artifacts.write_figure(_FOLDER / "s_curve.png", figures.panels(drawn, n_columns=6), palette=True)
 
 
 if __name__ == "__main__":

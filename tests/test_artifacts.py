@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from latentbench import artifacts
 
@@ -84,3 +85,16 @@ def test_equal_content_has_equal_bytes(tmp_path: Path) -> None:
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     assert (tmp_path / "one" / "t.csv").read_text() == "x\n1\n0.333333\n"
+
+
+def test_a_figure_of_256_colours_is_the_same_picture_in_a_smaller_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    figure = Figure(figsize=(4, 3))
+    figure.add_subplot().scatter(*rng.normal(size=(2, 5000)), c=rng.integers(10, size=5000), cmap="tab10", s=2)
+    for name, palette in (("full", False), ("small", True), ("again", True)):
+        artifacts.write_figure(tmp_path / name, figure, palette=palette)
+    full, small = (np.asarray(Image.open(tmp_path / name).convert("RGB"), dtype=float) for name in ("full", "small"))
+    assert small.shape == full.shape
+    assert np.abs(small - full).mean() < 2
+    assert (tmp_path / "small").stat().st_size < 0.7 * (tmp_path / "full").stat().st_size
+    assert (tmp_path / "small").read_bytes() == (tmp_path / "again").read_bytes()

@@ -359,3 +359,12 @@ def test_a_process_that_finds_its_starter_dead_does_not_begin(tmp_path: Path) ->
     while said.read_text(encoding="utf-8") in {"", "started"} and time.monotonic() < deadline:
         time.sleep(0.02)
     assert "orphaned: the run that started this stage has died" in said.read_text(encoding="utf-8")
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with (
+        pytest.raises(ArtifactError, match="cannot lock .*file/state.lock"),
+        checkpoints.locked(tmp_path / "file" / "state.safetensors", 1.0),
+    ):
+        pass

@@ -10,7 +10,7 @@ from tests.pipeline.workspace import Workspace
 
 
 def test_a_stage_under_torchrun_writes_what_it_writes_alone(finished: Workspace, tmp_path: Path) -> None:
-    """Run the network without batch norm: where it follows, a bias has no gradient but rounding, of which Adam makes steps.
+    """Run the network without batch norm: biases before that have no gradient but rounding, of which Adam makes steps.
 
     That batch norm is shared rightly is shown in double precision, by tests/test_parallel.py.
     """
