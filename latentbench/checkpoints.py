@@ -10,6 +10,7 @@ from pathlib import Path
 from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
 
+_UNTIL_NAMED_S = 0.2  # whoever gets a lock writes its number into the file right after
 _DIED = "the run that started this stage has died; its state is kept, run it again to go on"
 
 
@@ -134,8 +135,9 @@ def _acquire(path: Path) -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(lock, 20, 0).decode() or "another process"
-            progress.note(f"process {holder} is training the same; waiting for it to end ({path})")
+            time.sleep(_UNTIL_NAMED_S)
+            holder = os.pread(lock, 20, 0).decode()
+            progress.note(f"process {holder or 'unknown'} is training the same; waiting for it to end ({path})")
             fcntl.flock(lock, fcntl.LOCK_EX)
         # Whoever had it may have removed the file while we waited: then we hold a lock that nobody sees.
         if _is_at(lock, path):
