@@ -1,78 +1,99 @@
-"""From noise to images, step by step: DDIM (Song et al. 2021), and DDPM as its stochastic end."""
+"""From noise to data along falling noise levels."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log, sqrt
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from latentbench.diffusion.process import Prediction, Process
+from latentbench.diffusion.denoising import Denoise
+from latentbench.diffusion.process import noise
 from latentbench.errors import InputError
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]  # (x_t (n, h, w), t (n,)) -> prediction (n, h, w)
+Sampler = Literal["ancestral", "ddim", "heun", "dpm_solver"]
 
 
-def noise(generators: Sequence[torch.Generator], height: int, width: int) -> Tensor:
-    """Draw standard normal noise (n, height, width), each image from a generator of its own.
+@dataclass(frozen=True)
+class Step:
+    """Where a sampler is after a step.
 
-    So a sample does not depend on the batch that it is drawn in.
+    Attributes:
+        level: noise level that it has come to; 0 at the end.
+        y: (n, ...) the noisy data at that level; at the end the samples.
+        x0: (n, ...) the estimate of x_0 that the step went by.
     """
-    return torch.stack([torch.randn((height, width), generator=generator) for generator in generators])
+
+    level: float
+    y: Tensor
+    x0: Tensor
 
 
-def step_times(n_steps: int, n_calls: int) -> list[int]:
-    """Return `n_calls` evenly spaced time steps from T - 1 down to 0.
+def n_steps(sampler: Sampler, calls: int) -> int:
+    """Return how many steps a sampler can take with at most so many network calls: Heun's steps take two, the last one."""
+    return (calls + 1) // 2 if sampler == "heun" else calls
 
-    Raises:
-        InputError: fewer than 2 calls, or more than T.
-    """
-    if not 2 <= n_calls <= n_steps:
-        raise InputError(f"the number of sampling steps must be in 2..{n_steps}, not {n_calls}")
-    return [int(t) for t in torch.linspace(n_steps - 1, 0, n_calls, dtype=torch.float64).round()]
+
+def start(generators: Sequence[torch.Generator], shape: Sequence[int], level: float) -> Tensor:
+    """Draw where samples begin, (n, *shape): noise alone, as x_t of Ho et al. 2020 has it at the largest level."""
+    return sqrt(1.0 + level**2) * noise(generators, *shape)
 
 
 @torch.no_grad()
-def ddim(
-    denoiser: Denoiser,
-    process: Process,
-    prediction: Prediction,
-    start: Tensor,
-    n_calls: int,
+def sample(
+    denoise: Denoise,
+    path: Sequence[float],
+    y: Tensor,
+    sampler: Sampler = "dpm_solver",
     eta: float = 0.0,
     generators: Sequence[torch.Generator] = (),
-) -> Iterator[Tensor]:
-    """Yield the estimate of x_0 after each of `n_calls` network calls; the last one is the sample.
+) -> Iterator[Step]:
+    """Yield a step for each level of the path but the first.
 
-    Song et al. 2021, eq. 12 and 16: `eta` 0 is deterministic, `eta` 1 over all T steps is ancestral sampling. Each
-    estimate is clipped to [-1, 1], the range of the data.
+    "ddim" is Song et al. 2021, eq. 12 and 16: with `eta` 0 deterministic, and "ancestral" (Ho et al. 2020, algorithm 2,
+    with the variance of eq. 7) with 1. "heun" is algorithm 1 of Karras et al. 2022 without noise, of second order.
+    "dpm_solver" is DPM-Solver++(2M), algorithm 2 of Lu et al. 2022, of second order with one call a step.
 
     Args:
-        denoiser: the network, called with x_t and t.
-        process, prediction: what the network was trained for.
-        start: noise (n, height, width).
-        n_calls: how many time steps are visited.
-        eta: the share of fresh noise.
-        generators: of that noise, one for each sample; needed when `eta` is not 0.
+        denoise: estimates x_0.
+        path: falling levels, the first of which `y` has; 0 may come last.
+        y: (n, ...), such as from `start`.
+        sampler: how to go from level to level.
+        eta: the share of fresh noise, of "ddim" alone.
+        generators: of that noise, one for each sample; needed where there is any.
 
     Raises:
-        InputError: `n_calls` is out of range, or `eta` is not 0 and there is not a generator for each sample.
+        InputError: `eta` is given for another sampler, or there is not a generator for each sample.
     """
-    if eta and len(generators) != len(start):
-        raise InputError(f"eta > 0 draws noise and needs {len(start)} generators, not {len(generators)}")
-    times = step_times(process.n_steps, n_calls)
-    x_t = start
-    for time, earlier in zip(times, [*times[1:], None], strict=True):
-        t = torch.full((len(start),), time, device=start.device)
-        x0, eps = process.split(prediction, x_t, t, denoiser(x_t, t))
-        x0 = x0.clamp(-1.0, 1.0)
-        yield x0
-        if earlier is None:
-            return
-        # The noise that goes with the clipped estimate: otherwise clipping would leave x_t inconsistent.
-        signal, sigma = process.signal_and_noise(t)
-        eps = (x_t - signal * x0) / sigma
-        abar, abar_earlier = process.alphas_cumprod[time], process.alphas_cumprod[earlier]
-        fresh = eta * torch.sqrt((1 - abar_earlier) / (1 - abar) * (1 - abar / abar_earlier))
-        x_t = abar_earlier.sqrt().float() * x0
-        x_t = x_t + (1 - abar_earlier - fresh**2).clamp(min=0).sqrt().float() * eps
-        if eta:
-            x_t = x_t + fresh.float() * noise(generators, *x_t.shape[1:]).to(start.device)
+    if eta and sampler != "ddim":
+        raise InputError(f"eta belongs to the sampler ddim, not to {sampler}")
+    eta = 1.0 if sampler == "ancestral" else eta
+    if eta and len(generators) != len(y):
+        raise InputError(f"a sampler with fresh noise needs {len(y)} generators, not {len(generators)}")
+    before: tuple[float, Tensor] | None = None  # level and estimate of the step before
+    for level, lower in pairwise(path):
+        x0 = estimate = call(denoise, y, level)
+        ratio = lower / level
+        if lower == 0.0:
+            y = x0
+        elif eta:
+            fresh = eta * lower * sqrt(1.0 - ratio**2)
+            y = x0 + sqrt(lower**2 - fresh**2) / level * (y - x0) + fresh * noise(generators, *y.shape[1:]).to(y)
+        elif sampler == "heun":
+            slope = (y - x0) / level
+            ahead = y + (lower - level) * slope
+            y = y + (lower - level) / 2.0 * (slope + (ahead - call(denoise, ahead, lower)) / lower)
+        else:
+            if sampler == "dpm_solver" and before is not None:
+                share = log(level / lower) / (2.0 * log(before[0] / level))
+                estimate = x0 + share * (x0 - before[1])
+            y = estimate + ratio * (y - estimate)
+        before = level, x0
+        yield Step(lower, y, x0)
+
+
+def call(denoise: Denoise, y: Tensor, level: float) -> Tensor:
+    """Return the estimate of x_0 where all of y (n, ...) is at one level."""
+    return denoise(y, torch.full((len(y),), level, dtype=torch.float64))

@@ -1,100 +1,159 @@
-"""DDIM: step by step against diffusers, and on data whose ideal denoiser is known."""
+"""Samplers: step by step against diffusers, and on data whose ideal denoiser is known."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, HeunDiscreteScheduler
 from torch import Tensor
 
-from latentbench.diffusion import samplers
-from latentbench.diffusion.process import Prediction, Process, make_process
+from latentbench.diffusion import process, samplers, schedules
+from tests.diffusion import gaussian
 
-
-def last(estimates: object) -> Tensor:
-    *_, sample = estimates  # type: ignore[misc]
-    return torch.as_tensor(sample)
+SAMPLERS: list[samplers.Sampler] = ["ancestral", "ddim", "heun", "dpm_solver"]
 
 
 def generators(n: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(index) for index in range(n)]
 
 
-def gaussian_denoiser(process: Process, mean: float, deviation: float) -> samplers.Denoiser:
-    """Return the ideal eps-prediction for pixels drawn independently from N(mean, deviation^2)."""
-
-    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-        signal, noise = process.signal_and_noise(t)
-        variance = signal**2 * deviation**2 + noise**2
-        return noise * (x_t - signal * mean) / variance
-
-    return denoise
+def shared(x_t: Tensor, level: float) -> Tensor:
+    """Return an estimate of x_0 that both sides are given, from the x_t of Ho et al."""
+    return 0.6 * torch.tanh(x_t) + 0.1 * math.tanh(level)
 
 
-@pytest.mark.parametrize("eta", [0.0, 1.0])
-@pytest.mark.parametrize(("prediction", "peer_name"), [("eps", "epsilon"), ("x0", "sample"), ("v", "v_prediction")])
-def test_a_whole_trajectory_is_that_of_diffusers(prediction: Prediction, peer_name: str, eta: float) -> None:
-    process = make_process("linear", 1000)
-    start = torch.randn(2, 6, 6)
+def denoise(y: Tensor, level: Tensor) -> Tensor:
+    return shared(process.variance_preserving(y, level), level[0].item())
 
-    def denoiser(x_t: Tensor, t: Tensor) -> Tensor:
-        return 0.4 * torch.tanh(x_t + 0.001 * t[:, None, None])
 
+def last(steps: object) -> Tensor:
+    *_, step = steps  # type: ignore[misc]
+    return torch.as_tensor(step.y)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
+def test_a_whole_ddim_trajectory_is_that_of_diffusers(eta: float) -> None:
+    schedule = schedules.make("linear", 1000)
     n_calls, gap = 28, 37  # 999 = 27 * 37, so that our even spacing is one that diffusers can have
-    ours = list(samplers.ddim(denoiser, process, prediction, start, n_calls, eta, generators(2)))
-    peer = DDIMScheduler(1000, beta_schedule="linear", prediction_type=peer_name, clip_sample=True)
+    path = schedule.path(n_calls, "time")
+    peer = DDIMScheduler(1000, beta_schedule="linear", prediction_type="sample", clip_sample=False)
     peer.num_inference_steps = 27
-    peers = generators(2)
-    x_t = start
-    for estimate, time in zip(ours, range(999, -1, -gap), strict=True):
-        noise = samplers.noise(peers, 6, 6) if eta and time else torch.zeros_like(x_t)
-        step = peer.step(
-            denoiser(x_t, torch.full((2,), time)), time, x_t, eta if time else 0.0, True, variance_noise=noise
-        )
-        torch.testing.assert_close(estimate, step.pred_original_sample, atol=2e-4, rtol=1e-3)
-        x_t = step.prev_sample
+    x_t, peers, ours = torch.randn(2, 6, 6), generators(2), generators(2)
+    y = x_t * math.sqrt(1 + path[0] ** 2)
+    steps = samplers.sample(denoise, path, y, "ddim", eta, ours)
+    for step, level, time in zip(steps, path, range(999, -1, -gap), strict=False):
+        fresh = process.noise(peers, 6, 6) if eta and time else torch.zeros_like(x_t)
+        theirs = peer.step(shared(x_t, level), time, x_t, eta if time else 0.0, variance_noise=fresh)
+        x_t = theirs.prev_sample
+        if time:
+            at = torch.full((2,), step.level, dtype=torch.float64)
+            torch.testing.assert_close(process.variance_preserving(step.y, at), x_t, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(step.y, theirs.pred_original_sample, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize(("eta", "n_calls"), [(0.0, 100), (1.0, 1000)])
-def test_the_ideal_denoiser_of_gaussian_data_gives_its_mean_and_variance(eta: float, n_calls: int) -> None:
-    process = make_process("cosine", 1000)
-    denoiser = gaussian_denoiser(process, mean=0.2, deviation=0.15)
-    start = torch.randn(400, 5, 5)
-    sample = last(samplers.ddim(denoiser, process, "eps", start, n_calls, eta, generators(400)))
-    assert sample.mean().item() == pytest.approx(0.2, abs=0.005)
-    assert sample.std().item() == pytest.approx(0.15, rel=0.05)
+def test_a_whole_ancestral_trajectory_is_that_of_diffusers() -> None:
+    schedule = schedules.make("linear", 1000)
+    path = schedule.path(1000, "time")
+    peer = DDPMScheduler(1000, beta_schedule="linear", prediction_type="sample", clip_sample=False)
+    x_t = torch.randn(1, 6)
+    (theirs,), ours = generators(1), generators(1)
+    sample = last(samplers.sample(denoise, path, x_t * math.sqrt(1 + path[0] ** 2), "ancestral", generators=ours))
+    for time in range(999, -1, -1):
+        x_t = peer.step(shared(x_t, path[999 - time]), time, x_t, generator=theirs).prev_sample
+    torch.testing.assert_close(sample, x_t, atol=1e-3, rtol=1e-3)
 
 
-def test_more_calls_come_closer_to_the_exact_path() -> None:
-    process = make_process("cosine", 1000)
-    denoiser = gaussian_denoiser(process, mean=0.0, deviation=0.15)
-    start = torch.randn(50, 4, 4)
-    samples = {n: last(samplers.ddim(denoiser, process, "eps", start, n)) for n in (5, 20, 80, 1000)}
-    errors = [(samples[n] - samples[1000]).abs().mean().item() for n in (5, 20, 80)]
-    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # theirs
+def test_a_whole_dpm_solver_trajectory_is_that_of_diffusers() -> None:
+    schedule = schedules.make("linear", 1000)
+    path = [*schedule.path(28, "time")[:-2], 0.0]  # their even spacing leaves out the last
+    peer = DPMSolverMultistepScheduler(
+        1000, beta_schedule="linear", prediction_type="sample", algorithm_type="dpmsolver++", solver_order=2,
+        final_sigmas_type="zero", timestep_spacing="linspace", lower_order_final=False, euler_at_final=True,
+    )  # fmt: skip
+    peer.set_timesteps(27)
+    assert peer.timesteps.tolist() == list(range(999, 0, -37))
+    x_t = torch.randn(2, 6)
+    sample = last(samplers.sample(denoise, path, x_t * math.sqrt(1 + path[0] ** 2), "dpm_solver"))
+    for time, level in zip(peer.timesteps, path, strict=False):
+        x_t = peer.step(shared(x_t, level), time, x_t).prev_sample
+    torch.testing.assert_close(sample, x_t, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_a_sample_is_the_same_in_any_batch(eta: float) -> None:
-    process = make_process("cosine", 100)
-    denoiser = gaussian_denoiser(process, mean=0.2, deviation=0.15)
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # theirs
+def test_a_whole_heun_trajectory_is_that_of_diffusers() -> None:
+    schedule = schedules.make("linear", 1000)
+    path = schedule.path(28, "time")
+    peer = HeunDiscreteScheduler(
+        1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear", prediction_type="sample",
+        timestep_spacing="linspace",
+    )  # fmt: skip
+    peer.set_timesteps(28)
+    y = torch.randn(2, 6) * path[0]
+    sample = last(samplers.sample(denoise, path, y, "heun"))
+    for time, level in zip(peer.timesteps, [path[0], *np.repeat(path[1:-1], 2)], strict=True):
+        y = peer.step(shared(peer.scale_model_input(y, time), level), time, y).prev_sample
+    torch.testing.assert_close(sample, y, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("name", ["linear", "cosine", "karras", "flow"])
+def test_the_ideal_denoiser_gives_mean_and_covariance_of_the_data(
+    sampler: samplers.Sampler, name: schedules.Name
+) -> None:
+    mean, root = torch.tensor([0.2, -0.5, 0.0]), torch.tensor([[0.5, 0.0, 0.0], [0.3, 0.2, 0.0], [0.0, 0.1, 0.05]])
+    covariance = root @ root.T
+    path = schedules.make(name).path(100, "log")
+    own = generators(1000)
+    y = samplers.start(own, (3,), path[0])
+    sample = last(samplers.sample(gaussian.of_covariance(mean, covariance), path, y, sampler, generators=own))
+    torch.testing.assert_close(sample.mean(dim=0), mean, atol=0.06, rtol=0)
+    torch.testing.assert_close(sample.T.cov(), covariance, atol=0.06, rtol=0)
+
+
+@pytest.mark.parametrize(("sampler", "order"), [("ddim", 1), ("heun", 2), ("dpm_solver", 2)])
+def test_the_error_falls_with_the_order_of_the_sampler(sampler: samplers.Sampler, order: int) -> None:
+    y = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)).double() * 5.0
+    errors = []
+    for n_steps in (20, 40, 80):
+        path = torch.logspace(math.log10(5.0), -2, n_steps + 1, dtype=torch.float64).tolist()
+        sample = last(samplers.sample(gaussian.denoise, path, y, sampler))
+        errors.append((sample - gaussian.exact(y, path[0], path[-1])).abs().mean().item())
+    for coarse, fine in zip(errors, errors[1:], strict=False):
+        assert math.log2(coarse / fine) == pytest.approx(order, abs=0.35), errors
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_sample_is_the_same_in_any_batch(sampler: samplers.Sampler) -> None:
+    path = schedules.make("karras").path(10, "rho")
 
     def draw(chosen: slice) -> Tensor:
         own = generators(5)[chosen]
-        return last(samplers.ddim(denoiser, process, "eps", samplers.noise(own, 4, 5), 10, eta, own))
+        y = samplers.start(own, (4, 5), path[0])
+        return last(samplers.sample(gaussian.denoise, path, y, sampler, generators=own))
 
     together = draw(slice(None))
     torch.testing.assert_close(draw(slice(2, 3))[0], together[2])
     assert len({tuple(image.flatten().tolist()) for image in together}) == 5
 
 
-def test_time_steps_go_from_noise_to_data() -> None:
-    assert samplers.step_times(1000, 1000) == list(range(999, -1, -1))
-    assert samplers.step_times(1000, 4) == [999, 666, 333, 0]
-    for n_calls in (1, 11):
-        with pytest.raises(ValueError, match=r"must be in 2\.\.10"):
-            samplers.step_times(10, n_calls)
+@pytest.mark.parametrize(("sampler", "calls"), [("ddim", 20), ("dpm_solver", 20), ("ancestral", 20), ("heun", 19)])
+def test_as_many_calls_as_are_allowed(sampler: samplers.Sampler, calls: int) -> None:
+    counted = []
+
+    def counting(y: Tensor, level: Tensor) -> Tensor:
+        counted.append(level[0].item())
+        return gaussian.denoise(y, level)
+
+    path = schedules.make("karras").path(samplers.n_steps(sampler, 20), "rho")
+    steps = list(samplers.sample(counting, path, torch.randn(1, 3), sampler, generators=generators(1)))
+    assert len(counted) == calls and steps[-1].level == 0.0
 
 
-def test_fresh_noise_needs_generators() -> None:
-    process = make_process("cosine", 10)
+def test_what_does_not_fit_is_refused() -> None:
+    y, path = torch.zeros(1, 2), [1.0, 0.0]
+    with pytest.raises(ValueError, match="belongs to the sampler ddim"):
+        next(samplers.sample(gaussian.denoise, path, y, "heun", eta=0.5))
     with pytest.raises(ValueError, match="needs 1 generators, not 0"):
-        next(samplers.ddim(lambda x, _: x, process, "eps", torch.zeros(1, 2, 2), 5, eta=0.5))
+        next(samplers.sample(gaussian.denoise, path, y, "ancestral"))

@@ -1,0 +1,116 @@
+"""What a diffusion model does to given images: fill in, vary, invert, blend."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from latentbench.diffusion import samplers
+from latentbench.diffusion.denoising import Denoise
+from latentbench.diffusion.process import noise
+
+
+@torch.no_grad()
+def inpaint(
+    denoise: Denoise,
+    path: Sequence[float],
+    images: Tensor,
+    known: Tensor,
+    generators: Sequence[torch.Generator],
+    repeats: int = 1,
+) -> Tensor:
+    """Fill in what is not known of images (n, ...), by ancestral steps (Lugmayr et al. 2022, algorithm 1).
+
+    Args:
+        denoise: estimates x_0.
+        path: falling levels, 0 last.
+        images: what they hold where they are not known does not matter.
+        known: like `images`, bool; comes back as it is, to the bit.
+        generators: one for each image; with another one comes another filling.
+        repeats: times that each level is visited, so that what is filled in can agree with what is known.
+    """
+    y = samplers.start(generators, images.shape[1:], path[0]).to(images)
+    for level, lower in pairwise(path):
+        for again in range(repeats, 0, -1):
+            outside = images + level * noise(generators, *images.shape[1:]).to(images)
+            (step,) = samplers.sample(
+                denoise, [level, lower], torch.where(known, outside, y), "ancestral", generators=generators
+            )
+            y = step.y
+            if again > 1:
+                if lower == 0.0:
+                    break
+                y = y + sqrt(level**2 - lower**2) * noise(generators, *y.shape[1:]).to(y)
+    return torch.where(known, images, y)
+
+
+def vary(
+    denoise: Denoise,
+    path: Sequence[float],
+    images: Tensor,
+    generators: Sequence[torch.Generator],
+    sampler: samplers.Sampler = "dpm_solver",
+) -> Tensor:
+    """Cover images (n, ...) with noise up to the first level of the path and sample from there (Meng et al. 2022).
+
+    The higher that level, the less of the image is left.
+    """
+    y = images + path[0] * noise(generators, *images.shape[1:]).to(images)
+    return _last(samplers.sample(denoise, path, y, sampler, generators=generators))
+
+
+@torch.no_grad()
+def invert(denoise: Denoise, path: Sequence[float], images: Tensor) -> Tensor:
+    """Return the noise from which a deterministic sampler makes images (n, ...), at the first level of the path.
+
+    DDIM's steps the other way round (Song et al. 2021, section 4.3), by Heun's rule, which is of second order.
+
+    Args:
+        denoise: estimates x_0.
+        path: falling levels, as a sampler goes; images count as being at the last level above 0.
+        images: data.
+    """
+    y = images
+    for level, higher in pairwise([level for level in reversed(path) if level > 0.0]):
+        x0 = samplers.call(denoise, y, level)
+        slope = (y - x0) / level
+        ahead = y + (higher - level) * slope
+        y = y + (higher - level) / 2.0 * (slope + (ahead - samplers.call(denoise, ahead, higher)) / higher)
+    return y
+
+
+def blend(denoise: Denoise, path: Sequence[float], first: Tensor, second: Tensor, shares: Sequence[float]) -> Tensor:
+    """Return images between two (n, ...) each, (len(shares), n, ...), by way of the noise that they are made from.
+
+    Args:
+        denoise: estimates x_0.
+        path: falling levels, 0 last.
+        first, second: images.
+        shares: of the second; 0 and 1 give the two as inversion and sampling bring them back.
+    """
+    ends = [invert(denoise, path, images) for images in (first, second)]
+    between = torch.stack([spherical(ends[0], ends[1], share) for share in shares])
+    blended = _last(samplers.sample(denoise, path, between.flatten(0, 1), "heun"))
+    return blended.unflatten(0, between.shape[:2])
+
+
+def spherical(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Interpolate along the great circle, (n, ...) each (Shoemake 1985): noise between noises is as long as they are."""
+    a, b = first.flatten(1), second.flatten(1)
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1.0, 1.0)[:, None]
+    angle = torch.arccos(cosine)
+    if share in (0.0, 1.0):
+        return second if share else first
+    small = angle < 1e-4
+    sine = torch.where(small, torch.ones_like(angle), torch.sin(angle))
+    weights = [
+        torch.where(small, torch.full_like(angle, part), torch.sin(part * angle) / sine) for part in (1.0 - share, share)
+    ]
+    return (weights[0] * a + weights[1] * b).reshape(first.shape)
+
+
+def _last(steps: Iterator[samplers.Step]) -> Tensor:
+    *_, step = steps
+    return step.y
