@@ -1,11 +1,13 @@
 """How close generated images come to real ones, in the features of a classifier."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from latentbench.errors import InputError
+from latentbench.neighbors.search import nearest
 
 # A generated image counts as recognised when the classifier gives one class more than this probability.
 CONFIDENT = 0.8
@@ -86,19 +88,136 @@ def frechet_estimate(
     Raises:
         InputError: the sets differ in size, or are smaller than two images a group.
     """
-    n = len(features_a)
-    if len(features_b) != n or n < 2 * n_groups:
-        raise InputError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(features_b)}")
+    groups = list(zip(*_groups(features_a, features_b, n_groups, generator), strict=True))
     whole_a, whole_b = moments(features_a), moments(features_b)
-    value = frechet_distance(whole_a, whole_b)
-    groups = zip(
-        np.array_split(generator.permutation(n), n_groups),
-        np.array_split(generator.permutation(n), n_groups),
-        strict=True,
+    left_out = [frechet_distance(whole_a - moments(features_a[i]), whole_b - moments(features_b[j])) for i, j in groups]
+    return _jackknife(frechet_distance(whole_a, whole_b), left_out)
+
+
+def kernel_estimate(
+    features_a: np.ndarray, features_b: np.ndarray, n_groups: int, generator: np.random.Generator
+) -> Estimate:
+    """Return the kernel distance between two equally large sets of features with a 95% interval.
+
+    The unbiased squared maximum mean discrepancy with the kernel (x . y / d + 1)^3 (Binkowski et al. 2018, eq. 4), over
+    all pairs. It may fall below zero by chance; unlike the Fréchet distance it does not depend on n but for noise.
+    Arguments, interval and errors are those of `frechet_estimate`, without the cut at zero.
+    """
+    n, dim = features_a.shape
+    groups_a, groups_b = _groups(features_a, features_b, n_groups, generator)
+
+    def sums(x: np.ndarray, y: np.ndarray, of_x: list[np.ndarray], of_y: list[np.ndarray]) -> np.ndarray:
+        """Return the sums of the kernel by group of x and y, (n_groups, n_groups)."""
+        found = np.empty((n_groups, n_groups))
+        columns = np.concatenate(of_y)
+        ends = np.cumsum([0, *map(len, of_y)])[:-1]
+        for row, group in enumerate(of_x):
+            kernel = (x[group] @ y[columns].T / dim + 1.0) ** 3
+            found[row] = np.add.reduceat(kernel.sum(axis=0), ends)
+        return found
+
+    a, b = features_a.astype(np.float64), features_b.astype(np.float64)
+    within_a, within_b = sums(a, a, groups_a, groups_a), sums(b, b, groups_b, groups_b)
+    across = sums(a, b, groups_a, groups_b)
+    # A point with itself is no pair.
+    selves_a, selves_b = (
+        np.array([((np.square(x[group]).sum(axis=1) / dim + 1.0) ** 3).sum() for group in groups])
+        for x, groups in ((a, groups_a), (b, groups_b))
     )
-    left_out = np.array(
-        [frechet_distance(whole_a - moments(features_a[i]), whole_b - moments(features_b[j])) for i, j in groups]
-    )
-    variance = (n_groups - 1) / n_groups * np.square(left_out - left_out.mean()).sum()
-    half_width = stats.t.ppf(0.975, n_groups - 1) * np.sqrt(variance)
-    return Estimate(value, max(0.0, value - half_width), value + half_width)
+
+    def distance(kept: np.ndarray) -> float:
+        sizes = [sum(len(group) for group, keep in zip(groups, kept, strict=True) if keep) for groups in (groups_a, groups_b)]
+        pairs = np.ix_(kept, kept)
+        parts = [
+            (within[pairs].sum() - selves[kept].sum()) / (size * (size - 1))
+            for within, selves, size in ((within_a, selves_a, sizes[0]), (within_b, selves_b, sizes[1]))
+        ]
+        return float(parts[0] + parts[1] - 2.0 * across[pairs].sum() / (sizes[0] * sizes[1]))
+
+    everyone = np.ones(n_groups, dtype=bool)
+    left_out = [distance(np.arange(n_groups) != group) for group in range(n_groups)]
+    return _jackknife(distance(everyone), left_out, low=-np.inf)
+
+
+def density_and_coverage(
+    real: np.ndarray, generated: np.ndarray, k: int, n_groups: int, generator: np.random.Generator
+) -> tuple[Estimate, Estimate]:
+    """Return density and coverage with 95% intervals (Naeem et al. 2020, eq. 3 and 4).
+
+    Around each real image lies a ball that reaches to its k-th nearest other one. Density is the mean number of balls that a
+    generated image lies in, divided by k: 1 where it is as likely as real ones, 0 far from them. Coverage is the share of balls
+    with a generated image inside: small where kinds of images are missing, however good the others are.
+
+    Args:
+        real, generated: features (n, d) each, equally many.
+        k: neighbours.
+        n_groups, generator: of the jackknife, as for `frechet_estimate`; the balls stay those of all real images.
+
+    Raises:
+        InputError: the sets differ in size, or are too small.
+    """
+    groups_real, groups_generated = _groups(real, generated, n_groups, generator)
+    radii = nearest(real, real, k, exclude_self=True, label="density: radii").distances[:, -1]
+    nearby = np.empty((n_groups, len(real)))  # distance of the nearest generated image, by its group
+    counts = np.empty((n_groups, n_groups))  # of pairs with the second inside the ball of the first
+    a = real.astype(np.float64)
+    squares = np.square(a).sum(axis=1)
+    for column, group in enumerate(groups_generated):
+        b = generated[group].astype(np.float64)
+        distances = np.sqrt(np.maximum(squares[:, None] + np.square(b).sum(axis=1) - 2.0 * a @ b.T, 0.0))
+        nearby[column] = distances.min(axis=1)
+        inside = (distances < radii[:, None]).sum(axis=1)
+        counts[:, column] = [inside[of_real].sum() for of_real in groups_real]
+
+    def scores(kept: np.ndarray) -> tuple[float, float]:
+        chosen = np.concatenate([group for group, keep in zip(groups_real, kept, strict=True) if keep])
+        n_generated = sum(len(group) for group, keep in zip(groups_generated, kept, strict=True) if keep)
+        share = len(real) / len(chosen)  # fewer balls, each as large as before
+        density = share * counts[np.ix_(kept, kept)].sum() / (k * n_generated)
+        return float(density), float((nearby[kept].min(axis=0) < radii)[chosen].mean())
+
+    whole = scores(np.ones(n_groups, dtype=bool))
+    left_out = [scores(np.arange(n_groups) != group) for group in range(n_groups)]
+    density, coverage = (_jackknife(value, [each[i] for each in left_out]) for i, value in enumerate(whole))
+    return density, coverage
+
+
+def sharpness(images: np.ndarray) -> float:
+    """Return the mean spectral power of images (n, height, width) in [0, 1] above half the highest frequency.
+
+    Blurred images have too little of it, noisy ones too much; meant to be divided by that of real images.
+    """
+    frequencies, power = power_spectrum(images)
+    return float(power[frequencies > 0.25].sum())
+
+
+def power_spectrum(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return frequencies, in cycles per pixel, and the mean power of images (n, height, width) at each, summed around."""
+    height, width = images.shape[1:]
+    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
+    spectra = np.fft.fft2((images - images.mean(axis=(1, 2), keepdims=True)) * window)
+    power = np.square(np.abs(spectra)).mean(axis=0) / (height * width)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
+    rings = np.floor(frequency * max(height, width) + 0.5).astype(int)
+    n_rings = max(height, width) // 2 + 1
+    sums = np.bincount(rings.ravel(), power.ravel())[:n_rings]
+    return np.arange(n_rings) / max(height, width), sums
+
+
+def _groups(
+    a: np.ndarray, b: np.ndarray, n_groups: int, generator: np.random.Generator
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Split both sets at random, each into groups of indices."""
+    n = len(a)
+    if len(b) != n or n < 2 * n_groups:
+        raise InputError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(b)}")
+    first, second = (np.array_split(generator.permutation(n), n_groups) for _ in range(2))
+    return first, second
+
+
+def _jackknife(value: float, left_out: Sequence[float], low: float = 0.0) -> Estimate:
+    """Return a value with the interval that its values without each group in turn give, cut off at `low`."""
+    n_groups, others = len(left_out), np.array(left_out)
+    variance = (n_groups - 1) / n_groups * np.square(others - others.mean()).sum()
+    half_width = float(stats.t.ppf(0.975, n_groups - 1) * np.sqrt(variance))
+    return Estimate(value, max(low, value - half_width), value + half_width)

@@ -1,4 +1,4 @@
-"""Networks for diffusion: they see a noisy image and its time step, and predict one image of the same shape."""
+"""Networks for diffusion: given noisy data, how noisy it is and perhaps a class, they predict one tensor like the data."""
 
 import math
 
@@ -6,7 +6,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from latentbench.networks.blocks import CropToImage, PadToMultiple
+
 _FINE_CHANNELS = 8
+_N_FREQUENCIES = 16  # of the embedding of the noise
+_FREQUENCIES = (0.4, 40.0)  # lowest and highest, in radians for each unit of log(level) / 4
+
+
+class Condition(nn.Module):
+    """One vector for what a network is told beside its input.
+
+    Args:
+        width: of the vector.
+        n_classes: of the labels, and one more for "any class"; None for a network without labels.
+    """
+
+    def __init__(self, width: int, n_classes: int | None) -> None:
+        super().__init__()
+        self.embed_noise = nn.Sequential(nn.Linear(2 * _N_FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+        self.embed_label = None if n_classes is None else nn.Embedding(n_classes + 1, width)
+
+    def forward(self, noise: Tensor, labels: Tensor | None) -> Tensor:
+        """Map log(level) / 4 (n,) and labels (n,), None where all may be of any class, to (n, width)."""
+        condition = self.embed_noise(waves(noise))
+        if self.embed_label is not None:
+            anyone = self.embed_label.num_embeddings - 1
+            chosen = torch.full((len(noise),), anyone, device=noise.device) if labels is None else labels
+            condition = condition + self.embed_label(chosen)
+        return functional.silu(condition)
 
 
 class UNet(nn.Module):
@@ -14,27 +41,21 @@ class UNet(nn.Module):
 
     Args:
         height, width: size of the images in pixels; any size, padded inside to a multiple of 4.
-        channels: width of the upper level; the lower one has twice as many.
+        channels: width of the upper level, a multiple of 8; the lower one has twice as many.
+        n_classes: of the labels that it may be told; None for none.
     """
 
-    def __init__(self, height: int, width: int, channels: int) -> None:
+    def __init__(self, height: int, width: int, channels: int, n_classes: int | None = None) -> None:
         super().__init__()
-        self.height, self.width, self.channels = height, width, channels
-        time_dim = 4 * channels
-        self.embed_time = nn.Sequential(
-            nn.Linear(channels, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim), nn.SiLU()
-        )
+        told = 4 * channels
+        self.condition = Condition(told, n_classes)
+        self.pad, self.crop = PadToMultiple(height, width), CropToImage(height, width)
         self.stem = nn.Conv2d(4, channels, 3, padding=1)
-        self.down = _ResidualBlock(channels, channels, time_dim)
+        self.down = _ConvBlock(channels, channels, told)
         self.shrink = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
-        self.middle = nn.ModuleList(_ResidualBlock(2 * channels, 2 * channels, time_dim) for _ in range(3))
+        self.middle = nn.ModuleList(_ConvBlock(2 * channels, 2 * channels, told) for _ in range(3))
         self.grow = nn.Conv2d(2 * channels, channels, 3, padding=1)
-        self.up = nn.ModuleList(
-            [
-                _ResidualBlock(2 * channels, channels, time_dim),
-                _ResidualBlock(channels, channels, time_dim),
-            ]
-        )
+        self.up = nn.ModuleList([_ConvBlock(2 * channels, channels, told), _ConvBlock(channels, channels, told)])
         self.unfold = nn.Sequential(
             nn.GroupNorm(8, channels),
             nn.SiLU(),
@@ -48,53 +69,92 @@ class UNet(nn.Module):
             nn.Conv2d(2 * _FINE_CHANNELS, 1, 3, padding=1),
         )
 
-    def forward(self, noisy: Tensor, t: Tensor) -> Tensor:
-        """Map noisy images (n, height, width) at time steps t (n,) to a prediction (n, height, width)."""
-        time = self.embed_time(sinusoidal_embedding(t, self.channels))  # (n, time_dim)
-        padding = (0, -self.width % 4, 0, -self.height % 4)
-        padded = functional.pad(noisy, padding).unsqueeze(1)
+    def forward(self, noisy: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map noisy images (n, height, width), log(level) / 4 (n,) and labels (n,) to a prediction (n, height, width)."""
+        told = self.condition(noise, labels)
+        padded = self.pad(noisy)
         patches = functional.pixel_unshuffle(padded, 2)
         patches = patches.contiguous(memory_format=torch.channels_last)  # (n, 4, h/2, w/2)
-        upper = self.down(self.stem(patches), time)  # (n, channels, h/2, w/2)
+        upper = self.down(self.stem(patches), told)  # (n, channels, h/2, w/2)
         lower = self.shrink(upper)  # (n, 2 * channels, h/4, w/4)
         for block in self.middle:
-            lower = block(lower, time)
+            lower = block(lower, told)
         raised = self.grow(functional.interpolate(lower, scale_factor=2.0))
         hidden = torch.cat([raised, upper], dim=1)
         for block in self.up:
-            hidden = block(hidden, time)
-        image = self.head(torch.cat([self.unfold(hidden), padded], dim=1))[:, 0]
-        return torch.as_tensor(image[:, : self.height, : self.width])
+            hidden = block(hidden, told)
+        return torch.as_tensor(self.crop(self.head(torch.cat([self.unfold(hidden), padded], dim=1))))
 
 
-class _ResidualBlock(nn.Module):
-    """Two convolutions with the time step added in between, around a skip connection."""
+class ResidualMLP(nn.Module):
+    """Dense residual blocks for vectors; what the network is told scales and shifts each (adaLN-zero, Peebles & Xie 2023).
 
-    def __init__(self, channels_in: int, channels_out: int, time_dim: int) -> None:
+    Args:
+        dim: of the vectors.
+        width: of the blocks.
+        n_blocks: how many.
+        n_classes: of the labels that it may be told; None for none.
+    """
+
+    def __init__(self, dim: int, width: int, n_blocks: int, n_classes: int | None = None) -> None:
+        super().__init__()
+        self.condition = Condition(width // 2, n_classes)
+        self.first = nn.Linear(dim, width)
+        self.blocks = nn.ModuleList(_DenseBlock(width, width // 2) for _ in range(n_blocks))
+        self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim))
+
+    def forward(self, noisy: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map noisy vectors (n, dim), log(level) / 4 (n,) and labels (n,) to a prediction (n, dim)."""
+        told = self.condition(noise, labels)
+        hidden = self.first(noisy)
+        for block in self.blocks:
+            hidden = block(hidden, told)
+        return torch.as_tensor(self.last(hidden))
+
+
+class _ConvBlock(nn.Module):
+    """Two convolutions with the condition in between, around a skip connection. It starts as the identity."""
+
+    def __init__(self, channels_in: int, channels_out: int, told: int) -> None:
         super().__init__()
         self.first = nn.Sequential(
             nn.GroupNorm(8, channels_in),
             nn.SiLU(),
             nn.Conv2d(channels_in, channels_out, 3, padding=1),
         )
-        self.shift_scale = nn.Linear(time_dim, 2 * channels_out)
+        self.shift_scale = nn.Linear(told, 2 * channels_out)
         self.norm = nn.GroupNorm(8, channels_out)
-        last = nn.Conv2d(channels_out, channels_out, 3, padding=1)
-        # A block that starts as the identity: the network begins as a shallow one and deepens as it learns.
-        nn.init.zeros_(last.weight)
-        last.bias = nn.Parameter(torch.zeros(channels_out))
-        self.second = nn.Sequential(nn.SiLU(), last)
+        self.second = nn.Sequential(nn.SiLU(), _zero(nn.Conv2d(channels_out, channels_out, 3, padding=1)))
         self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
-    def forward(self, maps: Tensor, time: Tensor) -> Tensor:
-        shift, scale = self.shift_scale(time)[:, :, None, None].chunk(2, dim=1)
+    def forward(self, maps: Tensor, told: Tensor) -> Tensor:
+        shift, scale = self.shift_scale(told)[:, :, None, None].chunk(2, dim=1)
         hidden = self.norm(self.first(maps)) * (1 + scale) + shift
         return torch.as_tensor(self.skip(maps) + self.second(hidden))
 
 
-def sinusoidal_embedding(t: Tensor, dim: int, longest_period: float = 10_000.0) -> Tensor:
-    """Map time steps (n,) to sines and cosines (n, dim) of geometric frequencies (Vaswani et al. 2017, 3.5)."""
-    half = dim // 2
-    frequencies = torch.exp(-math.log(longest_period) * torch.arange(half, device=t.device) / half)
-    angles = t.float()[:, None] * frequencies[None]
+class _DenseBlock(nn.Module):
+    def __init__(self, width: int, told: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = _zero(nn.Linear(told, 3 * width))
+        self.branch = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, hidden: Tensor, told: Tensor) -> Tensor:
+        shift, scale, gate = self.modulation(told).chunk(3, dim=1)
+        return torch.as_tensor(hidden + gate * self.branch(self.norm(hidden) * (1 + scale) + shift))
+
+
+def waves(noise: Tensor) -> Tensor:
+    """Map log(level) / 4 (n,) to cosines and sines (n, 32) of geometric frequencies (Vaswani et al. 2017, 3.5)."""
+    low, high = (math.log(frequency) for frequency in _FREQUENCIES)
+    frequencies = torch.linspace(low, high, _N_FREQUENCIES, device=noise.device).exp()
+    angles = noise[:, None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+def _zero(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
+    assert layer.bias is not None
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from prdc import compute_prdc
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
 
 from latentbench.evaluation import samples
 
@@ -90,3 +92,72 @@ def test_interval_contains_its_estimate_and_covers_repetitions() -> None:
 def test_unequal_or_tiny_sets_are_refused(rng: np.random.Generator, n: int, m: int) -> None:
     with pytest.raises(ValueError, match=f"not {n} and {m}"):
         samples.frechet_estimate(rng.random((n, 3)), rng.random((m, 3)), 20, rng)
+
+
+@pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`")
+def test_kernel_distance_is_that_of_torchmetrics(images: np.ndarray) -> None:
+    pixels = torch.tensor(images[:800, 10:14, 10:13]).unsqueeze(1)
+    peer = KernelInceptionDistance(feature=FirstPixels(), subsets=1, subset_size=400).set_dtype(torch.float64)
+    peer.update(pixels[:400], real=True)
+    peer.update(pixels[400:], real=False)
+    features = FirstPixels()(pixels).numpy()
+    found = samples.kernel_estimate(features[:400], features[400:], 20, np.random.default_rng(0))
+    assert found.value == pytest.approx(peer.compute()[0].item(), rel=1e-6)
+
+
+def test_density_and_coverage_are_those_of_prdc(points: np.ndarray) -> None:
+    real, generated = points[:500], points[500:1000] * 1.1  # so many coordinates that no distances are equal
+    expected = compute_prdc(real, generated, nearest_k=5)
+    found = samples.density_and_coverage(real, generated, 5, 20, np.random.default_rng(0))
+    assert found[0].value == pytest.approx(expected["density"], rel=1e-9)
+    assert found[1].value == pytest.approx(expected["coverage"], rel=1e-9)
+
+
+def test_scores_at_known_answers(points: np.ndarray, rng: np.random.Generator) -> None:
+    features = points[:, 300:332]
+    real, other = features[:1000], features[1000:2000]
+    noise, one = rng.random(real.shape), np.repeat(real[:1], 1000, axis=0)
+    far = real + 100
+
+    def scores(generated: np.ndarray) -> tuple[float, float, float]:
+        generator = np.random.default_rng(0)
+        kernel = samples.kernel_estimate(generated, real, 20, generator).value
+        density, coverage = samples.density_and_coverage(real, generated, 5, 20, generator)
+        return kernel, density.value, coverage.value
+
+    kernel, density, coverage = scores(other)
+    assert kernel == pytest.approx(0, abs=0.01)
+    assert density == pytest.approx(1, abs=0.15)
+    assert coverage > 0.9
+    assert scores(noise)[0] > 10 * abs(kernel)
+    assert scores(far)[1:] == (0, 0)
+    assert scores(one)[2] < 0.05
+    half = other[np.argsort(other[:, 0])[:500]].repeat(2, axis=0)
+    assert coverage > scores(half)[2] > scores(one)[2]
+
+
+def test_intervals_of_kernel_distance_and_coverage_fit_their_spread() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(40):
+        a, b = rng.normal(size=(400, 3)), rng.normal(size=(400, 3)) + [0.5, 0, 0]
+        found.append((samples.kernel_estimate(a, b, 20, rng), samples.density_and_coverage(a, b, 5, 20, rng)[1]))
+    for estimates in zip(*found, strict=True):
+        middle = np.mean([estimate.value for estimate in estimates])
+        covered = np.mean([estimate.low <= middle <= estimate.high for estimate in estimates])
+        assert covered >= 0.8
+
+
+def test_blur_is_not_sharp_and_noise_is_too_sharp(images: np.ndarray, rng: np.random.Generator) -> None:
+    real = images[:300] / 255
+    blurred = (real + np.roll(real, 1, axis=1) + np.roll(real, 1, axis=2)) / 3
+    noisy = real + 0.2 * rng.normal(size=real.shape)
+    assert samples.sharpness(blurred) < 0.7 * samples.sharpness(real)
+    assert samples.sharpness(noisy) > 1.5 * samples.sharpness(real)
+    assert samples.sharpness(images[300:600] / 255) == pytest.approx(samples.sharpness(real), rel=0.15)
+
+
+def test_a_wave_has_its_power_at_its_frequency() -> None:
+    wave = np.sin(2 * np.pi * 7 / 28 * np.arange(28))
+    frequencies, power = samples.power_spectrum(np.tile(wave, (1, 28, 1)))
+    assert frequencies[power.argmax()] == pytest.approx(7 / 28)

@@ -1,0 +1,153 @@
+"""A whole diffusion model: space, denoiser, schedule, and how it is sampled from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentbench import inference, seeding
+from latentbench.diffusion import denoising, samplers, schedules
+from latentbench.diffusion.denoising import Denoise, Denoiser
+from latentbench.diffusion.parameterisations import Prediction
+from latentbench.diffusion.samplers import Sampler, Step
+from latentbench.diffusion.schedules import Schedule, Spacing
+from latentbench.diffusion.spaces import LatentSpace, PixelSpace
+from latentbench.networks import autoencoders, denoisers
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample.
+
+    Attributes:
+        sampler: which one.
+        calls: network calls for each sample, at most; one with guidance counts as one.
+        spacing: of the levels between.
+        eta: share of fresh noise, of DDIM alone.
+    """
+
+    sampler: Sampler = "dpm_solver"
+    calls: int = 20
+    spacing: Spacing = "rho"
+    eta: float = 0.0
+
+
+class DiffusionModel(nn.Module):
+    """A space, and a denoiser that was trained there. `build` makes one.
+
+    Attributes:
+        space: maps images to data and back.
+        denoiser: of that data.
+        schedule: of the noise that the denoiser is trained with.
+        shape: of one datum.
+        n_classes: of the labels that the denoiser may be told; None for none.
+    """
+
+    def __init__(
+        self,
+        space: PixelSpace | LatentSpace,
+        denoiser: Denoiser,
+        schedule: Schedule,
+        shape: Sequence[int],
+        n_classes: int | None,
+    ) -> None:
+        super().__init__()
+        self.space, self.denoiser = space, denoiser
+        self.schedule, self.shape, self.n_classes = schedule, tuple(shape), n_classes
+
+    def denoise(self, labels: Tensor | None = None, guidance: float = 1.0) -> Denoise:
+        """Return what samplers call: estimates within the limits of the space, of given classes (n,) if any."""
+        if labels is None:
+            denoise: Denoise = self.denoiser
+        else:
+            assert self.n_classes is not None
+            denoise = denoising.guided(self.denoiser, labels, self.n_classes, guidance)
+        return denoise if self.space.limits is None else denoising.clipped(denoise, *self.space.limits)
+
+    def path(self, sampling: Sampling, start: float = 1.0) -> list[float]:
+        """Return the levels that samples go through from a time in (0, 1]; 1 is noise alone.
+
+        Raises:
+            InputError: too few or too many calls, or a time out of range.
+        """
+        n_steps = samplers.n_steps(sampling.sampler, sampling.calls)
+        return self.schedule.path(n_steps, sampling.spacing, start)
+
+    def steps(
+        self,
+        seed: int,
+        indices: Sequence[int],
+        sampling: Sampling,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+    ) -> Iterator[Step]:
+        """Yield the steps of samples with these numbers; each depends on the seed and its number alone.
+
+        Within float tolerance, that is: sums over another batch may be rounded otherwise.
+        """
+        device = next(self.parameters()).device
+        generators = [seeding.torch_generator(seed, index) for index in indices]
+        path = self.path(sampling)
+        y = samplers.start(generators, self.shape, path[0]).to(device)
+        denoise = self.denoise(labels, guidance)
+        yield from samplers.sample(denoise, path, y, sampling.sampler, sampling.eta, generators)
+
+    def draw(
+        self,
+        seed: int,
+        indices: Sequence[int],
+        sampling: Sampling,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """Return the samples with these numbers, (n, height, width) uint8."""
+        *_, last = self.steps(seed, indices, sampling, labels, guidance)
+        return self.pixels(last.y)
+
+    @torch.no_grad()
+    def pixels(self, data: Tensor) -> Tensor:
+        """Return data as images (n, height, width) uint8."""
+        return inference.to_pixels(self.space.decode(data)).cpu()
+
+
+def build(
+    space: str,
+    height: int,
+    width: int,
+    network: Mapping[str, Any],
+    schedule: Mapping[str, Any],
+    prediction: Prediction,
+    data_deviation: float,
+    n_classes: int | None = None,
+    coder: Mapping[str, Any] | None = None,
+) -> DiffusionModel:
+    """Return a freshly initialised model.
+
+    Args:
+        space: "pixel" or "latent".
+        height, width: of the images.
+        network: arguments of the network but for its input's size and the classes.
+        schedule: arguments of `schedules.make`.
+        prediction, data_deviation: as for `Denoiser`.
+        n_classes: of the labels that the network may be told.
+        coder: arguments of `autoencoders.build` but for the size of the images; of a latent space.
+    """
+    if space == "pixel":
+        denoiser: nn.Module = denoisers.UNet(height, width, n_classes=n_classes, **network)
+        where: PixelSpace | LatentSpace = PixelSpace()
+        shape: tuple[int, ...] = (height, width)
+    else:
+        assert coder is not None
+        where = LatentSpace(autoencoders.build(height=height, width=width, **coder))
+        shape = (where.coder.latent_dim,)
+        denoiser = denoisers.ResidualMLP(*shape, n_classes=n_classes, **network)
+    return DiffusionModel(
+        where, Denoiser(denoiser, prediction, data_deviation), schedules.make(**schedule), shape, n_classes
+    )
+
+
+def as_dict(sampling: Sampling) -> dict[str, Any]:
+    """Return a sampling as plain values."""
+    return asdict(sampling)

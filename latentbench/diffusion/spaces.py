@@ -1,0 +1,59 @@
+"""Where diffusion takes place: on pixels, or on the latents of an autoencoder."""
+
+import torch
+from torch import Tensor, nn
+
+from latentbench import inference
+from latentbench.networks.autoencoders import Autoencoder
+
+_BATCH = 1000
+
+
+class PixelSpace(nn.Module):
+    """Pixels on the scale from -1 to 1.
+
+    Attributes:
+        limits: beyond which no data is; None for a space without.
+    """
+
+    limits: tuple[float, float] | None = (-1.0, 1.0)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Map uint8 images (n, height, width) to data (n, height, width) float32."""
+        return 2.0 * inference.to_unit(images) - 1.0
+
+    def decode(self, data: Tensor) -> Tensor:
+        """Map data (n, height, width) to images of the same shape in [0, 1]."""
+        return ((data + 1.0) / 2.0).clamp(0.0, 1.0)
+
+
+class LatentSpace(nn.Module):
+    """Latents of an autoencoder, each with mean 0 and deviation 1 over the images that `fit` is given.
+
+    Args:
+        coder: trained; used and not changed.
+    """
+
+    limits: tuple[float, float] | None = None
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, coder: Autoencoder) -> None:
+        super().__init__()
+        self.coder = coder.requires_grad_(False)
+        self.register_buffer("mean", torch.zeros(coder.latent_dim))
+        self.register_buffer("deviation", torch.ones(coder.latent_dim))
+
+    def fit(self, images: Tensor) -> None:
+        """Standardise by uint8 images (n, height, width)."""
+        latents = torch.cat([self.coder.encode(inference.to_unit(batch)) for batch in images.split(_BATCH)])
+        self.mean.copy_(latents.mean(dim=0))
+        self.deviation.copy_(latents.std(dim=0).clamp(min=1e-6))  # a latent may be dead
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Map uint8 images (n, height, width) to data (n, latent_dim) float32."""
+        return (self.coder.encode(inference.to_unit(images)) - self.mean) / self.deviation
+
+    def decode(self, data: Tensor) -> Tensor:
+        """Map data (n, latent_dim) to images (n, height, width) in [0, 1]."""
+        return self.coder.decode(data * self.deviation + self.mean)
