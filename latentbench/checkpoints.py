@@ -36,6 +36,12 @@ class Checkpoint:
         self._interval_s, self._ancestors = interval_s, list(ancestors)
         self._saved_at = time.monotonic()
 
+    def part(self, name: str) -> "Checkpoint":
+        """Return the checkpoint of one of several trainings of the same run; it is removed with this one."""
+        return Checkpoint(
+            self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}"), self._interval_s, self._ancestors
+        )
+
     def load(self) -> bytes | None:
         """Return the newest state, or None when there is none.
 
@@ -118,12 +124,13 @@ def locked(path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> Iter
     except OSError as error:
         raise artifacts.ArtifactError(f"cannot lock {lock_path}: {error}") from error
     try:
-        for unfinished in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that was killed as it saved
+        for unfinished in path.parent.glob(f".{path.stem}*.tmp"):  # of a process that was killed as it saved
             unfinished.unlink()
         checkpoint = Checkpoint(path, interval_s, ancestors)
         yield checkpoint
         checkpoint.check_ancestors()
-        path.unlink(missing_ok=True)
+        for kept in path.parent.glob(f"{path.stem}*{path.suffix}"):  # it and its parts
+            kept.unlink()
         lock_path.unlink()
     finally:
         os.close(lock)

@@ -210,6 +210,8 @@ def fit(
                 means = evaluate(network, loss, validation, seed)
                 event = run.end_epoch(parallel.agreed(means, compute.device))
             yield event
+    if checkpoint is not None and parallel.is_main():
+        checkpoint.save(run.state())  # what comes after may be interrupted too
     network.load_state_dict(run.best)
     network.eval()
 

@@ -1,78 +1,122 @@
-"""Train the diffusion model on pixels and draw samples from it."""
+"""Train one diffusion model, on pixels or on the latents of an autoencoder, and draw samples from it."""
 
-import numpy as np
+import argparse
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import artifacts, inference, progress, seeding, training
-from latentbench.diffusion import process, samplers
-from latentbench.networks.denoisers import UNet
-from latentbench.params.diffusion import DiffusionParams
+from latentbench import artifacts, inference, progress, seeding
+from latentbench.diffusion import models
+from latentbench.diffusion.models import DiffusionModel, Sampling
+from latentbench.diffusion.spaces import LatentSpace, PixelSpace
+from latentbench.networks import weights
+from latentbench.params.diffusion import Coder, DiffusionParams, LatentDiffusionParams
+from latentbench.training import Batch, Plan
 from stages import fitting, paths
+from stages.fitting import Run
 
-_SAMPLING_BATCH = 250
-_N_SHOWN = 10  # samples whose way from noise is kept, and steps of it
+_SAMPLING_BATCH = 500
 
 
 def main() -> None:
     """Run the stage."""
-    with fitting.stage("diffusion") as run:
-        project, params = run.project, run.view.section(DiffusionParams, "diffusion")
-        images = torch.tensor(run.dataset.train_images)
-        shape = {"height": images.shape[1], "width": images.shape[2], "channels": params.channels}
-        torch.manual_seed(seeding.derive(project.seed, "diffusion", "weights"))
-        network = UNet(**shape)
-        forward = process.make_process(params.schedule, params.n_steps)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("row", choices=("diffusion", "diffusion_latent"))
+    row = parser.parse_args().row
+    with fitting.stage("diffusion", row=row) as run:
+        pixel = run.view.section(DiffusionParams, "diffusion")
+        latent = run.view.section(LatentDiffusionParams, "diffusion_latent")
+        params = pixel if row == "diffusion" else latent
+        process, guidance = params.process, params.guidance
+        images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
+        built: dict[str, Any] = {
+            "height": images.shape[1],
+            "width": images.shape[2],
+            "schedule": {"name": process.schedule, "n_steps": process.n_steps},
+            "prediction": process.prediction,
+            "n_classes": len(run.dataset.classes) if guidance else None,
+        }
+        if params is pixel:
+            size = getattr(pixel, pixel.preset)
+            built["network"] = {"channels": size.channels}
+            built["data_deviation"] = PixelSpace().encode(images[run.dataset.fit_index]).std().item()
+        else:
+            size = getattr(latent, pixel.preset)
+            built["network"] = {"width": size.width, "n_blocks": size.n_blocks}
+            built["coder"] = {"architecture": "residual", "latent_dim": size.coder.latent_dim}
+            built["data_deviation"] = 1.0  # which `LatentSpace.fit` sees to
+        torch.manual_seed(seeding.derive(run.project.seed, row, "weights"))
+        model = models.build(**built)
 
-        def loss(batch: training.Batch) -> dict[str, Tensor]:
-            x0 = 2.0 * inference.to_unit(batch.tensors[0]) - 1.0
-            t, eps = batch.integers(forward.n_steps), batch.normal(*x0.shape[1:])
-            output = network(forward.noised(x0, t, eps), t)
-            target = forward.target(params.prediction, x0, t, eps)
-            return {"loss": functional.mse_loss(output, target)}
+        data = images
+        if isinstance(model.space, LatentSpace):
+            _train_coder(run, row, model.space, images, size.coder)
+            data = inference.apply(model.space.encode, images, device=run.compute.device)
 
-        fitting.fit_and_keep(
-            run,
-            "diffusion",
-            network,
-            loss,
-            [images],
-            training.Plan(**params.training.values(), ema_decay=params.ema_decay),
-            seeding.derive(project.seed, "diffusion", "training"),
-            {
-                "network": shape,
-                "process": {"schedule": params.schedule, "n_steps": params.n_steps},
-                "prediction": params.prediction,
-                "seed": project.seed,
-            },
-        )
+        def loss(batch: Batch) -> dict[str, Tensor]:
+            given, truth = batch.tensors
+            x0 = given if given.is_floating_point() else model.space.encode(given)
+            level, eps = model.schedule.trained_at(batch.uniform()), batch.normal(*model.shape)
+            told = None
+            if guidance:
+                told = torch.where(batch.uniform() < guidance.dropped_share, len(run.dataset.classes), truth)
+            return {"loss": model.denoiser.loss(x0, level, eps, process.weighting, told)}
 
-        drawn, way = [], []
-        seed = seeding.derive(project.seed, "diffusion", "samples")
-        kept_steps = set(np.linspace(0, params.sampling_steps - 1, _N_SHOWN).round().astype(int).tolist())
-        for start in progress.bar(
-            range(0, project.n_samples, _SAMPLING_BATCH), desc="diffusion: samples", unit="batch"
-        ):
-            indices = range(start, min(start + _SAMPLING_BATCH, project.n_samples))
-            generators = [seeding.torch_generator(seed, index) for index in indices]
-            estimates = samplers.ddim(
-                network,
-                forward,
-                params.prediction,
-                samplers.noise(generators, shape["height"], shape["width"]).to(run.compute.device),
-                params.sampling_steps,
-                params.eta,
-                generators,
-            )
-            for step, estimate in enumerate(estimates):
-                pixels = inference.to_pixels((estimate + 1.0) / 2.0).cpu()
-                if start == 0 and step in kept_steps:
-                    way.append(pixels[:_N_SHOWN])
-            drawn.append(pixels)
+        plan = Plan(**size.training.values(), ema_decay=process.ema_decay)
+        seed = seeding.derive(run.project.seed, row, "training")
+        table = paths.METRICS / row / "loss.csv"
+        summary = fitting.fit(run, row, model.denoiser, loss, [data, labels], plan, seed, table)
+        fitting.leave_to_main(run)
+        described = {
+            "network": built,
+            "classes": list(run.dataset.classes),
+            "sampling": params.sampling.values(),
+            "seed": run.project.seed,
+            "training": asdict(plan),
+        }
+        artifacts.write_model(paths.model(row), weights.to_arrays(model), described)
+        artifacts.write_metrics(paths.METRICS / row / "metrics.json", summary)
+        _draw(run, row, model, Sampling(**params.sampling.values()), guidance.scale if guidance else None)
+
+
+def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params: Coder) -> None:
+    """Train the autoencoder of a latent space and standardise its latents."""
+    coder = space.coder
+
+    def loss(batch: Batch) -> dict[str, Tensor]:
+        originals = inference.to_unit(batch.tensors[0])
+        latents = coder.encode(originals)
+        # What a denoiser makes will be a little off: the decoder learns to bear it.
+        noise = params.noise * latents.detach().std(dim=0) * batch.normal(coder.latent_dim)
+        return {"loss": functional.mse_loss(coder.decode(latents + noise), originals)}
+
+    plan, seed = Plan(**params.training.values()), seeding.derive(run.project.seed, row, "coder")
+    table = paths.model(row) / "coder_loss.csv"
+    fitting.fit(run, f"{row}: coder", coder, loss, [images], plan, seed, table, "coder")
+    space.to(run.compute.device).fit(images[run.dataset.fit_index])
+
+
+def _draw(run: Run, row: str, model: DiffusionModel, sampling: Sampling, guidance: float | None) -> None:
+    """Write samples of any class, and as many of the classes in turn where the network knows them."""
+    model.to(run.compute.device)
+    seed, n = seeding.derive(run.project.seed, row, "samples"), run.project.n_samples
+
+    def draw(label: str, classes: Callable[[Tensor], Tensor] | None, n: int) -> Tensor:
+        drawn = [torch.empty((0, *run.dataset.train_images.shape[1:]), dtype=torch.uint8)]
+        for start in progress.bar(range(0, n, _SAMPLING_BATCH), desc=label, unit="batch"):
+            indices = range(start, min(start + _SAMPLING_BATCH, n))
+            wanted = classes(torch.tensor(indices, device=run.compute.device)) if classes else None
+            drawn.append(model.draw(seed, indices, sampling, wanted, guidance or 1.0))
             run.checkpoint.check_ancestors()
-        artifacts.write_array(paths.samples("diffusion"), torch.cat(drawn).numpy())
-        artifacts.write_array(paths.samples("diffusion_steps"), torch.stack(way).numpy())
+        return torch.cat(drawn)
+
+    artifacts.write_array(paths.samples(row), draw(f"{row}: samples", None, n).numpy())
+    guided = draw(f"{row}: guided samples", lambda i: i % len(run.dataset.classes), n if guidance is not None else 0)
+    artifacts.write_array(paths.samples(f"{row}_guided"), guided.numpy())
 
 
 if __name__ == "__main__":

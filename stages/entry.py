@@ -75,13 +75,21 @@ def declared_files(name: str, item: dict[str, str]) -> list[Path]:
 
 
 def declared_params(name: str, item: dict[str, str]) -> list[str]:
-    """Return the params that dvc.yaml declares for a stage, its matrix values filled in."""
+    """Return the params that dvc.yaml declares for a stage, its matrix values and params within their names filled in."""
     return _declared(name, "params", item)
 
 
 def _declared(name: str, kind: str, item: dict[str, str]) -> list[str]:
     definition = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
-    return [re.sub(r"\$\{item\.(\w+)\}", lambda match: item[match[1]], key) for key in definition.get(kind, [])]
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+
+    def value(match: re.Match[str]) -> str:
+        content: Any = {"item": item, **params}
+        for part in match[1].split("."):
+            content = content[part]
+        return str(content)
+
+    return [re.sub(r"\$\{([\w.]+)\}", value, key) for key in definition.get(kind, [])]
 
 
 def _check_code_is_local() -> None:

@@ -72,6 +72,45 @@ def stage(name: str, **item: str) -> Iterator[Run]:
             yield Run(view, project, Dataset(paths.PROCESSED), compute, checkpoint)
 
 
+def fit(
+    run: Run,
+    name: str,
+    network: nn.Module,
+    loss: training.Loss,
+    data: Sequence[Tensor],
+    plan: training.Plan,
+    seed: int,
+    table: Path,
+    part: str = "",
+) -> dict[str, float]:
+    """Train a network on all but the validation images, its losses growing in a table; return training metrics.
+
+    Args:
+        run: of the stage.
+        name: what the progress bar says.
+        network: what is trained, in place.
+        loss: as `training.fit` takes it.
+        data: tensors with a line for each train image, which `loss` understands.
+        plan: how to train.
+        seed: of the training.
+        table: CSV file of the losses.
+        part: which of several trainings of the stage this is.
+    """
+    fit_part = [tensor[run.dataset.fit_index] for tensor in data]
+    validation_part = [tensor[run.dataset.validation_index] for tensor in data]
+    checkpoint = run.checkpoint.part(part) if part else run.checkpoint
+    events = training.fit(network, loss, fit_part, validation_part, plan, seed, run.compute, checkpoint)
+    return training.follow(events, table, name)
+
+
+def leave_to_main(run: Run) -> None:
+    """End the other processes of a stage whose trainings are over: the main one does the rest alone."""
+    parallel.stop()
+    if not parallel.is_main():
+        raise SystemExit(0)
+    run.checkpoint.check_ancestors()
+
+
 def fit_and_keep(
     run: Run,
     row: str,
@@ -82,27 +121,16 @@ def fit_and_keep(
     seed: int,
     description: Mapping[str, Any],
 ) -> None:
-    """Train a network on all but the validation images; write its loss table, weights and training metrics.
+    """Train the one network of a stage; write its loss table, weights and training metrics.
 
     Args:
-        run: of the stage.
+        run, network, loss, data, plan, seed: as for `fit`.
         row: the network's name, under which all is written.
-        network: what is trained, in place.
-        loss: as `training.fit` takes it.
-        data: tensors with a line for each train image, which `loss` understands.
-        plan: how to train.
-        seed: of the training.
         description: what else a reader of the weights needs to know; `network` in it rebuilds the network.
     """
-    fit_part = [tensor[run.dataset.fit_index] for tensor in data]
-    validation_part = [tensor[run.dataset.validation_index] for tensor in data]
-    events = training.fit(network, loss, fit_part, validation_part, plan, seed, run.compute, run.checkpoint)
     folder = paths.METRICS / row
-    summary = training.follow(events, folder / "loss.csv", row)
-    parallel.stop()
-    if not parallel.is_main():
-        raise SystemExit(0)  # the main process does the rest alone
-    run.checkpoint.check_ancestors()
+    summary = fit(run, row, network, loss, data, plan, seed, folder / "loss.csv")
+    leave_to_main(run)
     described = {**description, "training": dataclasses.asdict(plan)}
     artifacts.write_model(paths.model(row), weights.to_arrays(network), described)
     artifacts.write_metrics(folder / "metrics.json", summary)

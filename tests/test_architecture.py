@@ -20,8 +20,9 @@ LAYERS = [
         "seeding",
         "threads",
     },
-    {"networks", "neighbors"},
-    {"training", "inference", "diffusion", "evaluation", "figures", "reduction", "data"},
+    {"inference", "networks", "neighbors"},
+    {"training", "diffusion", "evaluation", "figures", "reduction", "data"},
+    {"sample"},
 ]
 
 

@@ -69,9 +69,7 @@ def _prior(x0: Tensor, level: Tensor) -> Tensor:
     return 0.5 * (signal * squares + n_numbers * (-signal - torch.log1p(-signal)))
 
 
-def _denoising(
-    denoise: Denoise, x0: Tensor, levels: Tensor, n_draws: int, generator: torch.Generator
-) -> Tensor:
+def _denoising(denoise: Denoise, x0: Tensor, levels: Tensor, n_draws: int, generator: torch.Generator) -> Tensor:
     """Estimate sum_i (1 / s_{i-1}^2 - 1 / s_i^2) |x_0 - D(y_i, s_i)|^2 / 2 (Kingma et al. 2021, eq. 13)."""
     widths = levels.log().diff()  # of step i from s_i down to s_{i-1}
     ends = widths.cumsum(dim=0) / widths.sum()
@@ -89,7 +87,6 @@ def _denoising(
         errors = (estimates - x0).double().square().flatten(1).sum(dim=1)
         totals += weight / share * errors
     return totals / n_draws
-
 
 
 def fit_pixels(denoise: Denoise, x0: Tensor, level: float, generator: torch.Generator) -> Nats:

@@ -93,11 +93,11 @@ def blend(denoise: Denoise, path: Sequence[float], first: Tensor, second: Tensor
     ends = [invert(denoise, path, images) for images in (first, second)]
     between = torch.stack([spherical(ends[0], ends[1], share) for share in shares])
     blended = _last(samplers.sample(denoise, path, between.flatten(0, 1), "heun"))
-    return blended.unflatten(0, between.shape[:2])
+    return torch.unflatten(blended, 0, between.shape[:2])
 
 
 def spherical(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """Interpolate along the great circle, (n, ...) each (Shoemake 1985): noise between noises is as long as they are."""
+    """Interpolate along the great circle, (n, ...) each (Shoemake 1985): all between is as long as the ends."""
     a, b = first.flatten(1), second.flatten(1)
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1.0, 1.0)[:, None]
     angle = torch.arccos(cosine)
@@ -106,7 +106,8 @@ def spherical(first: Tensor, second: Tensor, share: float) -> Tensor:
     small = angle < 1e-4
     sine = torch.where(small, torch.ones_like(angle), torch.sin(angle))
     weights = [
-        torch.where(small, torch.full_like(angle, part), torch.sin(part * angle) / sine) for part in (1.0 - share, share)
+        torch.where(small, torch.full_like(angle, part), torch.sin(part * angle) / sine)
+        for part in (1.0 - share, share)
     ]
     return (weights[0] * a + weights[1] * b).reshape(first.shape)
 

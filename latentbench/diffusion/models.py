@@ -1,7 +1,7 @@
 """A whole diffusion model: space, denoiser, schedule, and how it is sampled from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -113,7 +113,6 @@ class DiffusionModel(nn.Module):
 
 
 def build(
-    space: str,
     height: int,
     width: int,
     network: Mapping[str, Any],
@@ -126,28 +125,20 @@ def build(
     """Return a freshly initialised model.
 
     Args:
-        space: "pixel" or "latent".
         height, width: of the images.
         network: arguments of the network but for its input's size and the classes.
         schedule: arguments of `schedules.make`.
         prediction, data_deviation: as for `Denoiser`.
         n_classes: of the labels that the network may be told.
-        coder: arguments of `autoencoders.build` but for the size of the images; of a latent space.
+        coder: arguments of `autoencoders.build` but for the size of the images, of a model on latents; None on pixels.
     """
-    if space == "pixel":
-        denoiser: nn.Module = denoisers.UNet(height, width, n_classes=n_classes, **network)
-        where: PixelSpace | LatentSpace = PixelSpace()
+    if coder is None:
+        space: PixelSpace | LatentSpace = PixelSpace()
         shape: tuple[int, ...] = (height, width)
+        denoiser: nn.Module = denoisers.UNet(height, width, n_classes=n_classes, **network)
     else:
-        assert coder is not None
-        where = LatentSpace(autoencoders.build(height=height, width=width, **coder))
-        shape = (where.coder.latent_dim,)
+        space = LatentSpace(autoencoders.build(height=height, width=width, **coder))
+        shape = (space.coder.latent_dim,)
         denoiser = denoisers.ResidualMLP(*shape, n_classes=n_classes, **network)
-    return DiffusionModel(
-        where, Denoiser(denoiser, prediction, data_deviation), schedules.make(**schedule), shape, n_classes
-    )
-
-
-def as_dict(sampling: Sampling) -> dict[str, Any]:
-    """Return a sampling as plain values."""
-    return asdict(sampling)
+    whole = Denoiser(denoiser, prediction, data_deviation)
+    return DiffusionModel(space, whole, schedules.make(**schedule), shape, n_classes)

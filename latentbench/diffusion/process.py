@@ -5,6 +5,8 @@ Gaussian process x_t = a_t x_0 + s_t eps is this one with level s_t / a_t, once 
 samplers, bounds and edits serves all of them; `variance_preserving` leads over to the x_t of Ho et al.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -47,7 +49,7 @@ def beside(level: Tensor, y: Tensor) -> Tensor:
     return level.to(y.dtype).reshape(-1, *[1] * (y.ndim - 1))
 
 
-def noise(generators: list[torch.Generator], *shape: int) -> Tensor:
+def noise(generators: Sequence[torch.Generator], *shape: int) -> Tensor:
     """Draw standard normal noise (n, *shape), each sample from a generator of its own.
 
     So a sample does not depend on the batch that it is drawn in.

@@ -32,7 +32,7 @@ class Step:
 
 
 def n_steps(sampler: Sampler, calls: int) -> int:
-    """Return how many steps a sampler can take with at most so many network calls: Heun's steps take two, the last one."""
+    """Return how many steps a sampler can take with so many network calls: Heun's take two, but for the last."""
     return (calls + 1) // 2 if sampler == "heun" else calls
 
 

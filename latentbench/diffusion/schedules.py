@@ -107,7 +107,7 @@ def _flow_level(time: Tensor) -> Tensor:
 
 def _normal_quantile(uniform: Tensor) -> Tensor:
     # The middle of the interval that a float32 stands for: 0 would be infinitely far out.
-    return torch.special.ndtri(uniform.double() + 2.0**-25)
+    return torch.as_tensor(torch.special.ndtri(uniform.double() + 2.0**-25))
 
 
 def _betas(name: Literal["linear", "cosine"], n_steps: int) -> Tensor:

@@ -6,8 +6,6 @@ from torch import Tensor, nn
 from latentbench import inference
 from latentbench.networks.autoencoders import Autoencoder
 
-_BATCH = 1000
-
 
 class PixelSpace(nn.Module):
     """Pixels on the scale from -1 to 1.
@@ -44,9 +42,11 @@ class LatentSpace(nn.Module):
         self.register_buffer("mean", torch.zeros(coder.latent_dim))
         self.register_buffer("deviation", torch.ones(coder.latent_dim))
 
+    @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Standardise by uint8 images (n, height, width)."""
-        latents = torch.cat([self.coder.encode(inference.to_unit(batch)) for batch in images.split(_BATCH)])
+        """Standardise by uint8 images (n, height, width), on any device."""
+        device = self.mean.device
+        latents = inference.apply(lambda batch: self.coder.encode(inference.to_unit(batch)), images, device=device)
         self.mean.copy_(latents.mean(dim=0))
         self.deviation.copy_(latents.std(dim=0).clamp(min=1e-6))  # a latent may be dead
 

@@ -99,11 +99,11 @@ def kernel_estimate(
 ) -> Estimate:
     """Return the kernel distance between two equally large sets of features with a 95% interval.
 
-    The unbiased squared maximum mean discrepancy with the kernel (x . y / d + 1)^3 (Binkowski et al. 2018, eq. 4), over
-    all pairs. It may fall below zero by chance; unlike the Fréchet distance it does not depend on n but for noise.
+    The unbiased squared maximum mean discrepancy with the kernel (x . y / d + 1)^3 (Binkowski et al. 2018, eq. 4),
+    over all pairs. It may fall below zero by chance; unlike the Fréchet distance it does not depend on n but for noise.
     Arguments, interval and errors are those of `frechet_estimate`, without the cut at zero.
     """
-    n, dim = features_a.shape
+    dim = features_a.shape[1]
     groups_a, groups_b = _groups(features_a, features_b, n_groups, generator)
 
     def sums(x: np.ndarray, y: np.ndarray, of_x: list[np.ndarray], of_y: list[np.ndarray]) -> np.ndarray:
@@ -126,7 +126,7 @@ def kernel_estimate(
     )
 
     def distance(kept: np.ndarray) -> float:
-        sizes = [sum(len(group) for group, keep in zip(groups, kept, strict=True) if keep) for groups in (groups_a, groups_b)]
+        sizes = [_size(groups, kept) for groups in (groups_a, groups_b)]
         pairs = np.ix_(kept, kept)
         parts = [
             (within[pairs].sum() - selves[kept].sum()) / (size * (size - 1))
@@ -144,9 +144,9 @@ def density_and_coverage(
 ) -> tuple[Estimate, Estimate]:
     """Return density and coverage with 95% intervals (Naeem et al. 2020, eq. 3 and 4).
 
-    Around each real image lies a ball that reaches to its k-th nearest other one. Density is the mean number of balls that a
-    generated image lies in, divided by k: 1 where it is as likely as real ones, 0 far from them. Coverage is the share of balls
-    with a generated image inside: small where kinds of images are missing, however good the others are.
+    Around each real image lies a ball that reaches to its k-th nearest other one. Density is the mean number of balls
+    that a generated image lies in, divided by k: 1 where it is as likely as real ones, 0 far from them. Coverage is the
+    share of balls with a generated image inside: small where kinds of images are missing, however good the others are.
 
     Args:
         real, generated: features (n, d) each, equally many.
@@ -171,9 +171,8 @@ def density_and_coverage(
 
     def scores(kept: np.ndarray) -> tuple[float, float]:
         chosen = np.concatenate([group for group, keep in zip(groups_real, kept, strict=True) if keep])
-        n_generated = sum(len(group) for group, keep in zip(groups_generated, kept, strict=True) if keep)
         share = len(real) / len(chosen)  # fewer balls, each as large as before
-        density = share * counts[np.ix_(kept, kept)].sum() / (k * n_generated)
+        density = share * counts[np.ix_(kept, kept)].sum() / (k * _size(groups_generated, kept))
         return float(density), float((nearby[kept].min(axis=0) < radii)[chosen].mean())
 
     whole = scores(np.ones(n_groups, dtype=bool))
@@ -192,7 +191,7 @@ def sharpness(images: np.ndarray) -> float:
 
 
 def power_spectrum(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return frequencies, in cycles per pixel, and the mean power of images (n, height, width) at each, summed around."""
+    """Return frequencies in cycles per pixel, and the power of images (n, height, width) at each, mean over images."""
     height, width = images.shape[1:]
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
     spectra = np.fft.fft2((images - images.mean(axis=(1, 2), keepdims=True)) * window)
@@ -213,6 +212,10 @@ def _groups(
         raise InputError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(b)}")
     first, second = (np.array_split(generator.permutation(n), n_groups) for _ in range(2))
     return first, second
+
+
+def _size(groups: Sequence[np.ndarray], kept: np.ndarray) -> int:
+    return sum(len(group) for group, keep in zip(groups, kept, strict=True) if keep)
 
 
 def _jackknife(value: float, left_out: Sequence[float], low: float = 0.0) -> Estimate:

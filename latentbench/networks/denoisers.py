@@ -1,4 +1,4 @@
-"""Networks for diffusion: given noisy data, how noisy it is and perhaps a class, they predict one tensor like the data."""
+"""Networks for diffusion: told noisy data, how noisy it is and perhaps a class, they predict a tensor like the data."""
 
 import math
 
@@ -70,7 +70,7 @@ class UNet(nn.Module):
         )
 
     def forward(self, noisy: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map noisy images (n, height, width), log(level) / 4 (n,) and labels (n,) to a prediction (n, height, width)."""
+        """Map noisy images (n, height, width), log(level) / 4 (n,) and labels (n,) to a prediction like the images."""
         told = self.condition(noise, labels)
         padded = self.pad(noisy)
         patches = functional.pixel_unshuffle(padded, 2)
@@ -87,7 +87,7 @@ class UNet(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """Dense residual blocks for vectors; what the network is told scales and shifts each (adaLN-zero, Peebles & Xie 2023).
+    """Dense residual blocks for vectors, each scaled and shifted by the condition (adaLN-zero, Peebles & Xie 2023).
 
     Args:
         dim: of the vectors.

@@ -1,4 +1,4 @@
-"""The `diffusion` section."""
+"""The `diffusion` and `diffusion_latent` sections."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,20 +8,102 @@ from latentbench.params.base import Section
 from latentbench.params.training import Training
 
 
-class DiffusionParams(Section):
-    """The `diffusion` section."""
+class Preset(Section):
+    """Which size of all diffusion models is trained."""
 
-    schedule: Literal["linear", "cosine"]
+    preset: Literal["small", "large"]
+
+
+class Process(Section):
+    """What the network learns; `latentbench.diffusion` says what each choice is."""
+
+    schedule: Literal["linear", "cosine", "karras", "flow"]
     n_steps: Annotated[int, Field(ge=21, le=100_000)]
-    prediction: Literal["eps", "x0", "v"]
-    channels: Annotated[int, Field(ge=8, multiple_of=8)]
-    sampling_steps: Annotated[int, Field(ge=2)]
-    eta: Annotated[float, Field(ge=0, le=1)]
+    prediction: Literal["eps", "x0", "v", "karras", "flow"]
+    weighting: Literal["output", "eps", "min_snr"]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Sampling(Section):
+    """How samples are drawn; `latentbench.diffusion.models.Sampling` says what each is."""
+
+    sampler: Literal["ancestral", "ddim", "heun", "dpm_solver"]
+    calls: Annotated[int, Field(ge=3)]
+    spacing: Literal["time", "log", "rho"]
+    eta: Annotated[float, Field(ge=0, le=1)]
+
+    @model_validator(mode="after")
+    def _eta_is_of_ddim(self) -> Self:
+        if self.eta and self.sampler != "ddim":
+            raise ValueError(f"eta ({self.eta:g}) must be 0 for the sampler {self.sampler}: it belongs to ddim")
+        return self
+
+
+class Guidance(Section):
+    """Whether the network is told classes, and how strongly samples follow them."""
+
+    scale: Annotated[float, Field(ge=0)]
+    dropped_share: Annotated[float, Field(gt=0, lt=1)]
+
+
+class PixelSize(Section):
+    """A network on pixels, and its training."""
+
+    channels: Annotated[int, Field(ge=8, multiple_of=8)]
     training: Training
+
+    def network(self) -> dict[str, int]:
+        """Return what the network is built with."""
+        return {"channels": self.channels}
+
+
+class Coder(Section):
+    """The autoencoder of a latent space, and its training."""
+
+    latent_dim: Annotated[int, Field(ge=1)]
+    noise: Annotated[float, Field(ge=0)]
+    training: Training
+
+
+class LatentSize(Section):
+    """A network on latents, and its training."""
+
+    coder: Coder
+    width: Annotated[int, Field(ge=8, multiple_of=2)]
+    n_blocks: Annotated[int, Field(ge=1)]
+    training: Training
+
+    def network(self) -> dict[str, int]:
+        """Return what the network is built with."""
+        return {"width": self.width, "n_blocks": self.n_blocks}
+
+
+class Common(Section):
+    """What both sections have."""
+
+    process: Process
+    sampling: Sampling
+    guidance: Guidance | None
 
     @model_validator(mode="after")
     def _calls_within_steps(self) -> Self:
-        if self.sampling_steps > self.n_steps:
-            raise ValueError(f"sampling_steps ({self.sampling_steps}) must be at most n_steps ({self.n_steps})")
+        discrete = self.process.schedule in ("linear", "cosine")
+        if discrete and self.sampling.calls > self.process.n_steps:
+            raise ValueError(
+                f"sampling.calls ({self.sampling.calls}) must be at most process.n_steps ({self.process.n_steps})"
+            )
         return self
+
+
+class DiffusionParams(Common, Preset):
+    """The `diffusion` section: on pixels, and which size of all diffusion models is trained."""
+
+    small: PixelSize
+    large: PixelSize
+
+
+class LatentDiffusionParams(Common):
+    """The `diffusion_latent` section."""
+
+    small: LatentSize
+    large: LatentSize

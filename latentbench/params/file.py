@@ -15,7 +15,7 @@ from latentbench.params.autoencoders import AutoencoderParams, VAEParams
 from latentbench.params.base import ParamsError, validate
 from latentbench.params.classifier import ClassifierParams
 from latentbench.params.data import Data
-from latentbench.params.diffusion import DiffusionParams
+from latentbench.params.diffusion import DiffusionParams, LatentDiffusionParams
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.latent_explore import LatentExploreParams
 from latentbench.params.project import Project
@@ -33,6 +33,7 @@ class Params(Project):
     vae: VAEParams
     latent_explore: LatentExploreParams
     diffusion: DiffusionParams
+    diffusion_latent: LatentDiffusionParams
     evaluate: EvaluateParams
 
     @model_validator(mode="after")

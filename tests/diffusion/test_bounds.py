@@ -1,6 +1,7 @@
 """The variational bound, on data whose entropy is known."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def test_the_estimate_over_steps_has_no_bias() -> None:
     levels = schedules.make("linear", 30).levels.tolist()
     sums = torch.zeros(500, dtype=torch.float64)
     generator = torch.Generator().manual_seed(2)
-    for lower, level in zip(levels, levels[1:], strict=False):
+    for lower, level in pairwise(levels):
         for _ in range(20):
             y = x0 + level * torch.randn(x0.shape, generator=generator)
             estimate = gaussian.denoise(y, torch.full((500,), level, dtype=torch.float64))
@@ -66,4 +67,3 @@ def test_the_estimate_over_steps_has_no_bias() -> None:
             sums += 0.5 * (1 / lower**2 - 1 / level**2) * errors / 20
     drawn = bounds.bound(gaussian.denoise, x0, levels, lambda _, x0: x0[:, 0], 200, generator).denoising
     assert drawn.mean().item() == pytest.approx(sums.mean().item(), rel=0.02)
-

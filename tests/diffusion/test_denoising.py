@@ -20,7 +20,7 @@ class Told(nn.Module):
         self.output = output
         self.seen: list[Tensor] = []
 
-    def forward(self, scaled: Tensor, noise: Tensor, labels: Tensor | None) -> Tensor:
+    def forward(self, scaled: Tensor, noise: Tensor, _: Tensor | None) -> Tensor:
         self.seen = [scaled, noise]
         return self.output
 
@@ -95,7 +95,7 @@ def test_weights_are_of_the_error_of_the_image_whatever_is_predicted(
 class Classes(nn.Module):
     """A network whose output is the label."""
 
-    def forward(self, scaled: Tensor, noise: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, scaled: Tensor, _: Tensor, labels: Tensor) -> Tensor:
         return labels[:, None].float().expand(scaled.shape)
 
 

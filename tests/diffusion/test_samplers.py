@@ -1,6 +1,7 @@
 """Samplers: step by step against diffusers, and on data whose ideal denoiser is known."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_the_error_falls_with_the_order_of_the_sampler(sampler: samplers.Sampler
         path = torch.logspace(math.log10(5.0), -2, n_steps + 1, dtype=torch.float64).tolist()
         sample = last(samplers.sample(gaussian.denoise, path, y, sampler))
         errors.append((sample - gaussian.exact(y, path[0], path[-1])).abs().mean().item())
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in pairwise(errors):
         assert math.log2(coarse / fine) == pytest.approx(order, abs=0.35), errors
 
 
@@ -148,7 +149,8 @@ def test_as_many_calls_as_are_allowed(sampler: samplers.Sampler, calls: int) -> 
 
     path = schedules.make("karras").path(samplers.n_steps(sampler, 20), "rho")
     steps = list(samplers.sample(counting, path, torch.randn(1, 3), sampler, generators=generators(1)))
-    assert len(counted) == calls and steps[-1].level == 0.0
+    assert len(counted) == calls
+    assert steps[-1].level == 0.0
 
 
 def test_what_does_not_fit_is_refused() -> None:

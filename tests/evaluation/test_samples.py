@@ -140,7 +140,7 @@ def test_intervals_of_kernel_distance_and_coverage_fit_their_spread() -> None:
     rng = np.random.default_rng(0)
     found = []
     for _ in range(40):
-        a, b = rng.normal(size=(400, 3)), rng.normal(size=(400, 3)) + [0.5, 0, 0]
+        a, b = rng.normal(size=(400, 3)), rng.normal([0.5, 0, 0], size=(400, 3))
         found.append((samples.kernel_estimate(a, b, 20, rng), samples.density_and_coverage(a, b, 5, 20, rng)[1]))
     for estimates in zip(*found, strict=True):
         middle = np.mean([estimate.value for estimate in estimates])

@@ -1,0 +1,137 @@
+"""Draw images from a trained diffusion model, without the pipeline: `python -m latentbench.sample --help`."""
+
+import argparse
+import io
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from PIL import Image
+
+from latentbench import artifacts, devices, progress
+from latentbench.diffusion import models, samplers, schedules
+from latentbench.diffusion.models import DiffusionModel, Sampling
+from latentbench.errors import InputError, LatentbenchError
+from latentbench.networks import weights
+
+_BATCH = 250
+_GAP = 2  # white pixels between images
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    options = _parser().parse_args(arguments)
+    try:
+        images = draw(options)
+        write(options.out, images)
+    except LatentbenchError as error:
+        sys.exit(f"sample: {error}")
+    progress.note(f"written: {options.out}, {len(images)} images")
+
+
+def draw(options: argparse.Namespace) -> np.ndarray:
+    """Return the images that are asked for, (n, height, width) uint8.
+
+    Raises:
+        ArtifactError: there is no model at `options.model`, or a damaged one.
+        InputError: a class is asked for that there is not, or of a model that was not told classes.
+        WeightsError: the weights are not of the model that is described beside them.
+    """
+    model, description = load(options.model)
+    trained = description["sampling"]
+    sampling = Sampling(
+        sampler=options.sampler or trained["sampler"],
+        calls=options.calls or trained["calls"],
+        spacing=options.spacing or trained["spacing"],
+        eta=options.eta if options.sampler else trained["eta"],
+    )
+    model.path(sampling)  # tells at once what cannot be
+    label = None if options.label is None else _label(options.label, description["classes"], model)
+    device = devices.use(options.device)
+    model.to(device)
+    drawn = []
+    for start in progress.bar(range(0, options.number, _BATCH), desc="samples", unit="batch"):
+        indices = range(start, min(start + _BATCH, options.number))
+        labels = None if label is None else torch.full((len(indices),), label, device=device)
+        drawn.append(model.draw(options.seed, indices, sampling, labels, options.guidance))
+    return torch.cat(drawn).numpy()
+
+
+def load(folder: Path) -> tuple[DiffusionModel, dict[str, Any]]:
+    """Return a trained model in evaluation mode, and what is written beside it."""
+    arrays, description = artifacts.read_model(folder)
+    model = models.build(**description["network"])
+    weights.load(model, arrays)
+    return model, description
+
+
+def write(path: Path, images: np.ndarray) -> None:
+    """Write images (n, height, width) uint8 as an array (.npy) or as a picture of all of them (.png)."""
+    if path.suffix == ".npy":
+        artifacts.write_array(path, images)
+        return
+    buffer = io.BytesIO()
+    Image.fromarray(grid(images)).save(buffer, format="png")
+    artifacts.write_bytes(path, buffer.getvalue())
+
+
+def grid(images: np.ndarray) -> np.ndarray:
+    """Lay out images (n, height, width) uint8 in a square with white gaps, (rows, columns) uint8."""
+    n, height, width = images.shape
+    columns = math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    sheet = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP), 255, dtype=np.uint8)
+    for place, image in enumerate(images):
+        top, left = place // columns * (height + _GAP), place % columns * (width + _GAP)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def _label(wanted: str, classes: Sequence[str], model: DiffusionModel) -> int:
+    if model.n_classes is None:
+        raise InputError("this model was not told classes: train one with the param 'guidance' of its section")
+    if wanted in classes:
+        return list(classes).index(wanted)
+    if wanted.isdecimal() and int(wanted) < len(classes):
+        return int(wanted)
+    raise InputError(f"there is no class {wanted!r}; there are 0 to {len(classes) - 1}: {', '.join(classes)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m latentbench.sample", description=__doc__)
+    parser.add_argument("out", type=_out, help="what to write: .png for a picture of all images, .npy for an array")
+    parser.add_argument("-n", "--number", type=_positive, default=64, help="of images (default: 64)")
+    parser.add_argument(
+        "--model", type=Path, default=Path("data/models/diffusion_latent"), help="folder (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="image i of a seed is always the same (default: 0)")
+    parser.add_argument("--class", dest="label", help="name or number, of a model that was told classes")
+    parser.add_argument("--guidance", type=float, default=1.0, help="how strongly to follow the class (default: 1)")
+    parser.add_argument("--sampler", choices=get_args(samplers.Sampler), help="default: the model's own")
+    parser.add_argument("--calls", type=_positive, help="network calls for each image (default: the model's own)")
+    parser.add_argument("--spacing", choices=get_args(schedules.Spacing), help="default: the model's own")
+    parser.add_argument("--eta", type=float, default=0.0, help="share of fresh noise, of --sampler ddim (default: 0)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
+def _out(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in (".png", ".npy"):
+        raise argparse.ArgumentTypeError(f"must end in .png or .npy, not {text!r}")
+    return path
+
+
+if __name__ == "__main__":
+    main()
