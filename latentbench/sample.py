@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from latentbench import artifacts, devices, progress
 from latentbench.diffusion import models, samplers, schedules
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.errors import InputError, LatentbenchError
-from latentbench.networks import weights
 
 _BATCH = 250
 _GAP = 2  # white pixels between images
@@ -41,7 +40,7 @@ def draw(options: argparse.Namespace) -> np.ndarray:
         InputError: a class is asked for that there is not, or of a model that was not told classes.
         WeightsError: the weights are not of the model that is described beside them.
     """
-    model, description = load(options.model)
+    model, description = models.load(options.model)
     trained = description["sampling"]
     sampling = Sampling(
         sampler=options.sampler or trained["sampler"],
@@ -59,14 +58,6 @@ def draw(options: argparse.Namespace) -> np.ndarray:
         labels = None if label is None else torch.full((len(indices),), label, device=device)
         drawn.append(model.draw(options.seed, indices, sampling, labels, options.guidance))
     return torch.cat(drawn).numpy()
-
-
-def load(folder: Path) -> tuple[DiffusionModel, dict[str, Any]]:
-    """Return a trained model in evaluation mode, and what is written beside it."""
-    arrays, description = artifacts.read_model(folder)
-    model = models.build(**description["network"])
-    weights.load(model, arrays)
-    return model, description
 
 
 def write(path: Path, images: np.ndarray) -> None:

@@ -43,7 +43,7 @@ def main() -> None:
         if params is pixel:
             size = getattr(pixel, pixel.preset)
             built["network"] = {"channels": size.channels}
-            built["data_deviation"] = PixelSpace().encode(images[run.dataset.fit_index]).std().item()
+            built["data_deviation"] = PixelSpace().encode(inference.to_unit(images[run.dataset.fit_index])).std().item()
         else:
             size = getattr(latent, pixel.preset)
             built["network"] = {"width": size.width, "n_blocks": size.n_blocks}
@@ -55,11 +55,11 @@ def main() -> None:
         data = images
         if isinstance(model.space, LatentSpace):
             _train_coder(run, row, model.space, images, size.coder)
-            data = inference.apply(model.space.encode, images, device=run.compute.device)
+            data = inference.apply(model.encode, images, device=run.compute.device)
 
         def loss(batch: Batch) -> dict[str, Tensor]:
             given, truth = batch.tensors
-            x0 = given if given.is_floating_point() else model.space.encode(given)
+            x0 = given if given.is_floating_point() else model.encode(given)
             level, eps = model.schedule.trained_at(batch.uniform()), batch.normal(*model.shape)
             told = None
             if guidance:

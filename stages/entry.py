@@ -75,7 +75,7 @@ def declared_files(name: str, item: dict[str, str]) -> list[Path]:
 
 
 def declared_params(name: str, item: dict[str, str]) -> list[str]:
-    """Return the params that dvc.yaml declares for a stage, its matrix values and params within their names filled in."""
+    """Return the params that dvc.yaml declares for a stage, with what their names refer to filled in."""
     return _declared(name, "params", item)
 
 

@@ -22,6 +22,11 @@ def samples(row: str) -> Path:
     return Path("data/samples") / f"{row}.npy"
 
 
+def inpainted(row: str) -> Path:
+    """Fillings of test images whose lower half was taken away, (draws, n, height, width) uint8."""
+    return Path("data/inpainted") / f"{row}.npy"
+
+
 def timing(name: str) -> Path:
     """What a stage cost."""
     return Path("data/timing") / f"{name}.json"

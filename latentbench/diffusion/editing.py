@@ -1,6 +1,6 @@
 """What a diffusion model does to given images: fill in, vary, invert, blend."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from math import sqrt
 
@@ -16,34 +16,33 @@ from latentbench.diffusion.process import noise
 def inpaint(
     denoise: Denoise,
     path: Sequence[float],
-    images: Tensor,
-    known: Tensor,
+    agree: Callable[[Tensor], Tensor],
+    y: Tensor,
     generators: Sequence[torch.Generator],
     repeats: int = 1,
 ) -> Tensor:
-    """Fill in what is not known of images (n, ...), by ancestral steps (Lugmayr et al. 2022, algorithm 1).
+    """Sample by ancestral steps what agrees with what is known, (n, ...).
+
+    What is known takes its place in every estimate of x_0. So y goes, where that is, the way that the forward process
+    leads to it, as in Lugmayr et al. 2022, algorithm 1, whose going back and forth this has too.
 
     Args:
         denoise: estimates x_0.
         path: falling levels, 0 last.
-        images: what they hold where they are not known does not matter.
-        known: like `images`, bool; comes back as it is, to the bit.
+        agree: puts what is known into estimates (n, ...).
+        y: (n, ...) at the first level, such as from `samplers.start`.
         generators: one for each image; with another one comes another filling.
         repeats: times that each level is visited, so that what is filled in can agree with what is known.
     """
-    y = samplers.start(generators, images.shape[1:], path[0]).to(images)
     for level, lower in pairwise(path):
         for again in range(repeats, 0, -1):
-            outside = images + level * noise(generators, *images.shape[1:]).to(images)
             (step,) = samplers.sample(
-                denoise, [level, lower], torch.where(known, outside, y), "ancestral", generators=generators
+                lambda y, level: agree(denoise(y, level)), [level, lower], y, "ancestral", generators=generators
             )
             y = step.y
-            if again > 1:
-                if lower == 0.0:
-                    break
+            if again > 1 and lower > 0.0:
                 y = y + sqrt(level**2 - lower**2) * noise(generators, *y.shape[1:]).to(y)
-    return torch.where(known, images, y)
+    return y
 
 
 def vary(

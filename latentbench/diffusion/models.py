@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latentbench import inference, seeding
-from latentbench.diffusion import denoising, samplers, schedules
+from latentbench import artifacts, inference, seeding
+from latentbench.diffusion import denoising, editing, samplers, schedules
 from latentbench.diffusion.denoising import Denoise, Denoiser
 from latentbench.diffusion.parameterisations import Prediction
 from latentbench.diffusion.samplers import Sampler, Step
 from latentbench.diffusion.schedules import Schedule, Spacing
 from latentbench.diffusion.spaces import LatentSpace, PixelSpace
-from latentbench.networks import autoencoders, denoisers
+from latentbench.networks import autoencoders, denoisers, weights
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,30 @@ class DiffusionModel(nn.Module):
         *_, last = self.steps(seed, indices, sampling, labels, guidance)
         return self.pixels(last.y)
 
+    def encode(self, images: Tensor) -> Tensor:
+        """Map uint8 images (n, height, width) to data (n, *shape) float32."""
+        return self.space.encode(inference.to_unit(images))
+
+    @torch.no_grad()
+    def inpaint(
+        self, seed: int, indices: Sequence[int], images: Tensor, known: Tensor, sampling: Sampling, repeats: int = 1
+    ) -> Tensor:
+        """Fill in what is not known of images, both (n, height, width), uint8 and bool; known pixels stay as they are.
+
+        On latents, every estimate is decoded, completed and encoded again.
+        """
+        device = next(self.parameters()).device
+        images, known = images.to(device), known.to(device)
+        generators = [seeding.torch_generator(seed, index) for index in indices]
+        path = self.path(sampling)
+
+        def agree(x0: Tensor) -> Tensor:
+            return self.space.encode(torch.where(known, inference.to_unit(images), self.space.decode(x0)))
+
+        y = samplers.start(generators, self.shape, path[0]).to(device)
+        filled = editing.inpaint(self.denoise(), path, agree, y, generators, repeats)
+        return torch.where(known, images, inference.to_pixels(self.space.decode(filled))).cpu()
+
     @torch.no_grad()
     def pixels(self, data: Tensor) -> Tensor:
         """Return data as images (n, height, width) uint8."""
@@ -142,3 +167,16 @@ def build(
         denoiser = denoisers.ResidualMLP(*shape, n_classes=n_classes, **network)
     whole = Denoiser(denoiser, prediction, data_deviation)
     return DiffusionModel(space, whole, schedules.make(**schedule), shape, n_classes)
+
+
+def load(folder: Path) -> tuple[DiffusionModel, dict[str, Any]]:
+    """Return a trained model in evaluation mode, and all that is written beside its weights.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+        WeightsError: the weights are not of the model that is described beside them.
+    """
+    arrays, description = artifacts.read_model(folder)
+    model = build(**description["network"])
+    weights.load(model, arrays)
+    return model, description

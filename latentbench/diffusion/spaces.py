@@ -17,8 +17,8 @@ class PixelSpace(nn.Module):
     limits: tuple[float, float] | None = (-1.0, 1.0)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map uint8 images (n, height, width) to data (n, height, width) float32."""
-        return 2.0 * inference.to_unit(images) - 1.0
+        """Map images (n, height, width) in [0, 1] to data of the same shape."""
+        return 2.0 * images - 1.0
 
     def decode(self, data: Tensor) -> Tensor:
         """Map data (n, height, width) to images of the same shape in [0, 1]."""
@@ -51,8 +51,8 @@ class LatentSpace(nn.Module):
         self.deviation.copy_(latents.std(dim=0).clamp(min=1e-6))  # a latent may be dead
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map uint8 images (n, height, width) to data (n, latent_dim) float32."""
-        return (self.coder.encode(inference.to_unit(images)) - self.mean) / self.deviation
+        """Map images (n, height, width) in [0, 1] to data (n, latent_dim)."""
+        return (self.coder.encode(images) - self.mean) / self.deviation
 
     def decode(self, data: Tensor) -> Tensor:
         """Map data (n, latent_dim) to images (n, height, width) in [0, 1]."""

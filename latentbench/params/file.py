@@ -16,6 +16,7 @@ from latentbench.params.base import ParamsError, validate
 from latentbench.params.classifier import ClassifierParams
 from latentbench.params.data import Data
 from latentbench.params.diffusion import DiffusionParams, LatentDiffusionParams
+from latentbench.params.diffusion_explore import DiffusionExploreParams
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.latent_explore import LatentExploreParams
 from latentbench.params.project import Project
@@ -34,6 +35,7 @@ class Params(Project):
     latent_explore: LatentExploreParams
     diffusion: DiffusionParams
     diffusion_latent: LatentDiffusionParams
+    diffusion_explore: DiffusionExploreParams
     evaluate: EvaluateParams
 
     @model_validator(mode="after")

@@ -1,0 +1,228 @@
+"""Look into one diffusion model: its process there and back, its samplers, and what it does to given images."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from latentbench import artifacts, figures, inference, progress, seeding, threads
+from latentbench.data.dataset import Dataset
+from latentbench.diffusion import editing, models, process, samplers
+from latentbench.diffusion.models import Sampling
+from latentbench.evaluation import samples
+from latentbench.neighbors.search import nearest
+from latentbench.networks.classifier import Classifier
+from latentbench.params.diffusion_explore import DiffusionExploreParams
+from latentbench.params.project import Project
+from stages import entry, paths
+from stages.models import load_classifier
+
+_BATCH = 250
+_N_SHOWN = 10
+_N_WATCHED = 100  # samples whose spectrum is followed
+_BANDS = {"low": (0.0, 0.1), "middle": (0.1, 0.25), "high": (0.25, 0.5)}  # in cycles per pixel
+
+
+class Explorer:
+    """One model and what it is looked at with.
+
+    Args:
+        row: of the comparison.
+        project, params: of the stage.
+    """
+
+    def __init__(self, row: str, project: Project, params: DiffusionExploreParams) -> None:
+        self.row, self.params = row, params
+        self.dataset = Dataset(paths.PROCESSED)
+        self.classifier: Classifier = load_classifier()
+        self.model, description = models.load(paths.model(row))
+        self.sampling = Sampling(**description["sampling"])
+        self.seed = seeding.derive(project.seed, "diffusion_explore", row)
+        self.folder = paths.METRICS / "diffusion_explore" / row
+        self.images = torch.tensor(self.dataset.test_images[: params.n_edited])
+
+    def forward(self) -> None:
+        """Draw the forward process on real images."""
+        firsts = [int(np.flatnonzero(self.dataset.test_labels == label)[0]) for label in self._labels()]
+        data = self._encoded(torch.tensor(self.dataset.test_images[firsts]))
+        generators = [seeding.torch_generator(self.seed, "forward", index) for index in firsts]
+        eps = process.noise(generators, *self.model.shape)
+        times = torch.linspace(0.0, 1.0, _N_SHOWN, dtype=torch.float64)
+        columns = []
+        for level in self.model.schedule.level_at(times):
+            at = level.expand(len(data))
+            columns.append(self.model.pixels(process.variance_preserving(process.noised(data, at, eps), at)))
+        names = [self.dataset.classes[label] for label in self._labels()]
+        title = f"{self.row}: noise covers test images, from left to right"
+        self._picture("forward", torch.stack(columns, dim=1), names, title)
+
+    def reverse(self) -> dict[str, float]:
+        """Draw the way back; return from which call on the estimates have half the power that samples have, by band."""
+        noisy, estimates, levels = [], [], []
+        for step in self.model.steps(self.seed, range(_N_WATCHED), self.sampling):
+            at = torch.full((_N_WATCHED,), step.level, dtype=torch.float64)
+            noisy.append(self.model.pixels(process.variance_preserving(step.y, at)[:_N_SHOWN]))
+            estimates.append(self.model.pixels(step.x0))
+            levels.append(step.level)
+        shown = np.linspace(0, len(levels) - 1, _N_SHOWN).round().astype(int)
+        lines, names = [], []
+        for sample in range(_N_SHOWN // 2):
+            lines += [torch.stack([noisy[step][sample] for step in shown])]
+            lines += [torch.stack([estimates[step][sample] for step in shown])]
+            names += [f"sample {sample + 1}", "its estimate"]
+        title = f"{self.row}: from noise to samples, from left to right"
+        self._picture("reverse", torch.stack(lines), names, title)
+
+        powers = []
+        for estimate in estimates:
+            frequencies, power = samples.power_spectrum(estimate.numpy() / 255.0)
+            powers.append([power[(low < frequencies) & (frequencies <= high)].sum() for low, high in _BANDS.values()])
+        shares = np.array(powers) / powers[-1]
+        calls = np.arange(1, len(shares) + 1)
+        table = pd.DataFrame({"call": calls, **dict(zip(_BANDS, shares.T, strict=True))})
+        artifacts.write_table(self.folder / "spectrum.csv", table)
+        return {f"half_{band}_call": _call_from_which(shares[:, i] >= 0.5) for i, band in enumerate(_BANDS)}
+
+    def compare_samplers(self) -> None:
+        """Write the kernel distance to test images by sampler and number of calls, and draw the same samples by each."""
+        n = self.params.n_compared
+        target = self._features(torch.tensor(self.dataset.test_images[:n]))
+        lines, grid, names = [], [], []
+        plans = [(name, calls) for name in get_args(samplers.Sampler) for calls in self.params.calls]
+        for name, calls in progress.bar(plans, desc=f"{self.row}: samplers", unit="sampler"):
+            sampling = replace(self.sampling, sampler=name, calls=calls, eta=0.0)
+            drawn = self._draw(n, sampling)
+            generator = seeding.numpy_generator(self.seed, "jackknife")
+            distance = samples.kernel_estimate(self._features(drawn), target, 10, generator)
+            lines.append((name, calls, distance.value, distance.low, distance.high))
+            grid.append(drawn[:_N_SHOWN])
+            names.append(f"{name}, {calls} calls")
+        columns = ["sampler", "calls", "kernel_distance", "kernel_distance_lo", "kernel_distance_hi"]
+        artifacts.write_table(self.folder / "samplers.csv", pd.DataFrame(lines, columns=columns))
+        title = f"{self.row}: the same noise by each sampler"
+        self._picture("samplers", torch.stack(grid), names, title)
+
+    def memorised(self) -> None:
+        """Draw samples beside the train images that they are nearest to."""
+        drawn = self._draw(_N_SHOWN, self.sampling)
+        points = drawn.flatten(1).numpy() / np.float32(255)
+        found = nearest(points, self.dataset.train_points, 3, label=f"{self.row}: nearest train images").indices
+        near = torch.tensor(self.dataset.train_images[found.ravel()]).unflatten(0, found.shape)
+        lines = torch.cat([drawn[None], near.swapaxes(0, 1)])
+        names = ["sample", "nearest train image", "second", "third"]
+        self._picture("nearest", lines, names, f"{self.row}: samples and train images")
+
+    def inpaint(self) -> None:
+        """Keep several fillings of each test image whose lower half is taken away; `evaluate` scores them."""
+        known = torch.ones_like(self.images, dtype=torch.bool)
+        known[:, known.shape[1] // 2 :] = False
+        draws = []
+        for draw in progress.bar(range(self.params.inpaint_draws), desc=f"{self.row}: inpainting", unit="draw"):
+            first = draw * len(self.images)
+            parts = [
+                self.model.inpaint(
+                    self.seed,
+                    range(first + start, first + start + len(some)),
+                    some,
+                    known[: len(some)],
+                    self.sampling,
+                    self.params.inpaint_repeats,
+                )
+                for start, some in zip(range(0, len(self.images), _BATCH), self.images.split(_BATCH), strict=True)
+            ]
+            draws.append(torch.cat(parts))
+        filled = torch.stack(draws)
+        artifacts.write_array(paths.inpainted(self.row), filled.numpy())
+        grey = torch.where(known, self.images, 0)
+        lines = torch.cat([self.images[None], grey[None], filled])[:, :_N_SHOWN]
+        names = ["test image", "what is known", *(f"filling {i + 1}" for i in range(len(filled)))]
+        self._picture("inpainted", lines, names, f"{self.row}: the lower half filled in")
+
+    def vary(self) -> None:
+        """Write how many test images keep their class by the strength of a variation."""
+        before = self._classes(self.images)
+        data = self._encoded(self.images)
+        lines, grid = [], [self.images[:_N_SHOWN]]
+        for strength in self.params.strengths:
+            path = self.model.path(self.sampling, strength)
+            generators = [seeding.torch_generator(self.seed, "vary", index) for index in range(len(data))]
+            varied = self.model.pixels(editing.vary(self.model.denoise(), path, data, generators))
+            change = (varied / 255.0 - self.images / 255.0).square().mean().item()
+            lines.append((strength, float(np.mean(self._classes(varied) == before)), change))
+            grid.append(varied[:_N_SHOWN])
+        table = pd.DataFrame(lines, columns=["strength", "class_kept", "mse"])
+        artifacts.write_table(self.folder / "variations.csv", table)
+        names = ["test image", *(f"strength {strength:g}" for strength in self.params.strengths)]
+        self._picture("varied", torch.stack(grid), names, f"{self.row}: variations of test images")
+
+    def invert(self) -> dict[str, float]:
+        """Draw test images from the noise that they are inverted to, and ways between them; return the error."""
+        path = self.model.path(replace(self.sampling, sampler="ddim"))
+        data = self._encoded(self.images)
+        *_, back = samplers.sample(self.model.denoise(), path, editing.invert(self.model.denoise(), path, data), "heun")
+        again = self.model.pixels(back.y)
+        through = self.model.pixels(data)
+        lines = torch.stack([self.images[:_N_SHOWN], again[:_N_SHOWN]])
+        self._picture("inverted", lines, ["test image", "by its noise"], f"{self.row}: inversion")
+        shares = np.linspace(0.0, 1.0, _N_SHOWN).tolist()
+        blended = editing.blend(self.model.denoise(), path, data[: _N_SHOWN - 1], data[1:_N_SHOWN], shares)
+        ways = self.model.pixels(blended.flatten(0, 1)).unflatten(0, blended.shape[:2]).swapaxes(0, 1)
+        self._picture("blends", ways, [], f"{self.row}: between test images, by the noise that they are made of")
+        return {
+            "inversion_mse": (again / 255.0 - self.images / 255.0).square().mean().item(),
+            "inversion_mse_of_space": (through / 255.0 - self.images / 255.0).square().mean().item(),
+        }
+
+    def _draw(self, n: int, sampling: Sampling) -> Tensor:
+        parts = [self.model.draw(self.seed, range(i, min(i + _BATCH, n)), sampling) for i in range(0, n, _BATCH)]
+        return torch.cat(parts)
+
+    def _encoded(self, images: Tensor) -> Tensor:
+        return inference.apply(self.model.encode, images)
+
+    def _features(self, images: Tensor) -> np.ndarray:
+        features = inference.apply(lambda batch: self.classifier.features(inference.to_unit(batch)), images)
+        return features.numpy()
+
+    def _classes(self, images: Tensor) -> np.ndarray:
+        return inference.apply(lambda batch: self.classifier(inference.to_unit(batch)).argmax(dim=1), images).numpy()
+
+    def _labels(self) -> list[int]:
+        return [int(label) for label in np.unique(self.dataset.test_labels)]
+
+    def _picture(self, name: str, images: Tensor, row_labels: Sequence[str], title: str) -> None:
+        figure = figures.image_grid(images.numpy(), row_labels, title)
+        artifacts.write_figure(self.folder / f"{name}.png", figure, palette=True)
+
+
+def _call_from_which(holds: np.ndarray) -> int:
+    """Return the number of the first call, counted from 1, from which on something always holds."""
+    return int(np.flatnonzero(~holds).max(initial=-1)) + 2
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("row", help="a diffusion row of the comparison: diffusion or diffusion_latent")
+    row = parser.parse_args().row
+    with entry.stage("diffusion_explore", {"row": row}) as view:
+        project = view.section(Project)
+        threads.use(project.threads)
+        explorer = Explorer(row, project, view.section(DiffusionExploreParams, "diffusion_explore"))
+        explorer.forward()
+        found = explorer.reverse()
+        explorer.compare_samplers()
+        explorer.memorised()
+        explorer.inpaint()
+        explorer.vary()
+        found |= explorer.invert()
+        artifacts.write_metrics(explorer.folder / "metrics.json", found)
+
+
+if __name__ == "__main__":
+    main()
