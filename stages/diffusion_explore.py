@@ -89,7 +89,7 @@ class Explorer:
         return {f"half_{band}_call": _call_from_which(shares[:, i] >= 0.5) for i, band in enumerate(_BANDS)}
 
     def compare_samplers(self) -> None:
-        """Write the kernel distance to test images by sampler and number of calls, and draw the same samples by each."""
+        """Write the kernel distance to test images by sampler and number of calls; draw the same noise by each."""
         n = self.params.n_compared
         target = self._features(torch.tensor(self.dataset.test_images[:n]))
         lines, grid, names = [], [], []

@@ -1,16 +1,19 @@
 """Score every representation and every generator at equal terms, and write the comparison."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from latentbench import artifacts, figures, inference, seeding, threads
 from latentbench.data.dataset import Dataset
-from latentbench.evaluation import classification, likelihood, neighborhoods, reconstruction, samples, tables
+from latentbench.diffusion import bounds
+from latentbench.diffusion import models as diffusion_models
+from latentbench.evaluation import classification, likelihood, neighborhoods, reconstruction, tables
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
@@ -18,13 +21,16 @@ from latentbench.networks.vaes import VAE
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
 from stages import entry, models, paths
+from stages.judging import Judge
 
 VAES = ("vae_dense", "vae_conv", "vae_residual")
 CODERS = ("ae_dense", "ae_conv", "ae_residual", *VAES)
 REPRESENTATIONS = ("raw", "pca", "isomap", *CODERS)
-GENERATORS = (*VAES, "diffusion")
+DIFFUSIONS = ("diffusion", "diffusion_latent")
+GENERATORS = (*VAES, *DIFFUSIONS)
 _FOLDER = paths.METRICS / "evaluate"
 _N_SHOWN = 10
+_N_BOUND_LEVELS = 1000  # steps of the chain that bounds a diffusion model's likelihood
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 
 
@@ -35,9 +41,10 @@ def main() -> None:
         threads.use(project.threads)
         dataset = Dataset(paths.PROCESSED)
         classifier = models.load_classifier()
-        generators = _compare_generators(dataset, classifier, project, params)
+        bits_per_dim = _compare_likelihoods(dataset, project, params)
+        generators = _compare_generators(dataset, classifier, project, params, bits_per_dim)
         representations = _compare_representations(dataset, project, params)
-        _compare_likelihoods(dataset, project, params)
+        _compare_inpainting(dataset)
         judged = inference.apply(
             lambda batch: classifier(inference.to_unit(batch)).argmax(dim=1),
             torch.tensor(dataset.test_images),
@@ -46,7 +53,7 @@ def main() -> None:
             "classifier_accuracy": float(np.mean(judged.numpy() == dataset.test_labels)),
             "knn": {row: scores["knn_accuracy"] for row, scores in representations.items()},
             "mse": {row: scores["mse"] for row, scores in representations.items() if "mse" in scores},
-            "frechet": {row: scores["frechet"] for row, scores in generators.items()},
+            "frechet": {row: generators[row]["frechet"] for row in ("real", *GENERATORS)},
         }
         artifacts.write_metrics(paths.METRICS / "headline.json", headline)
 
@@ -171,54 +178,69 @@ def _reconstructions(dataset: Dataset, latent_dim: int) -> dict[str, np.ndarray]
 
 
 def _compare_generators(
-    dataset: Dataset, classifier: Classifier, project: Project, params: EvaluateParams
+    dataset: Dataset,
+    classifier: Classifier,
+    project: Project,
+    params: EvaluateParams,
+    bits_per_dim: Mapping[str, Mapping[str, float]],
 ) -> dict[str, dict[str, Any]]:
-    generator = seeding.numpy_generator(project.seed, "evaluate", "real")
     drawn = {row: artifacts.read_array(paths.samples(row)) for row in GENERATORS}
+    labels: dict[str, np.ndarray] = {}
+    calls: dict[str, int] = dict.fromkeys(VAES, 1)
+    for row in DIFFUSIONS:
+        calls[row] = artifacts.read_json(paths.model(row) / "model.json")["sampling"]["calls"]
+        guided = artifacts.read_array(paths.samples(f"{row}_guided"))
+        if len(guided):
+            drawn[f"{row}_guided"], calls[f"{row}_guided"] = guided, 2 * calls[row]
+            labels[f"{row}_guided"] = np.arange(len(guided)) % len(dataset.classes)
     n = min(len(dataset.test_images), len(dataset.train_images), *(len(images) for images in drawn.values()))
-    chosen = np.sort(generator.choice(len(dataset.train_images), n, replace=False))
-    drawn = {"real": dataset.train_images[chosen], **drawn}
-    held_out = np.sort(generator.choice(len(dataset.test_images), n, replace=False))
-    target, _ = _judge(classifier, dataset.test_images[held_out])
+    generator = seeding.numpy_generator(project.seed, "evaluate", "real")
+    train = generator.choice(len(dataset.train_images), n, replace=False)
+    # The classifier has seen the train images; of those that it has not, there are fewer.
+    unseen = dataset.validation_index[: min(n, len(dataset.validation_index))]
+    real = {"real": train, "real_validation": unseen}
+    labels |= {row: np.asarray(dataset.train_labels[chosen]) for row, chosen in real.items()}
+    drawn = {**{row: dataset.train_images[chosen] for row, chosen in real.items()}, **drawn}
 
-    real_classes = np.unique(dataset.train_labels)
+    judge = Judge(*_eye(classifier, params), dataset, params, project.seed, n)
     rows: dict[str, dict[str, Any]] = {}
     for row, images in drawn.items():
-        features, probabilities = _judge(classifier, images[:n])
-        # The same groups for every row, so that the reference images contribute the same to each interval.
-        groups = seeding.numpy_generator(project.seed, "evaluate", "jackknife")
-        distance = samples.frechet_estimate(features, target, params.n_groups, groups)
-        counts = np.bincount(probabilities.argmax(axis=1), minlength=len(dataset.classes))[real_classes]
-        rows[row] = {
-            "n": n,
-            "frechet": distance.value,
-            "frechet_lo": distance.low,
-            "frechet_hi": distance.high,
-            "confident_share": np.mean(probabilities.max(axis=1) > samples.CONFIDENT),
-            "classes_present": int((counts > 0).sum()),
-            "rarest_class_share": counts.min() / n,
-        }
+        rows[row] = judge.scores(row, images[:n], labels[row][:n] if row in labels else None)
+        rows[row] |= {"calls": calls[row]} if row in calls else {}
+        rows[row] |= bits_per_dim.get(row, {})
     # Distances in the features of different classifiers must never be compared: the hash tells them apart.
-    judge = artifacts.model_hash(paths.model("classifier"))
-    _write_comparison("generators", rows, {"classifier": dict.fromkeys(rows, judge)})
+    hashed = artifacts.model_hash(paths.model("classifier" if params.features == "classifier" else "pca"))
+    _write_comparison("generators", rows, {"classifier": dict.fromkeys(rows, hashed)})
     grid = np.stack([images[:_N_SHOWN] for images in drawn.values()])
-    artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(drawn)))
+    artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(drawn)), palette=True)
     for row in GENERATORS:
         square = drawn[row][: _N_SHOWN**2].reshape(_N_SHOWN, _N_SHOWN, *drawn[row].shape[1:])
         figure = figures.image_grid(square, title=f"{row}: samples, not selected")
-        artifacts.write_figure(_FOLDER / "samples" / f"{row}.png", figure)
-    way = artifacts.read_array(paths.samples("diffusion_steps")).swapaxes(0, 1)
-    title = "diffusion: the estimate of the image as sampling goes on"
-    artifacts.write_figure(_FOLDER / "diffusion_steps.png", figures.image_grid(way, title=title))
+        artifacts.write_figure(_FOLDER / "samples" / f"{row}.png", figure, palette=True)
     figure = _intervals(rows, "frechet", "Fréchet distance to held-out real images, 95% interval")
     artifacts.write_figure(_FOLDER / "frechet.png", figure)
     return rows
 
 
-def _compare_likelihoods(dataset: Dataset, project: Project, params: EvaluateParams) -> None:
-    """Write the parts of each VAE's loss on test images; where it bounds a likelihood, that bound and a tighter one.
+def _eye(
+    classifier: Classifier, params: EvaluateParams
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Return what maps uint8 images to features, and what maps them to class probabilities."""
 
-    Binary cross-entropy on grey pixels bounds none: such a row has neither.
+    def classify(pixels: Tensor) -> Tensor:
+        return torch.as_tensor(classifier(inference.to_unit(pixels)).softmax(dim=1))
+
+    if params.features == "classifier":
+        return lambda pixels: classifier.features(inference.to_unit(pixels)), classify
+    arrays, _ = artifacts.read_model(paths.model("pca"))
+    components, mean = torch.tensor(arrays["components"]), torch.tensor(arrays["mean"])
+    return lambda pixels: (inference.to_unit(pixels).flatten(1) - mean) @ components.T, classify
+
+
+def _compare_likelihoods(dataset: Dataset, project: Project, params: EvaluateParams) -> dict[str, dict[str, float]]:
+    """Write the parts of each bound on test images, and for VAEs a tighter one; return the bits per dimension.
+
+    Binary cross-entropy on grey pixels bounds no likelihood, and neither does a diffusion model on latents.
     """
     images = inference.to_unit(torch.tensor(dataset.test_images))
     few = images[: params.likelihood_images]
@@ -251,17 +273,60 @@ def _compare_likelihoods(dataset: Dataset, project: Project, params: EvaluatePar
                 rows[row] |= {name: bits.value, f"{name}_lo": bits.low, f"{name}_hi": bits.high}
         names[row] = network.likelihood.name
         kl_per_latent[row] = parts.kl.mean(dim=0).sort(descending=True).values.numpy()
+    rows["diffusion"], names["diffusion"] = _diffusion_bound(dataset, few, project, params), "discretized_logistic"
     _write_comparison("likelihoods", rows, {"likelihood": names})
     table = pd.DataFrame({"rank": np.arange(1, project.latent_dim + 1), **kl_per_latent})
     artifacts.write_table(_FOLDER / "kl_per_latent.csv", table)
+    names_of_bits = ("bits_per_dim", "bits_per_dim_lo", "bits_per_dim_hi")
+    return {row: {name: scores[name] for name in names_of_bits if name in scores} for row, scores in rows.items()}
 
 
-def _judge(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the classifier's features and class probabilities of uint8 images."""
-    pixels = torch.tensor(images)
-    features = inference.apply(lambda batch: classifier.features(inference.to_unit(batch)), pixels)
-    probabilities = inference.apply(lambda batch: classifier.to_logits(batch).softmax(dim=1), features)
-    return features.numpy(), probabilities.numpy()
+def _diffusion_bound(
+    dataset: Dataset, images: Tensor, project: Project, params: EvaluateParams
+) -> dict[str, float | int]:
+    """Return the bound of the diffusion model on pixels, in the same parts as a VAE's."""
+    model, _ = diffusion_models.load(paths.model("diffusion"))
+    generator = seeding.torch_generator(project.seed, "evaluate", "likelihood", "diffusion")
+    levels = model.schedule.path(_N_BOUND_LEVELS, "log")[-2::-1]
+    chosen = dataset.validation_index[: len(images)]
+    fitted_on = model.encode(torch.tensor(dataset.train_images[chosen]))
+    nats = bounds.fit_pixels(model.denoise(), fitted_on, levels[0], generator)
+    found = bounds.bound(model.denoise(), model.space.encode(images), levels, nats, params.bound_draws, generator)
+    bits = likelihood.mean_with_interval(likelihood.bits_per_dim(found.total(), images[0].numel()))
+    return {
+        "n": len(images),
+        "reconstruction_nats": found.reconstruction.mean().item(),
+        "kl_nats": (found.prior + found.denoising).mean().item(),
+        "elbo_nats": -found.total().mean().item(),
+        "bits_per_dim": bits.value,
+        "bits_per_dim_lo": bits.low,
+        "bits_per_dim_hi": bits.high,
+    }
+
+
+def _compare_inpainting(dataset: Dataset) -> None:
+    """Write how well each model fills in the lower half of test images, beside filling in the mean train image.
+
+    A VAE is given the image with that mean filled in.
+    """
+    drawn = {row: artifacts.read_array(paths.inpainted(row)) for row in DIFFUSIONS}
+    n = min(images.shape[1] for images in drawn.values())
+    originals = dataset.test_images[:n] / 255.0
+    half = slice(originals.shape[1] // 2, None)
+    filled = originals.copy()
+    filled[:, half] = (dataset.train_images.mean(axis=0, dtype=np.float64) / 255.0)[half]
+    fillings = {"mean": filled[None]}
+    for row in VAES:
+        rebuilt = inference.apply(models.load_coder(row), torch.tensor(filled, dtype=torch.float32))
+        fillings[row] = rebuilt.numpy()[None]
+    fillings |= {row: images[:, :n] / 255.0 for row, images in drawn.items()}
+    lines = []
+    for row, images in fillings.items():
+        errors = np.square(images[:, :, half] - originals[:, half])
+        mean_errors = np.square(images[:, :, half].mean(axis=0) - originals[:, half])
+        lines.append((row, n, errors.mean(), mean_errors.mean(), images[:, :, half].std(axis=0).mean()))
+    columns = ["row", "n", "mse", "mse_of_mean", "diversity"]
+    artifacts.write_table(_FOLDER / "inpainting.csv", pd.DataFrame(lines, columns=columns))
 
 
 def _intervals(rows: Mapping[str, Mapping[str, Any]], score: str, name: str) -> Figure:
