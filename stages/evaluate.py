@@ -205,7 +205,8 @@ def _compare_generators(
     judge = Judge(*_eye(classifier, params), dataset, params, project.seed, n)
     rows: dict[str, dict[str, Any]] = {}
     for row, images in drawn.items():
-        rows[row] = judge.scores(row, images[:n], labels[row][:n] if row in labels else None)
+        known = labels[row][:n] if row in labels else None
+        rows[row] = judge.scores(row, images[:n], known, from_train=row in real)
         rows[row] |= {"calls": calls[row]} if row in calls else {}
         rows[row] |= bits_per_dim.get(row, {})
     # Distances in the features of different classifiers must never be compared: the hash tells them apart.

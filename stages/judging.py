@@ -49,13 +49,16 @@ class Judge:
         self._sharpness = samples.sharpness(target / 255.0)
         self._distance = self._to_train(target, "test images")
 
-    def scores(self, row: str, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, Any]:
+    def scores(
+        self, row: str, images: np.ndarray, labels: np.ndarray | None = None, *, from_train: bool = False
+    ) -> dict[str, Any]:
         """Return the scores of a row by name.
 
         Args:
             row: for progress bars.
             images: (n, height, width) uint8, no more than there are held-out ones; they are compared with as many.
             labels: (n,) the classes that they are of; None leaves that to the judge.
+            from_train: they are train images, whose nearest train images are themselves.
         """
         params, n = self._params, len(images)
         features, target = self._features(images), self._target[:n]
@@ -78,10 +81,11 @@ class Judge:
         probabilities = inference.apply(self._classify, torch.tensor(images)).numpy()
         guessed = probabilities.argmax(axis=1)
         counts = np.bincount(guessed, minlength=probabilities.shape[1])[np.unique(self._dataset.train_labels)]
+        if not from_train:
+            found["nearest_train"] = self._to_train(images, row) / self._distance
         return found | {
             "cas": self._taught_by(images, guessed if labels is None else labels),
             "sharpness": samples.sharpness(images / 255.0) / self._sharpness,
-            "nearest_train": self._to_train(images, row) / self._distance,
             "confident_share": np.mean(probabilities.max(axis=1) > samples.CONFIDENT),
             "classes_present": int((counts > 0).sum()),
             "rarest_class_share": counts.min() / n,

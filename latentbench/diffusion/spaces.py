@@ -29,7 +29,7 @@ class LatentSpace(nn.Module):
     """Latents of an autoencoder, each with mean 0 and deviation 1 over the images that `fit` is given.
 
     Args:
-        coder: trained; used and not changed.
+        coder: to be trained before `fit`.
     """
 
     limits: tuple[float, float] | None = None
@@ -38,13 +38,14 @@ class LatentSpace(nn.Module):
 
     def __init__(self, coder: Autoencoder) -> None:
         super().__init__()
-        self.coder = coder.requires_grad_(False)
+        self.coder = coder
         self.register_buffer("mean", torch.zeros(coder.latent_dim))
         self.register_buffer("deviation", torch.ones(coder.latent_dim))
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Standardise by uint8 images (n, height, width), on any device."""
+        """Standardise by uint8 images (n, height, width), on any device; the coder is not trained any more."""
+        self.coder.requires_grad_(False).eval()
         device = self.mean.device
         latents = inference.apply(lambda batch: self.coder.encode(inference.to_unit(batch)), images, device=device)
         self.mean.copy_(latents.mean(dim=0))

@@ -178,7 +178,7 @@ def density_and_coverage(
     whole = scores(np.ones(n_groups, dtype=bool))
     left_out = [scores(np.arange(n_groups) != group) for group in range(n_groups)]
     density, coverage = (_jackknife(value, [each[i] for each in left_out]) for i, value in enumerate(whole))
-    return density, coverage
+    return density, Estimate(coverage.value, coverage.low, min(1.0, coverage.high))
 
 
 def sharpness(images: np.ndarray) -> float:

@@ -62,16 +62,20 @@ def test_classifier_and_denoiser_take_any_size(height: int, width: int) -> None:
     features = classifier.features(images)
     assert torch.allclose(classifier.to_logits(features), classifier(images))
     denoiser = denoisers.UNet(height, width, 8)
-    assert denoiser(images, torch.tensor([0, 1, 500, 999])).shape == images.shape
+    assert denoiser(images, torch.tensor([-1.5, 0.0, 0.3, 1.2])).shape == images.shape
 
 
-def test_the_denoiser_sees_the_time_step() -> None:
-    network = denoisers.UNet(12, 12, 8)
-    for parameter in network.parameters():  # its residual blocks start as the identity, which is blind to time
+@pytest.mark.parametrize(
+    ("network", "shape"), [(denoisers.UNet(12, 12, 8, 3), (12, 12)), (denoisers.ResidualMLP(7, 16, 2, 3), (7,))]
+)
+def test_denoisers_see_the_noise_level_and_the_class(network: nn.Module, shape: tuple[int, ...]) -> None:
+    for parameter in network.parameters():  # their residual blocks start as the identity, which is blind to both
         nn.init.normal_(parameter, std=0.2)
-    images = torch.rand(1, 12, 12).expand(2, -1, -1)
-    early, late = network(images, torch.tensor([3, 900]))
-    assert (early - late).abs().max() > 1e-3
+    noisy = torch.rand(1, *shape).expand(4, *shape)
+    little, much, one, other = network(noisy, torch.tensor([-1.0, 1.0, 1.0, 1.0]), torch.tensor([3, 3, 0, 1]))
+    for a, b in ((little, much), (much, one), (one, other)):
+        assert (a - b).abs().max() > 1e-3
+    torch.testing.assert_close(network(noisy[:2], torch.tensor([1.0, 1.0]))[1], much)  # no label is any class
 
 
 @pytest.mark.parametrize("family", [autoencoders, vaes])

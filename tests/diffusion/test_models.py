@@ -1,0 +1,172 @@
+"""Whole models: both spaces, samples by number, files, another library's sampler, and what little data teaches."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from PIL import Image
+from torch import Tensor, nn
+
+from latentbench import artifacts, inference, sample, seeding, training
+from latentbench.diffusion import models, process
+from latentbench.diffusion.models import DiffusionModel, Sampling
+from latentbench.diffusion.spaces import LatentSpace
+from latentbench.networks import weights
+
+PIXELS: dict[str, Any] = {
+    "height": 12,
+    "width": 10,
+    "network": {"channels": 8},
+    "schedule": {"name": "karras"},
+    "prediction": "karras",
+    "data_deviation": 0.5,
+}
+LATENTS = PIXELS | {
+    "network": {"width": 16, "n_blocks": 2},
+    "coder": {"architecture": "residual", "latent_dim": 5},
+    "data_deviation": 1.0,
+}
+BOTH = pytest.mark.parametrize("built", [PIXELS, LATENTS], ids=["pixels", "latents"])
+
+
+def moved(model: DiffusionModel) -> DiffusionModel:
+    """Give weights that are zero at first some value, so that all inputs count."""
+    for parameter in model.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.05)
+    return model.eval()
+
+
+@BOTH
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "heun", "dpm_solver"])
+def test_a_sample_is_the_same_in_any_batch(built: dict[str, Any], sampler: Any) -> None:
+    model, sampling = moved(models.build(**built)), Sampling(sampler, calls=5)
+    together = model.draw(3, range(6), sampling)
+    assert together.shape == (6, 12, 10)
+    assert together.dtype == torch.uint8
+    apart = torch.cat([model.draw(3, [4], sampling), model.draw(3, range(2, 4), sampling)])
+    # Sums over another batch may be rounded otherwise, and a pixel to the next value.
+    assert (apart.int() - together[[4, 2, 3]].int()).abs().max() <= 1
+    assert not torch.equal(together[0], together[1])
+    assert not torch.equal(model.draw(4, [0], sampling), together[:1])
+
+
+@BOTH
+def test_a_model_comes_back_from_its_files(built: dict[str, Any], tmp_path: Path) -> None:
+    model = moved(models.build(**built))
+    if isinstance(model.space, LatentSpace):
+        model.space.fit(torch.randint(256, (50, 12, 10), dtype=torch.uint8))
+    artifacts.write_model(tmp_path, weights.to_arrays(model), {"network": built})
+    again, description = models.load(tmp_path)
+    assert description == {"network": built}
+    assert torch.equal(again.draw(0, range(3), Sampling(calls=4)), model.draw(0, range(3), Sampling(calls=4)))
+
+
+def test_latents_are_standardised_and_come_back() -> None:
+    space = models.build(**LATENTS).space
+    images = torch.randint(256, (300, 12, 10), dtype=torch.uint8)
+    assert isinstance(space, LatentSpace)
+    before = space.decode(space.encode(inference.to_unit(images)))
+    space.fit(images)
+    data = space.encode(inference.to_unit(images))
+    torch.testing.assert_close(data.mean(dim=0), torch.zeros(5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(data.std(dim=0), torch.ones(5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(space.decode(data), before)
+    assert not any(parameter.requires_grad for parameter in space.parameters())
+
+
+@BOTH
+def test_known_pixels_are_kept_when_an_image_is_filled_in(built: dict[str, Any]) -> None:
+    model = moved(models.build(**built))
+    images, known = torch.randint(256, (4, 12, 10), dtype=torch.uint8), torch.rand(4, 12, 10) < 0.5
+    filled = model.inpaint(0, range(4), images, known, Sampling(calls=4), repeats=2)
+    assert torch.equal(filled[known], images[known])
+    assert not torch.equal(filled[~known], images[~known])
+    if built is PIXELS:  # untrained latents say next to nothing about an image
+        assert not torch.equal(filled, model.inpaint(1, range(4), images, known, Sampling(calls=4), repeats=2))
+
+
+@pytest.mark.parametrize("built", [PIXELS, LATENTS], ids=["pixels", "latents"])
+def test_classes_and_guidance_change_samples(built: dict[str, Any]) -> None:
+    model = moved(models.build(**built, n_classes=3))
+    nn.init.normal_(model.get_submodule("denoiser.network.condition.embed_label").weight, std=3.0)
+    labels = torch.tensor([0, 1, 2])
+
+    def data(chosen: Tensor | None, guidance: float = 1.0) -> Tensor:
+        *_, last = model.steps(0, range(3), Sampling(calls=4), chosen, guidance)
+        return last.y
+
+    anyone = data(torch.full((3,), 3))
+    torch.testing.assert_close(data(None), anyone)
+    assert not torch.allclose(data(labels), anyone, atol=1e-4)
+    assert not torch.allclose(data(labels, 3.0), data(labels), atol=1e-4)
+
+
+def test_a_sampler_of_diffusers_drives_our_network_to_our_samples() -> None:
+    model = moved(models.build(**PIXELS | {"schedule": {"name": "linear", "n_steps": 1000}, "prediction": "eps"}))
+    sampling = Sampling("ddim", calls=28, spacing="time")
+    *_, ours = model.steps(0, range(2), sampling)
+    peer = DDIMScheduler(1000, beta_schedule="linear", clip_sample=True)
+    peer.num_inference_steps = 27
+    x_t = process.noise([seeding.torch_generator(0, index) for index in range(2)], 12, 10)
+    for time in range(999, -1, -37):
+        level = model.schedule.levels[[time, time]]
+        network = model.denoiser.network
+        with torch.no_grad():
+            eps = network(x_t, level.log().float() / 4, None)
+        x_t = peer.step(eps, time, x_t, use_clipped_model_output=True).prev_sample
+    torch.testing.assert_close(ours.y, x_t, atol=1e-3, rtol=1e-3)
+
+
+def test_sixteen_images_are_learnt_by_heart(images: np.ndarray) -> None:
+    torch.manual_seed(0)
+    few = torch.tensor(images[:16, ::2, ::2])
+    model = models.build(**PIXELS | {"height": 14, "width": 14, "network": {"channels": 8}})
+
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        x0 = model.encode(batch.tensors[0])
+        return {"loss": model.denoiser.loss(x0, model.schedule.trained_at(batch.uniform()), batch.normal(14, 14))}
+
+    many = few.repeat(64, 1, 1)
+    plan = training.Plan(20, 32, 3e-3, "cosine", ema_decay=0.99)
+    for _ in training.fit(model.denoiser, loss, [many], [few], plan, seed=0):
+        pass
+    drawn = inference.to_unit(model.draw(0, range(8), Sampling(calls=20))).flatten(1)
+    nearest = torch.cdist(drawn, inference.to_unit(few).flatten(1)).min(dim=1).values
+    apart = torch.cdist(*[inference.to_unit(few).flatten(1)] * 2)
+    assert nearest.median() < 0.35 * apart[apart > 0].median()
+
+
+def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    model = moved(models.build(**PIXELS, n_classes=2))
+    described = {
+        "network": PIXELS | {"n_classes": 2},
+        "classes": ["shoe", "bag"],
+        "sampling": asdict(Sampling(calls=4)),
+    }
+    artifacts.write_model(folder, weights.to_arrays(model), described)
+    common = ["-n", "5", "--model", str(folder), "--device", "cpu"]
+    sample.main([str(tmp_path / "out.npy"), *common])
+    sample.main([str(tmp_path / "out.png"), *common])
+    drawn = np.load(tmp_path / "out.npy")
+    np.testing.assert_array_equal(drawn, model.draw(0, range(5), Sampling(calls=4)).numpy())
+    picture = np.asarray(Image.open(tmp_path / "out.png"))
+    assert picture.shape == (2 * 12 + 2, 3 * 10 + 4)
+    np.testing.assert_array_equal(picture[:12, 12:22], drawn[1])
+    sample.main([str(tmp_path / "bag.npy"), *common, "--class", "bag", "--sampler", "heun", "--calls", "5"])
+    assert not np.array_equal(np.load(tmp_path / "bag.npy"), drawn)
+    for wrong, said in (
+        (["--class", "hat"], "no class 'hat'; there are 0 to 1: shoe, bag"),
+        (["--calls", "1"], "must be in 2"),
+        (["--model", str(tmp_path / "nothing")], "cannot read the weights"),
+    ):
+        with pytest.raises(SystemExit, match=said):
+            sample.main([str(tmp_path / "no.npy"), *common, *wrong])
+    assert not (tmp_path / "no.npy").exists()
+    with pytest.raises(SystemExit):
+        sample.main([str(tmp_path / "out.gif")])
