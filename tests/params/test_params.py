@@ -33,7 +33,7 @@ PINNED = {
     "data.test_size": None,
     "pca.n_components": 256,
     "isomap.n_landmarks": 1000,
-    "diffusion.n_steps": 1000,
+    "diffusion.process.n_steps": 1000,
     "vae.conv.training.epochs": 10,
 }
 
@@ -87,9 +87,11 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("vae.dense.beta", -0.5, "greater than or equal to 0, not -0.5"),
         ("vae.dense.beta", float("nan"), "finite number"),
         ("ae.dense.training.learning_rate", "1e-3", "YAML wants 1.0e-3"),
-        ("diffusion.prediction", "noise", "'eps', 'x0' or 'v'"),
-        ("diffusion.sampling_steps", 5000, "must be at most n_steps (1000)"),
-        ("diffusion.channels", 12, "multiple of 8"),
+        ("diffusion.process.prediction", "noise", "'eps', 'x0', 'v', 'karras' or 'flow'"),
+        ("diffusion.process.schedule", "quadratic", "'linear', 'cosine', 'karras' or 'flow'"),
+        ("diffusion.sampling.eta", 0.5, "eta (0.5) must be 0 for the sampler dpm_solver"),
+        ("diffusion.small.channels", 12, "multiple of 8"),
+        ("diffusion.preset", "huge", "'small' or 'large'"),
         ("data.sources", [], "at least 1 item"),
         ("data.sources", [{"http": "ftp://x"}], "^https?://"),
         ("data.sources", [{"folder": "/a", "debian": "bb"}], "exactly one of folder, http, debian"),

@@ -24,12 +24,13 @@ ORDER = (
     "vae",
     "latent_explore",
     "diffusion",
+    "diffusion_explore",
     "evaluate",
 )
 
 
-def runs(pipeline: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield the full name, the command and the declared params of every run, the matrices unrolled."""
+def runs(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the full name, the command and the declared params of every run, matrices and params filled in."""
     for stage in ORDER:
         definition = pipeline["stages"][stage]
         matrix = definition.get("matrix", {"": [""]})
@@ -37,6 +38,7 @@ def runs(pipeline: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
             for value in values:
                 fill = re.compile(re.escape(f"${{item.{item}}}"))
                 keys = [fill.sub(value, key) for key in definition["params"]]
+                keys = [key.replace("${diffusion.preset}", params["diffusion"]["preset"]) for key in keys]
                 yield f"{stage}@{value}".rstrip("@"), fill.sub(value, definition["cmd"]), keys
 
 
@@ -44,7 +46,8 @@ def main() -> None:
     """Run them all."""
     records = Path(sys.argv[1]).resolve()
     pipeline = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))
-    for name, command, _ in runs(pipeline):
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    for name, command, _ in runs(pipeline, params):
         _, _, module, *arguments = command.split()  # python -m stages.<name> ...
         os.environ["LATENTBENCH_RECORD_PARAMS"] = str(records / name)
         sys.argv = [module, *arguments]

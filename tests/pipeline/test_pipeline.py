@@ -16,6 +16,7 @@ from tests.pipeline.workspace import SMALL, Workspace, stages_run
 
 VAES = ["vae_dense", "vae_conv", "vae_residual"]
 CODERS = ["ae_dense", "ae_conv", "ae_residual", *VAES]
+DIFFUSIONS = ["diffusion", "diffusion_latent"]
 ROWS = ["raw", "pca", "isomap", *CODERS]
 
 
@@ -42,7 +43,7 @@ def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
             assert embedding.dtype == np.float32
             assert np.isfinite(embedding).all()
             assert embedding.std(axis=0).min() > 0, f"{row} has a dimension that says nothing"
-    for row in (*VAES, "diffusion"):
+    for row in (*VAES, *DIFFUSIONS):
         samples = artifacts.read_array(data / "samples" / f"{row}.npy")
         assert samples.shape == (SMALL["n_samples"], 28, 28)
         assert samples.dtype == np.uint8
@@ -90,7 +91,7 @@ def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None
         assert 0 < scores_of["ssim"] < 1
 
     likelihoods = artifacts.read_json(folder / "evaluate" / "likelihoods.json")
-    assert list(likelihoods) == sorted(VAES)
+    assert list(likelihoods) == sorted([*VAES, "diffusion"])
     for row, scores_of in likelihoods.items():
         assert scores_of["n"] == len(labels)
         assert scores_of["kl_nats"] > 0
@@ -107,14 +108,23 @@ def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None
     assert kl["vae_dense"].sum() == pytest.approx(likelihoods["vae_dense"]["kl_nats"], rel=1e-4)
 
     generators = artifacts.read_json(folder / "evaluate" / "generators.json")
-    assert set(generators) == {"real", *VAES, "diffusion"}
+    assert set(generators) == {"real", "real_validation", *VAES, *DIFFUSIONS}
     for row, scores_of in generators.items():
         assert scores_of["frechet_lo"] <= scores_of["frechet"] <= scores_of["frechet_hi"]
-        assert scores_of["n"] == SMALL["n_samples"]
-        assert row == "real" or scores_of["frechet"] > 3 * generators["real"]["frechet"]
+        assert scores_of["n"] == (200 if row == "real_validation" else SMALL["n_samples"])
+        assert row.startswith("real") or scores_of["frechet"] > 3 * generators["real"]["frechet"]
+        assert 0 <= scores_of["coverage_lo"] <= scores_of["coverage"] <= scores_of["coverage_hi"] <= 1
+        assert row.startswith("real") == ("nearest_train" not in scores_of)
+    assert generators["real"]["coverage"] > 0.9
+    assert generators["real"]["sharpness"] == pytest.approx(1, abs=0.2)
+    assert generators["diffusion"]["bits_per_dim"] == likelihoods["diffusion"]["bits_per_dim"]
+    assert "bits_per_dim" not in generators["diffusion_latent"]
+    filled = pd.read_csv(folder / "evaluate" / "inpainting.csv").set_index("row")
+    assert filled.index.tolist() == ["mean", *VAES, *DIFFUSIONS]
+    assert filled.loc["mean", "diversity"] == 0 < filled.loc["diffusion", "diversity"]
     headline = artifacts.read_json(folder / "headline.json")
     assert headline["knn"] == {row: representations[row]["knn_accuracy"] for row in ROWS}
-    assert headline["frechet"] == {row: generators[row]["frechet"] for row in generators}
+    assert headline["frechet"] == {row: generators[row]["frechet"] for row in ("real", *VAES, *DIFFUSIONS)}
     assert len(re.findall(r": [0-9]", json.dumps(headline))) <= 25
 
 
@@ -133,7 +143,7 @@ def test_pca_and_isomap_are_judged_by_number(finished: Workspace) -> None:
 
 
 def test_losses_fall_and_every_picture_is_one(finished: Workspace) -> None:
-    for row in (*CODERS, "classifier", "diffusion"):
+    for row in (*CODERS, "classifier", *DIFFUSIONS):
         table = pd.read_csv(finished.folder / "metrics" / row / "loss.csv")
         assert table["epoch"].tolist() == list(range(1, len(table) + 1))
         assert len(table) > 1
@@ -207,7 +217,7 @@ def test_metrics_show_begins_with_the_headline(finished: Workspace) -> None:
     ("change", "says"),
     [
         ({"vae.dense.training.epochz": 3}, "vae.dense.training.epochz: there is no such param"),
-        ({"diffusion.training.batch_size": 0}, "diffusion.training.batch_size"),
+        ({"diffusion.small.training.batch_size": 0}, "diffusion.small.training.batch_size"),
         ({"latent_dim": 31}, "latent_dim (31) must be at most pca.n_components (30)"),
     ],
 )
