@@ -1,6 +1,8 @@
 """Train one diffusion model, on pixels or on the latents of an autoencoder, and draw samples from it."""
 
 import argparse
+import copy
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -10,16 +12,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from latentbench import artifacts, inference, progress, seeding
-from latentbench.diffusion import models
+from latentbench.diffusion import models, process
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.spaces import LatentSpace, PixelSpace
 from latentbench.networks import weights
 from latentbench.params.diffusion import Coder, DiffusionParams, LatentDiffusionParams
 from latentbench.training import Batch, Plan
-from stages import fitting, paths
+from stages import exporting, fitting, paths
 from stages.fitting import Run
 
 _SAMPLING_BATCH = 500
+_HIGHEST_CHECKED = 1000.0  # noise level; beyond, float32 holds next to nothing of an image
 
 
 def main() -> None:
@@ -80,6 +83,7 @@ def main() -> None:
         }
         artifacts.write_model(paths.model(row), weights.to_arrays(model), described)
         artifacts.write_metrics(paths.METRICS / row / "metrics.json", summary)
+        _export(run, row, model)
         _draw(run, row, model, Sampling(**params.sampling.values()), guidance.scale if guidance else None)
 
 
@@ -98,6 +102,19 @@ def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params:
     table = paths.model(row) / "coder_loss.csv"
     fitting.fit(run, f"{row}: coder", coder, loss, [images], plan, seed, table, "coder")
     space.to(run.compute.device).fit(images[run.dataset.fit_index])
+
+
+def _export(run: Run, row: str, model: DiffusionModel) -> None:
+    """Write the estimates of x_0 as `denoiser.onnx`, and the way from latents to images as `decoder.onnx`."""
+    on_cpu = copy.deepcopy(model).cpu().eval()
+    chosen = run.dataset.validation_index[: exporting.N_CHECKED]
+    data = inference.apply(on_cpu.encode, torch.tensor(run.dataset.train_images[chosen]))
+    low, high = on_cpu.schedule.ends()
+    level = torch.logspace(math.log10(low), math.log10(min(high, _HIGHEST_CHECKED)), len(data))
+    noisy = process.noised(data, level, torch.randn(data.shape, generator=torch.Generator().manual_seed(0)))
+    exporting.write(run, row, "denoiser", models.Estimator(on_cpu), {"noisy": noisy, "level": level}, "clean")
+    if isinstance(on_cpu.space, LatentSpace):
+        exporting.write(run, row, "decoder", models.SpaceDecoder(on_cpu), {"latents": data}, "images")
 
 
 def _draw(run: Run, row: str, model: DiffusionModel, sampling: Sampling, guidance: float | None) -> None:

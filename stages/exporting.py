@@ -1,16 +1,36 @@
-"""Trained encoders and decoders as ONNX files."""
+"""Trained networks as ONNX files."""
 
 import copy
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from latentbench import artifacts, inference
 from latentbench.networks import export
 from stages import paths
 from stages.fitting import Run
 
-_N_CHECKED = 256  # validation images on which an exported network is compared with the trained one
+N_CHECKED = 256  # validation images on which an exported network is compared with the trained one
+
+
+def write(run: Run, row: str, part: str, module: nn.Module, inputs: Mapping[str, Tensor], output: str) -> None:
+    """Write a module as `<part>.onnx` beside the weights of a row.
+
+    Args:
+        run: of the stage.
+        row, part: names.
+        module: in evaluation mode, on the CPU.
+        inputs: by name, on which the file is compared with the module.
+        output: its name.
+
+    Raises:
+        ExportError: the file does not compute what the module does.
+    """
+    model = export.to_onnx(module, inputs, output)
+    export.check(f"the {part} of {row}", model, module, *inputs.values())
+    run.checkpoint.check_ancestors()
+    artifacts.write_bytes(paths.model(row) / f"{part}.onnx", model)
 
 
 def export_coder(run: Run, row: str, network: export.Coder) -> None:
@@ -22,15 +42,9 @@ def export_coder(run: Run, row: str, network: export.Coder) -> None:
     on_cpu = copy.deepcopy(network)
     assert isinstance(on_cpu, nn.Module)
     on_cpu.cpu().eval()
-    chosen = run.dataset.validation_index[:_N_CHECKED]
+    chosen = run.dataset.validation_index[:N_CHECKED]
     images = inference.to_unit(torch.tensor(run.dataset.train_images[chosen]))
     with torch.no_grad():
         latents = on_cpu.encode(images)
-    for part, module, inputs, names in (
-        ("encoder", export.Encoder(on_cpu), images, ("images", "latents")),
-        ("decoder", export.Decoder(on_cpu), latents, ("latents", "images")),
-    ):
-        model = export.to_onnx(module, inputs, *names)
-        export.check(f"the {part} of {row}", model, module, inputs)
-        run.checkpoint.check_ancestors()
-        artifacts.write_bytes(paths.model(row) / f"{part}.onnx", model)
+    write(run, row, "encoder", export.Encoder(on_cpu), {"images": images}, "latents")
+    write(run, row, "decoder", export.Decoder(on_cpu), {"latents": latents}, "images")

@@ -137,6 +137,30 @@ class DiffusionModel(nn.Module):
         return inference.to_pixels(self.space.decode(data)).cpu()
 
 
+class Estimator(nn.Module):
+    """The denoiser of a model, its estimates within the limits of the space, as a module of its own."""
+
+    def __init__(self, model: DiffusionModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
+        """Map y = x_0 + level * eps (n, *shape), levels (n,), float32 both, to estimates of x_0 (n, *shape)."""
+        return self.model.denoise()(noisy, level)
+
+
+class SpaceDecoder(nn.Module):
+    """The way back from the space of a model to images, as a module of its own."""
+
+    def __init__(self, model: DiffusionModel) -> None:
+        super().__init__()
+        self.space = model.space
+
+    def forward(self, data: Tensor) -> Tensor:
+        """Map data (n, *shape) to images (n, height, width) in [0, 1]."""
+        return self.space.decode(data)
+
+
 def build(
     height: int,
     width: int,

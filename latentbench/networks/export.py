@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import onnx
@@ -67,31 +67,34 @@ class Decoder(nn.Module):
         return self.network.decode(latents)
 
 
-def to_onnx(module: nn.Module, example: Tensor, inputs: str, outputs: str) -> bytes:
+def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], output: str) -> bytes:
     """Return the ONNX file of a module in evaluation mode: for batches of any size, with all its weights inside.
 
     Equal weights give equal bytes, whatever the example holds, however the weights lie in memory, and in whatever
     folder this runs.
 
     Args:
-        module: takes one tensor and returns one, each with the batch as first axis; it is left as it is.
-        example: an input (n, ...); only its shape after the batch and its dtype count.
-        inputs, outputs: what to call the two tensors in the file; their first axis is called "n".
+        module: takes tensors and returns one, each with the batch as first axis; it is left as it is.
+        examples: its inputs (n, ...) in order, by the names that the file gives them; only their shapes after the
+            batch and their dtypes count. The first axis is called "n".
+        output: what the file calls the output.
     """
     evaluated = copy.deepcopy(module).eval().cpu()
     evaluated.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's annotations
-    # A batch of one would be taken for a constant.
-    blank = torch.zeros((2, *example.shape[1:]), dtype=example.dtype)
+    # A batch of one would be taken for a constant, and a network may take a logarithm.
+    blanks = tuple(torch.ones((2, *example.shape[1:]), dtype=example.dtype) for example in examples.values())
+    n = torch.export.Dim("n")
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "# The axis name: n will not be used")  # by the second input: it is the same
         # torch's own use, in a copy that it makes of its graph
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
         program = torch.onnx.export(
             evaluated,
-            (blank,),
-            input_names=[inputs],
-            output_names=[outputs],
+            blanks,
+            input_names=list(examples),
+            output_names=[output],
             opset_version=OPSET,
-            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamic_shapes=tuple({0: n} for _ in blanks),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -111,13 +114,13 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def largest_difference(model: bytes, function: Callable[[Tensor], Tensor], inputs: Tensor) -> float:
+def largest_difference(model: bytes, function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> float:
     """Compare an ONNX file, run by onnxruntime, with a function of torch.
 
     Args:
         model: what `to_onnx` returned.
         function: what it should compute, on the CPU and in evaluation mode.
-        inputs: on which they are compared, in batches, (n, ...).
+        inputs: on which they are compared, in batches, (n, ...) each and in order.
 
     Returns:
         The largest absolute difference between their outputs, divided by the largest absolute value of `function`
@@ -125,12 +128,13 @@ def largest_difference(model: bytes, function: Callable[[Tensor], Tensor], input
         NaN where an output is not a number.
     """
     runtime = session(model)
-    name = runtime.get_inputs()[0].name
+    names = [each.name for each in runtime.get_inputs()]
     differences, scales = [], [torch.tensor(1.0)]
-    for batch in inputs.split(_BATCH):
+    for batch in zip(*(each.split(_BATCH) for each in inputs), strict=True):
         with torch.no_grad():
-            expected = function(batch)
-        found = torch.from_numpy(runtime.run(None, {name: batch.numpy()})[0])
+            expected = function(*batch)
+        given = {name: each.numpy() for name, each in zip(names, batch, strict=True)}
+        found = torch.from_numpy(runtime.run(None, given)[0])
         if found.shape != expected.shape:
             return math.inf
         differences.append((found - expected).abs().max())
@@ -138,7 +142,7 @@ def largest_difference(model: bytes, function: Callable[[Tensor], Tensor], input
     return float(torch.stack(differences).max() / torch.stack(scales).max())
 
 
-def check(name: str, model: bytes, function: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
+def check(name: str, model: bytes, function: Callable[..., Tensor], *inputs: Tensor) -> None:
     """Make sure that an ONNX file is whole and computes what it should.
 
     Args:

@@ -15,7 +15,7 @@ from latentbench import artifacts, inference, sample, seeding, training
 from latentbench.diffusion import models, process
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.spaces import LatentSpace
-from latentbench.networks import weights
+from latentbench.networks import export, weights
 
 PIXELS: dict[str, Any] = {
     "height": 12,
@@ -170,3 +170,15 @@ def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
     assert not (tmp_path / "no.npy").exists()
     with pytest.raises(SystemExit):
         sample.main([str(tmp_path / "out.gif")])
+
+
+@BOTH
+def test_the_denoiser_runs_without_torch(built: dict[str, Any]) -> None:
+    model = moved(models.build(**built))
+    level = torch.logspace(-2.5, 1.9, 7)
+    noisy = torch.rand(7, *model.shape) + level.reshape(-1, *[1] * len(model.shape)) * torch.randn(7, *model.shape)
+    module = models.Estimator(model)
+    file = export.to_onnx(module, {"noisy": noisy, "level": level}, "clean")
+    export.check("it", file, module, noisy, level)
+    (one,) = export.session(file).run(None, {"noisy": noisy[:1].numpy(), "level": level[:1].numpy()})
+    np.testing.assert_allclose(one, module(noisy[:1], level[:1]).detach().numpy(), atol=1e-5)

@@ -23,7 +23,7 @@ import hashlib, torch
 from latentbench.networks import autoencoders, export
 torch.manual_seed(3)
 encoder = export.Encoder(autoencoders.build("conv", 20, 13, 5).eval())
-model = export.to_onnx(encoder, torch.zeros(4, 20, 13), "images", "latents")
+model = export.to_onnx(encoder, {"images": torch.zeros(4, 20, 13)}, "latents")
 export.check("it", model, encoder, torch.zeros(4, 20, 13))
 print(hashlib.sha256(model).hexdigest())
 """
@@ -34,7 +34,7 @@ def encoder() -> bytes:
     """Return an exported encoder of images (20, 13) to 5 latents."""
     torch.manual_seed(3)
     module = export.Encoder(autoencoders.build("conv", 20, 13, 5).eval())
-    return export.to_onnx(module, torch.zeros(4, 20, 13), "images", "latents")
+    return export.to_onnx(module, {"images": torch.zeros(4, 20, 13)}, "latents")
 
 
 class Line(nn.Module):
@@ -51,7 +51,7 @@ class Line(nn.Module):
 @pytest.fixture(scope="module")
 def line() -> bytes:
     """Return the exported `Line`."""
-    return export.to_onnx(Line(), torch.zeros(3, 2), "x", "y")
+    return export.to_onnx(Line(), {"x": torch.zeros(3, 2)}, "y")
 
 
 def run(model: bytes, batch: Tensor) -> np.ndarray:
@@ -86,7 +86,7 @@ def test_any_batch_of_real_images_comes_out_as_from_torch(
         (export.Encoder(network), real, ("images", "latents")),
         (export.Decoder(network), latents, ("latents", "images")),
     ):
-        model = export.to_onnx(module, inputs[:1], *names)
+        model = export.to_onnx(module, {names[0]: inputs[:1]}, names[1])
         export.check("it", model, module, inputs)
         with torch.no_grad():
             expected = module(inputs).numpy()
@@ -114,7 +114,7 @@ def test_equal_weights_give_equal_bytes_whatever_the_example_the_memory_and_the_
     network = autoencoders.build("conv", 20, 13, 5).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = export.Encoder(network)
-    assert export.to_onnx(module, torch.rand(1, 20, 13), "images", "latents") == encoder
+    assert export.to_onnx(module, {"images": torch.rand(1, 20, 13)}, "latents") == encoder
     assert network.training, "the module is not left as it was"
 
 
@@ -156,11 +156,11 @@ def altered(content: bytes, name: str, change: float) -> bytes:
 
 def test_the_difference_is_the_largest_and_relative_to_outputs_above_one(line: bytes) -> None:
     inputs = torch.zeros(250, 2)
-    assert export.largest_difference(line, Line(), inputs) == 0
+    assert export.largest_difference(line, Line(), [inputs]) == 0
     off = altered(line, "bias", -0.25)
-    assert export.largest_difference(off, Line(), inputs) == pytest.approx(0.25)
+    assert export.largest_difference(off, Line(), [inputs]) == pytest.approx(0.25)
     inputs[-1] = torch.tensor([0.1, 2.0])
-    assert export.largest_difference(off, Line(), inputs) == pytest.approx(0.25 / 4)
+    assert export.largest_difference(off, Line(), [inputs]) == pytest.approx(0.25 / 4)
 
 
 def test_a_wrong_file_is_refused_with_its_name_the_difference_and_the_bound(line: bytes) -> None:
