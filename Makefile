@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup data repro test lint types lock experiments seeds sweep-beta reference readme plots \
-	plots-page benchmark-reduction benchmark-training benchmark-binarized clean
+	plots-page benchmark-reduction benchmark-training benchmark-binarized \
+	benchmark-diffusion clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +69,9 @@ benchmark-training: data $(PEERS)/installed  ## time training against Keras, whi
 
 benchmark-binarized: data  ## compare the VAE with published likelihoods of black and white images (hours)
 	python -m benchmarks.binarized
+
+benchmark-diffusion: data  ## time diffusion against diffusers, on the models of the last run (half an hour)
+	python -m benchmarks.diffusion
 
 # The extra alone, without the project's own dependencies, and its versions from where they are declared.
 $(PEERS)/installed: pyproject.toml
