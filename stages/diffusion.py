@@ -14,8 +14,8 @@ from torch.nn import functional
 from latentbench import artifacts, inference, progress, seeding
 from latentbench.diffusion import models, process
 from latentbench.diffusion.models import DiffusionModel, Sampling
-from latentbench.diffusion.spaces import LatentSpace, PixelSpace
-from latentbench.networks import weights
+from latentbench.diffusion.spaces import LATENT_DEVIATION, LatentSpace, PixelSpace
+from latentbench.networks import texture, weights
 from latentbench.params.diffusion import Coder, DiffusionParams, LatentDiffusionParams
 from latentbench.training import Batch, Plan
 from stages import exporting, fitting, paths
@@ -51,7 +51,7 @@ def main() -> None:
             size = getattr(latent, pixel.preset)
             built["network"] = {"width": size.width, "n_blocks": size.n_blocks}
             built["coder"] = {"architecture": "residual", "latent_dim": size.coder.latent_dim}
-            built["data_deviation"] = 1.0  # which `LatentSpace.fit` sees to
+            built["data_deviation"] = LATENT_DEVIATION
         torch.manual_seed(seeding.derive(run.project.seed, row, "weights"))
         model = models.build(**built)
 
@@ -96,7 +96,9 @@ def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params:
         latents = coder.encode(originals)
         # What a denoiser makes will be a little off: the decoder learns to bear it.
         noise = params.noise * latents.detach().std(dim=0) * batch.normal(coder.latent_dim)
-        return {"loss": functional.mse_loss(coder.decode(latents + noise), originals)}
+        decoded = coder.decode(latents + noise)
+        error, smoothed = functional.mse_loss(decoded, originals), texture.loss(decoded, originals)
+        return {"loss": error + params.texture * smoothed, "mse": error, "texture": smoothed}
 
     plan, seed = Plan(**params.training.values()), seeding.derive(run.project.seed, row, "coder")
     table = paths.model(row) / "coder_loss.csv"

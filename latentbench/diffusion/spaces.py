@@ -7,6 +7,9 @@ from latentbench import inference
 from latentbench.networks.autoencoders import Autoencoder
 
 
+LATENT_DEVIATION = 0.5  # what the noise levels of Karras et al. 2022 are made for
+
+
 class PixelSpace(nn.Module):
     """Pixels on the scale from -1 to 1.
 
@@ -26,7 +29,7 @@ class PixelSpace(nn.Module):
 
 
 class LatentSpace(nn.Module):
-    """Latents of an autoencoder, each with mean 0 and deviation 1 over the images that `fit` is given.
+    """Latents of an autoencoder, each with mean 0 and deviation 0.5 over the images that `fit` is given.
 
     Args:
         coder: to be trained before `fit`.
@@ -34,13 +37,13 @@ class LatentSpace(nn.Module):
 
     limits: tuple[float, float] | None = None
     mean: Tensor
-    deviation: Tensor
+    scale: Tensor
 
     def __init__(self, coder: Autoencoder) -> None:
         super().__init__()
         self.coder = coder
         self.register_buffer("mean", torch.zeros(coder.latent_dim))
-        self.register_buffer("deviation", torch.ones(coder.latent_dim))
+        self.register_buffer("scale", torch.ones(coder.latent_dim))
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
@@ -49,12 +52,12 @@ class LatentSpace(nn.Module):
         device = self.mean.device
         latents = inference.apply(lambda batch: self.coder.encode(inference.to_unit(batch)), images, device=device)
         self.mean.copy_(latents.mean(dim=0))
-        self.deviation.copy_(latents.std(dim=0).clamp(min=1e-6))  # a latent may be dead
+        self.scale.copy_(latents.std(dim=0).clamp(min=1e-6) / LATENT_DEVIATION)  # a latent may be dead
 
     def encode(self, images: Tensor) -> Tensor:
         """Map images (n, height, width) in [0, 1] to data (n, latent_dim)."""
-        return (self.coder.encode(images) - self.mean) / self.deviation
+        return (self.coder.encode(images) - self.mean) / self.scale
 
     def decode(self, data: Tensor) -> Tensor:
         """Map data (n, latent_dim) to images (n, height, width) in [0, 1]."""
-        return self.coder.decode(data * self.deviation + self.mean)
+        return self.coder.decode(data * self.scale + self.mean)

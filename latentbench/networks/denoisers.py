@@ -53,7 +53,11 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(4, channels, 3, padding=1)
         self.down = _ConvBlock(channels, channels, told)
         self.shrink = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
-        self.middle = nn.ModuleList(_ConvBlock(2 * channels, 2 * channels, told) for _ in range(3))
+        positions = math.ceil(height / 4) * math.ceil(width / 4)
+        self.middle = nn.ModuleList()
+        for _ in range(2):
+            self.middle.append(_ConvBlock(2 * channels, 2 * channels, told))
+            self.middle.append(_GlobalBlock(2 * channels, positions, told))
         self.grow = nn.Conv2d(2 * channels, channels, 3, padding=1)
         self.up = nn.ModuleList([_ConvBlock(2 * channels, channels, told), _ConvBlock(channels, channels, told)])
         self.unfold = nn.Sequential(
@@ -98,9 +102,9 @@ class ResidualMLP(nn.Module):
 
     def __init__(self, dim: int, width: int, n_blocks: int, n_classes: int | None = None) -> None:
         super().__init__()
-        self.condition = Condition(width // 2, n_classes)
+        self.condition = Condition(width // 4, n_classes)
         self.first = nn.Linear(dim, width)
-        self.blocks = nn.ModuleList(_DenseBlock(width, width // 2) for _ in range(n_blocks))
+        self.blocks = nn.ModuleList(_DenseBlock(width, width // 4) for _ in range(n_blocks))
         self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim))
 
     def forward(self, noisy: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -131,6 +135,25 @@ class _ConvBlock(nn.Module):
         shift, scale = self.shift_scale(told)[:, :, None, None].chunk(2, dim=1)
         hidden = self.norm(self.first(maps)) * (1 + scale) + shift
         return torch.as_tensor(self.skip(maps) + self.second(hidden))
+
+
+class _GlobalBlock(nn.Module):
+    """Dense layers over all positions of a few channels, around a skip connection. It starts as the identity."""
+
+    def __init__(self, channels: int, positions: int, told: int) -> None:
+        super().__init__()
+        narrow = channels // 4
+        self.gather = nn.Sequential(nn.GroupNorm(8, channels), nn.Conv2d(channels, narrow, 1), nn.Flatten())
+        self.first = nn.Linear(narrow * positions, 8 * channels)
+        self.shift_scale = nn.Linear(told, 16 * channels)
+        self.norm = nn.LayerNorm(8 * channels, elementwise_affine=False)
+        self.second = nn.Sequential(nn.SiLU(), nn.Linear(8 * channels, narrow * positions))
+        self.spread = _zero(nn.Conv2d(narrow, channels, 1))
+
+    def forward(self, maps: Tensor, told: Tensor) -> Tensor:
+        shift, scale = self.shift_scale(told).chunk(2, dim=1)
+        seen = self.second(self.norm(self.first(self.gather(maps))) * (1 + scale) + shift)
+        return torch.as_tensor(maps + self.spread(seen.unflatten(1, (-1, *maps.shape[2:]))))
 
 
 class _DenseBlock(nn.Module):

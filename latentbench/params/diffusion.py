@@ -62,6 +62,7 @@ class Coder(Section):
 
     latent_dim: Annotated[int, Field(ge=1)]
     noise: Annotated[float, Field(ge=0)]
+    texture: Annotated[float, Field(ge=0)]
     training: Training
 
 
@@ -69,7 +70,7 @@ class LatentSize(Section):
     """A network on latents, and its training."""
 
     coder: Coder
-    width: Annotated[int, Field(ge=8, multiple_of=2)]
+    width: Annotated[int, Field(ge=8, multiple_of=4)]
     n_blocks: Annotated[int, Field(ge=1)]
     training: Training
 

@@ -116,18 +116,12 @@ def expected(start: Workspace) -> dict[str, bytes]:
     return written(workspace)
 
 
-def written(workspace: Workspace) -> dict[str, bytes]:
-    """Return all that the training wrote."""
-    names = ("data/models/ae_dense/", "data/embeddings/ae_dense/", "metrics/ae_dense/")
-    found = {name: content for name, content in workspace.outputs().items() if name.startswith(names)}
-    assert {Path(name).name for name in found} >= {
-        "model.safetensors",
-        "model.json",
-        "train.npy",
-        "test.npy",
-        "loss.csv",
-        "metrics.json",
-    }
+def written(workspace: Workspace, row: str = "ae_dense") -> dict[str, bytes]:
+    """Return all that the training of a row wrote."""
+    folders = tuple(f"{folder}/{row}" for folder in ("data/models", "data/embeddings", "data/samples", "metrics"))
+    found = {name: content for name, content in workspace.outputs().items() if name.startswith(folders)}
+    made = {"train.npy", "test.npy"} if row == "ae_dense" else {f"{row}.npy", "coder_loss.csv", "denoiser.onnx"}
+    assert {Path(name).name for name in found} >= {"model.safetensors", "model.json", "loss.csv", "metrics.json", *made}
     return found
 
 
@@ -196,3 +190,22 @@ def test_an_experiment_in_a_temporary_copy_is_gone_on_with_in_another(
         assert list(run.checkpoints.iterdir()) == []
     workspace.run("dvc", "exp", "apply", "again")
     assert written(workspace) == expected
+
+
+def test_a_stage_of_two_trainings_goes_on_in_the_second(finished: Workspace, tmp_path: Path) -> None:
+    workspace, log, row = finished.copy(tmp_path / "killed"), tmp_path / "log", "diffusion_latent"
+    workspace.set_params({"threads": 1, "diffusion_latent.small.training.epochs": 60})
+    command = ("dvc", "repro", f"diffusion@{row}")
+    uninterrupted = workspace.copy(tmp_path / "uninterrupted")
+    uninterrupted.run(*command)
+
+    with Run(workspace, log, *command) as run:
+        run.wait_until(lambda: len(list(run.checkpoints.glob("[!.]*.safetensors"))) == 2)
+        run.kill_group()
+        assert "going on from" not in run.said()
+
+    with Run(workspace, log, *command, save_every_s=1000) as run:
+        assert run.end() == 0, run.said()
+        assert run.said().count("going on from step") == 2  # the first one's last step, and the second's newest
+        assert list(run.checkpoints.iterdir()) == []
+    assert written(workspace, row) == written(uninterrupted, row)

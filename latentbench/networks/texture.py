@@ -1,0 +1,31 @@
+"""How much fine detail an image has where: what a squared error of pixels makes a network smooth away."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_BLUR, _EDGE, _SPOT = [1 / 4, 1 / 2, 1 / 4], [-1 / 2, 0.0, 1 / 2], [-1 / 2, 1.0, -1 / 2]  # L3, E3 and S3 of Laws
+_DETAILS = [(_SPOT, _SPOT), (_SPOT, _BLUR), (_BLUR, _SPOT), (_EDGE, _EDGE), (_SPOT, _EDGE), (_EDGE, _SPOT)]
+_WINDOW = 4  # pixels
+_SMALLEST = 1e-4  # energy, so that the root has a bounded slope
+
+
+def energies(images: Tensor) -> Tensor:
+    """Map images (n, height, width) to the amplitude of six kinds of detail around every second pixel, (n, 6, h, w).
+
+    These are Laws' texture energy measures (Laws 1980) of all pairs of his three-tap filters that answer neither to
+    flat nor to evenly sloping areas, each filter scaled to norm 1.
+    """
+    filters = torch.stack([torch.outer(torch.tensor(down), torch.tensor(across)) for down, across in _DETAILS])
+    filters = (filters / filters.flatten(1).norm(dim=1)[:, None, None]).to(images)
+    answers = functional.conv2d(images[:, None], filters[:, None], padding=1)
+    energy = functional.avg_pool2d(answers.square(), _WINDOW, stride=2, padding=1)
+    return (energy + _SMALLEST).sqrt()
+
+
+def loss(images: Tensor, originals: Tensor) -> Tensor:
+    """Return the mean squared difference of the energies of two batches of images, both (n, height, width).
+
+    Detail that is as strong as the original's costs nothing here, wherever its lines lie exactly.
+    """
+    return functional.mse_loss(energies(images), energies(originals))
