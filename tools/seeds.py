@@ -21,7 +21,7 @@ _FOLDER = Path("metrics/seeds")
 _COMPARISONS = ("representations", "generators", "likelihoods")
 _SHOWN = ("knn_accuracy", "mse", "frechet", "bits_per_dim")
 _WITHOUT_SEED = ("raw", "raw_l1", "pca")
-_NO_SCORES = ("dims", "n", "n_importance", "knn_k")  # of a row, but not of how good it is
+_NO_SCORES = ("dims", "n", "n_importance", "knn_k", "calls")  # of a row, but not of how good it is
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from latentbench import inference
 from latentbench.networks.autoencoders import Autoencoder
 
-
 LATENT_DEVIATION = 0.5  # what the noise levels of Karras et al. 2022 are made for
 
 

@@ -1,3 +1,5 @@
+"""Texture energies against their definition, and what they do and do not see."""
+
 import numpy as np
 import torch
 from scipy import ndimage
