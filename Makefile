@@ -17,8 +17,8 @@ repro: setup  ## check params.yaml, then run every stage that is out of date
 	python -m latentbench.params.file
 	dvc repro
 
-test: setup data lint types  ## lint, types and tests
-	python -m pytest
+test: setup data lint types  ## lint, types and tests, WORKERS of them at a time, 2 by default
+	OMP_NUM_THREADS=1 python -m pytest -n $(or $(WORKERS),2) --dist loadfile
 
 setup: $(VENV)/installed  ## create the virtual environment with the locked versions
 

@@ -65,7 +65,7 @@ class Eye:
 
 def draw(model: DiffusionModel, n: int, sampling: Sampling) -> Tensor:
     """Return n samples, (n, height, width) uint8."""
-    return torch.cat([model.draw(0, range(i, min(i + _BATCH, n)), sampling) for i in range(0, n, _BATCH)])
+    return model.draw(0, range(n), sampling)
 
 
 def timed(make: Callable[[], Tensor]) -> tuple[float, Tensor]:

@@ -17,7 +17,6 @@ from latentbench.diffusion import models, samplers, schedules
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.errors import InputError, LatentbenchError
 
-_BATCH = 250
 _GAP = 2  # white pixels between images
 
 
@@ -37,7 +36,8 @@ def draw(options: argparse.Namespace) -> np.ndarray:
 
     Raises:
         ArtifactError: there is no model at `options.model`, or a damaged one.
-        InputError: a class is asked for that there is not, or of a model that was not told classes.
+        InputError: the model is of another kind, a class is asked for that there is not or of a model that was not
+            told any, or an option does not go with the others.
         WeightsError: the weights are not of the model that is described beside them.
     """
     model, description = models.load(options.model)
@@ -46,18 +46,20 @@ def draw(options: argparse.Namespace) -> np.ndarray:
         sampler=options.sampler or trained["sampler"],
         calls=options.calls or trained["calls"],
         spacing=options.spacing or trained["spacing"],
-        eta=options.eta if options.sampler else trained["eta"],
+        eta=options.eta if options.eta is not None else trained["eta"] if options.sampler is None else 0.0,
     )
     model.path(sampling)  # tells at once what cannot be
+    if options.guidance is not None and options.label is None:
+        raise InputError("--guidance needs a --class to follow")
+    # A model that was told classes has a scale of its own; another one is not asked for it.
+    guidance = options.guidance if options.guidance is not None else description["guidance"]
+    if guidance is None:
+        guidance = 1.0
     label = None if options.label is None else _label(options.label, description["classes"], model)
-    device = devices.use(options.device)
-    model.to(device)
-    drawn = []
-    for start in progress.bar(range(0, options.number, _BATCH), desc="samples", unit="batch"):
-        indices = range(start, min(start + _BATCH, options.number))
-        labels = None if label is None else torch.full((len(indices),), label, device=device)
-        drawn.append(model.draw(options.seed, indices, sampling, labels, options.guidance))
-    return torch.cat(drawn).numpy()
+    model.to(devices.use(options.device))
+    labels = None if label is None else torch.full((options.number,), label)
+    drawn = model.draw(options.seed, range(options.number), sampling, labels, guidance, "samples")
+    return drawn.numpy()
 
 
 def write(path: Path, images: np.ndarray) -> None:
@@ -99,13 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", type=Path, default=Path("data/models/diffusion_latent"), help="folder (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="image i of a seed is always the same (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="image i of a seed is the same in any number (default: 0)")
     parser.add_argument("--class", dest="label", help="name or number, of a model that was told classes")
-    parser.add_argument("--guidance", type=float, default=1.0, help="how strongly to follow the class (default: 1)")
+    parser.add_argument("--guidance", type=float, help="how strongly to follow the class (default: the model's own)")
     parser.add_argument("--sampler", choices=get_args(samplers.Sampler), help="default: the model's own")
     parser.add_argument("--calls", type=_positive, help="network calls for each image (default: the model's own)")
     parser.add_argument("--spacing", choices=get_args(schedules.Spacing), help="default: the model's own")
-    parser.add_argument("--eta", type=float, default=0.0, help="share of fresh noise, of --sampler ddim (default: 0)")
+    parser.add_argument("--eta", type=float, help="share of fresh noise, of ddim alone (default: the model's own)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
     return parser
 

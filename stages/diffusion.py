@@ -3,7 +3,6 @@
 import argparse
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,18 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import artifacts, inference, progress, seeding
+from latentbench import artifacts, inference, seeding
 from latentbench.diffusion import models, process
 from latentbench.diffusion.models import DiffusionModel, Sampling
-from latentbench.diffusion.spaces import LATENT_DEVIATION, LatentSpace, PixelSpace
+from latentbench.diffusion.spaces import LATENT_DEVIATION, LatentSpace, NoisyCoder, PixelSpace
 from latentbench.networks import texture, weights
 from latentbench.params.diffusion import Coder, DiffusionParams, LatentDiffusionParams
 from latentbench.training import Batch, Plan
 from stages import exporting, fitting, paths
 from stages.fitting import Run
-
-_SAMPLING_BATCH = 500
-_HIGHEST_CHECKED = 1000.0  # noise level; beyond, float32 holds next to nothing of an image
 
 
 def main() -> None:
@@ -45,13 +41,12 @@ def main() -> None:
         }
         if params is pixel:
             size = getattr(pixel, pixel.preset)
-            built["network"] = {"channels": size.channels}
             built["data_deviation"] = PixelSpace().encode(inference.to_unit(images[run.dataset.fit_index])).std().item()
         else:
             size = getattr(latent, pixel.preset)
-            built["network"] = {"width": size.width, "n_blocks": size.n_blocks}
             built["coder"] = {"architecture": "residual", "latent_dim": size.coder.latent_dim}
             built["data_deviation"] = LATENT_DEVIATION
+        built["network"] = size.network()
         torch.manual_seed(seeding.derive(run.project.seed, row, "weights"))
         model = models.build(**built)
 
@@ -78,6 +73,7 @@ def main() -> None:
             "network": built,
             "classes": list(run.dataset.classes),
             "sampling": params.sampling.values(),
+            "guidance": guidance.scale if guidance else None,
             "seed": run.project.seed,
             "training": asdict(plan),
         }
@@ -89,20 +85,17 @@ def main() -> None:
 
 def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params: Coder) -> None:
     """Train the autoencoder of a latent space and standardise its latents."""
-    coder = space.coder
+    noisy = NoisyCoder(space.coder, params.noise)
 
     def loss(batch: Batch) -> dict[str, Tensor]:
         originals = inference.to_unit(batch.tensors[0])
-        latents = coder.encode(originals)
-        # What a denoiser makes will be a little off: the decoder learns to bear it.
-        noise = params.noise * latents.detach().std(dim=0) * batch.normal(coder.latent_dim)
-        decoded = coder.decode(latents + noise)
+        decoded = noisy(originals, batch.normal(space.coder.latent_dim))
         error, smoothed = functional.mse_loss(decoded, originals), texture.loss(decoded, originals)
         return {"loss": error + params.texture * smoothed, "mse": error, "texture": smoothed}
 
     plan, seed = Plan(**params.training.values()), seeding.derive(run.project.seed, row, "coder")
     table = paths.model(row) / "coder_loss.csv"
-    fitting.fit(run, f"{row}: coder", coder, loss, [images], plan, seed, table, "coder")
+    fitting.fit(run, f"{row}: coder", noisy, loss, [images], plan, seed, table, "coder")
     space.to(run.compute.device).fit(images[run.dataset.fit_index])
 
 
@@ -112,9 +105,15 @@ def _export(run: Run, row: str, model: DiffusionModel) -> None:
     chosen = run.dataset.validation_index[: exporting.N_CHECKED]
     data = inference.apply(on_cpu.encode, torch.tensor(run.dataset.train_images[chosen]))
     low, high = on_cpu.schedule.ends()
-    level = torch.logspace(math.log10(low), math.log10(min(high, _HIGHEST_CHECKED)), len(data))
-    noisy = process.noised(data, level, torch.randn(data.shape, generator=torch.Generator().manual_seed(0)))
-    exporting.write(run, row, "denoiser", models.Estimator(on_cpu), {"noisy": noisy, "level": level}, "clean")
+    # Beyond, float32 holds next to nothing of an image, and an estimate by way of the noise not even that.
+    highest = 1.0 if on_cpu.denoiser.prediction == "eps" else 1000.0
+    level = torch.logspace(math.log10(low), math.log10(min(high, highest)), len(data))
+    generator = seeding.torch_generator(run.project.seed, row, "export")
+    noisy = process.noised(data, level, torch.randn(data.shape, generator=generator))
+    inputs = {"noisy": noisy, "level": level}
+    if on_cpu.n_classes is not None:
+        inputs["labels"] = torch.tensor(run.dataset.train_labels[chosen]).long()
+    exporting.write(run, row, "denoiser", models.Estimator(on_cpu), inputs, "clean")
     if isinstance(on_cpu.space, LatentSpace):
         exporting.write(run, row, "decoder", models.SpaceDecoder(on_cpu), {"latents": data}, "images")
 
@@ -122,19 +121,14 @@ def _export(run: Run, row: str, model: DiffusionModel) -> None:
 def _draw(run: Run, row: str, model: DiffusionModel, sampling: Sampling, guidance: float | None) -> None:
     """Write samples of any class, and as many of the classes in turn where the network knows them."""
     model.to(run.compute.device)
-    seed, n = seeding.derive(run.project.seed, row, "samples"), run.project.n_samples
-
-    def draw(label: str, classes: Callable[[Tensor], Tensor] | None, n: int) -> Tensor:
-        drawn = [torch.empty((0, *run.dataset.train_images.shape[1:]), dtype=torch.uint8)]
-        for start in progress.bar(range(0, n, _SAMPLING_BATCH), desc=label, unit="batch"):
-            indices = range(start, min(start + _SAMPLING_BATCH, n))
-            wanted = classes(torch.tensor(indices, device=run.compute.device)) if classes else None
-            drawn.append(model.draw(seed, indices, sampling, wanted, guidance or 1.0))
-            run.checkpoint.check_ancestors()
-        return torch.cat(drawn)
-
-    artifacts.write_array(paths.samples(row), draw(f"{row}: samples", None, n).numpy())
-    guided = draw(f"{row}: guided samples", lambda i: i % len(run.dataset.classes), n if guidance is not None else 0)
+    n, root = run.project.n_samples, run.project.seed
+    drawn = model.draw(seeding.derive(root, row, "samples"), range(n), sampling, label=f"{row}: samples")
+    artifacts.write_array(paths.samples(row), drawn.numpy())
+    indices = range(0 if guidance is None else n)
+    labels = None if guidance is None else torch.arange(n) % len(run.dataset.classes)
+    seed, label = seeding.derive(root, row, "guided samples"), f"{row}: guided samples"
+    guided = model.draw(seed, indices, sampling, labels, 1.0 if guidance is None else guidance, label)
+    run.checkpoint.check_ancestors()
     artifacts.write_array(paths.samples(f"{row}_guided"), guided.numpy())
 
 

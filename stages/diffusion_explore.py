@@ -62,14 +62,13 @@ class Explorer:
         self._picture("forward", torch.stack(columns, dim=1), names, title)
 
     def reverse(self) -> dict[str, float]:
-        """Draw the way back; return from which call on the estimates have half the power that samples have, by band."""
-        noisy, estimates, levels = [], [], []
+        """Draw the way back; return from which step on the estimates have half the power that samples have, by band."""
+        noisy, estimates = [], []
         for step in self.model.steps(self.seed, range(_N_WATCHED), self.sampling):
             at = torch.full((_N_WATCHED,), step.level, dtype=torch.float64)
             noisy.append(self.model.pixels(process.variance_preserving(step.y, at)[:_N_SHOWN]))
             estimates.append(self.model.pixels(step.x0))
-            levels.append(step.level)
-        shown = np.linspace(0, len(levels) - 1, _N_SHOWN).round().astype(int)
+        shown = np.linspace(0, len(estimates) - 1, _N_SHOWN).round().astype(int)
         lines, names = [], []
         for sample in range(_N_SHOWN // 2):
             lines += [torch.stack([noisy[step][sample] for step in shown])]
@@ -80,18 +79,23 @@ class Explorer:
 
         powers = []
         for estimate in estimates:
-            frequencies, power = samples.power_spectrum(estimate.numpy() / 255.0)
-            powers.append([power[(low < frequencies) & (frequencies <= high)].sum() for low, high in _BANDS.values()])
+            frequencies, power = samples.power_spectra(estimate.numpy() / 255.0)
+            mean = power.mean(axis=0)
+            powers.append([mean[(low < frequencies) & (frequencies <= high)].sum() for low, high in _BANDS.values()])
         shares = np.array(powers) / powers[-1]
-        calls = np.arange(1, len(shares) + 1)
-        table = pd.DataFrame({"call": calls, **dict(zip(_BANDS, shares.T, strict=True))})
+        path = self.model.path(self.sampling)[:-1]  # the levels that the estimates are made at
+        table = pd.DataFrame({"level": path, **dict(zip(_BANDS, shares.T, strict=True))})
         artifacts.write_table(self.folder / "spectrum.csv", table)
-        return {f"half_{band}_call": _call_from_which(shares[:, i] >= 0.5) for i, band in enumerate(_BANDS)}
+        return {f"half_{band}_step": _step_from_which(shares[:, i] >= 0.5) for i, band in enumerate(_BANDS)}
 
     def compare_samplers(self) -> None:
-        """Write the kernel distance to test images by sampler and number of calls; draw the same noise by each."""
-        n = self.params.n_compared
-        target = self._features(torch.tensor(self.dataset.test_images[:n]))
+        """Write the kernel distance by sampler and number of calls; draw the same noise by each.
+
+        It is to validation images, so that a sampler may be chosen by it.
+        """
+        n = min(self.params.n_compared, len(self.dataset.validation_index))
+        chosen = self.dataset.validation_index[:n]
+        target = self._features(torch.tensor(self.dataset.train_images[chosen]))
         lines, grid, names = [], [], []
         plans = [(name, calls) for name in get_args(samplers.Sampler) for calls in self.params.calls]
         for name, calls in progress.bar(plans, desc=f"{self.row}: samplers", unit="sampler"):
@@ -99,9 +103,10 @@ class Explorer:
             drawn = self._draw(n, sampling)
             generator = seeding.numpy_generator(self.seed, "jackknife")
             distance = samples.kernel_estimate(self._features(drawn), target, 10, generator)
-            lines.append((name, calls, distance.value, distance.low, distance.high))
+            made = samplers.n_calls(name, calls)
+            lines.append((name, made, distance.value, distance.low, distance.high))
             grid.append(drawn[:_N_SHOWN])
-            names.append(f"{name}, {calls} calls")
+            names.append(f"{name}, {made} calls")
         columns = ["sampler", "calls", "kernel_distance", "kernel_distance_lo", "kernel_distance_hi"]
         artifacts.write_table(self.folder / "samplers.csv", pd.DataFrame(lines, columns=columns))
         title = f"{self.row}: the same noise by each sampler"
@@ -126,7 +131,7 @@ class Explorer:
             first = draw * len(self.images)
             parts = [
                 self.model.inpaint(
-                    self.seed,
+                    seeding.derive(self.seed, "inpaint"),
                     range(first + start, first + start + len(some)),
                     some,
                     known[: len(some)],
@@ -148,10 +153,15 @@ class Explorer:
         before = self._classes(self.images)
         data = self._encoded(self.images)
         lines, grid = [], [self.images[:_N_SHOWN]]
-        for strength in self.params.strengths:
+        for strength in progress.bar(self.params.strengths, desc=f"{self.row}: variations", unit="strength"):
             path = self.model.path(self.sampling, strength)
             generators = [seeding.torch_generator(self.seed, "vary", index) for index in range(len(data))]
-            varied = self.model.pixels(editing.vary(self.model.denoise(), path, data, generators))
+            how = self.sampling.sampler, self.sampling.eta
+            parts = [
+                editing.vary(self.model.denoise(), path, data[some], generators[some], *how)
+                for some in _parts(len(data))
+            ]
+            varied = self.model.pixels(torch.cat(parts))
             change = (varied / 255.0 - self.images / 255.0).square().mean().item()
             lines.append((strength, float(np.mean(self._classes(varied) == before)), change))
             grid.append(varied[:_N_SHOWN])
@@ -161,26 +171,54 @@ class Explorer:
         self._picture("varied", torch.stack(grid), names, f"{self.row}: variations of test images")
 
     def invert(self) -> dict[str, float]:
-        """Draw test images from the noise that they are inverted to, and ways between them; return the error."""
-        path = self.model.path(replace(self.sampling, sampler="ddim"))
-        data = self._encoded(self.images)
-        *_, back = samplers.sample(self.model.denoise(), path, editing.invert(self.model.denoise(), path, data), "heun")
-        again = self.model.pixels(back.y)
-        through = self.model.pixels(data)
-        lines = torch.stack([self.images[:_N_SHOWN], again[:_N_SHOWN]])
-        self._picture("inverted", lines, ["test image", "by its noise"], f"{self.row}: inversion")
-        shares = np.linspace(0.0, 1.0, _N_SHOWN).tolist()
-        blended = editing.blend(self.model.denoise(), path, data[: _N_SHOWN - 1], data[1:_N_SHOWN], shares)
-        ways = self.model.pixels(blended.flatten(0, 1)).unflatten(0, blended.shape[:2]).swapaxes(0, 1)
-        self._picture("blends", ways, [], f"{self.row}: between test images, by the noise that they are made of")
+        """Draw test images from the noise that they are inverted to; return the errors by rule.
+
+        "space" is the error of the way into the model's space and out again alone.
+        """
+        data, denoise, rules = self._encoded(self.images), self.model.denoise(), get_args(editing.Rule)
+        path = self.model.path(replace(self.sampling, sampler="ddim", calls=max(self.params.calls)))
+        found = {"space": self.model.pixels(data)}
+        for rule in progress.bar(rules, desc=f"{self.row}: inversion", unit="rule"):
+            parts = []
+            for some in _parts(len(data)):
+                noise = editing.invert(denoise, path, data[some], rule)
+                parts.append(samplers.last(samplers.sample(denoise, path, noise, rule)).y)
+            found[rule] = self.model.pixels(torch.cat(parts))
+        lines = torch.stack([self.images, *found.values()])[:, :_N_SHOWN]
+        names = ["test image", *found]
+        self._picture(
+            "inverted", lines, names, f"{self.row}: from the noise of an image, {len(path) - 1} steps each way"
+        )
         return {
-            "inversion_mse": (again / 255.0 - self.images / 255.0).square().mean().item(),
-            "inversion_mse_of_space": (through / 255.0 - self.images / 255.0).square().mean().item(),
+            f"inversion_mse_{name}": (images / 255.0 - self.images / 255.0).square().mean().item()
+            for name, images in found.items()
         }
 
+    def blend(self) -> None:
+        """Draw ways between test images, and write what the classifier makes of each share of the way."""
+        path = self.model.path(replace(self.sampling, sampler="ddim"))
+        data, shares = self._encoded(self.images), np.linspace(0.0, 1.0, _N_SHOWN).tolist()
+        first, second = data[:-1], data[1:]
+        parts = [
+            editing.blend(self.model.denoise(), path, first[some], second[some], shares)
+            for some in _parts(len(first), _BATCH // len(shares))
+        ]
+        ways = torch.stack([self.model.pixels(step) for step in torch.cat(parts, dim=1)])  # (shares, n - 1, h, w)
+        ends = self._classes(self.images)
+        lines = []
+        for share, step in zip(shares, ways, strict=True):
+            probabilities = inference.apply(
+                lambda batch: self.classifier(inference.to_unit(batch)).softmax(dim=1), step
+            ).numpy()
+            of_an_end = (probabilities.argmax(axis=1) == ends[:-1]) | (probabilities.argmax(axis=1) == ends[1:])
+            lines.append((share, probabilities.max(axis=1).mean(), of_an_end.mean()))
+        table = pd.DataFrame(lines, columns=["share", "confidence", "class_of_an_end"])
+        artifacts.write_table(self.folder / "blends.csv", table)
+        title = f"{self.row}: between test images, by the noise that they are made of"
+        self._picture("blends", ways[:, : _N_SHOWN - 1].swapaxes(0, 1), [], title)
+
     def _draw(self, n: int, sampling: Sampling) -> Tensor:
-        parts = [self.model.draw(self.seed, range(i, min(i + _BATCH, n)), sampling) for i in range(0, n, _BATCH)]
-        return torch.cat(parts)
+        return self.model.draw(self.seed, range(n), sampling)
 
     def _encoded(self, images: Tensor) -> Tensor:
         return inference.apply(self.model.encode, images)
@@ -200,8 +238,12 @@ class Explorer:
         artifacts.write_figure(self.folder / f"{name}.png", figure, palette=True)
 
 
-def _call_from_which(holds: np.ndarray) -> int:
-    """Return the number of the first call, counted from 1, from which on something always holds."""
+def _parts(n: int, size: int = _BATCH) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _step_from_which(holds: np.ndarray) -> int:
+    """Return the number of the first step, counted from 1, from which on something always holds."""
     return int(np.flatnonzero(~holds).max(initial=-1)) + 2
 
 
@@ -221,6 +263,7 @@ def main() -> None:
         explorer.inpaint()
         explorer.vary()
         found |= explorer.invert()
+        explorer.blend()
         artifacts.write_metrics(explorer.folder / "metrics.json", found)
 
 

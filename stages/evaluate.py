@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentbench import artifacts, figures, inference, seeding, threads
 from latentbench.data.dataset import Dataset
-from latentbench.diffusion import bounds
+from latentbench.diffusion import bounds, samplers
 from latentbench.diffusion import models as diffusion_models
 from latentbench.evaluation import classification, likelihood, neighborhoods, reconstruction, tables
 from latentbench.neighbors import knn
@@ -188,15 +188,17 @@ def _compare_generators(
     labels: dict[str, np.ndarray] = {}
     calls: dict[str, int] = dict.fromkeys(VAES, 1)
     for row in DIFFUSIONS:
-        calls[row] = artifacts.read_json(paths.model(row) / "model.json")["sampling"]["calls"]
+        description = artifacts.read_json(paths.model(row) / "model.json")
+        calls[row] = samplers.n_calls(description["sampling"]["sampler"], description["sampling"]["calls"])
         guided = artifacts.read_array(paths.samples(f"{row}_guided"))
         if len(guided):
-            drawn[f"{row}_guided"], calls[f"{row}_guided"] = guided, 2 * calls[row]
+            drawn[f"{row}_guided"] = guided
+            calls[f"{row}_guided"] = calls[row] * (1 if description["guidance"] == 1.0 else 2)
             labels[f"{row}_guided"] = np.arange(len(guided)) % len(dataset.classes)
     n = min(len(dataset.test_images), len(dataset.train_images), *(len(images) for images in drawn.values()))
     generator = seeding.numpy_generator(project.seed, "evaluate", "real")
-    train = generator.choice(len(dataset.train_images), n, replace=False)
-    # The classifier has seen the train images; of those that it has not, there are fewer.
+    train = generator.choice(dataset.fit_index, min(n, len(dataset.fit_index)), replace=False)
+    # The classifier has seen these; of those that it has not, there are fewer.
     unseen = dataset.validation_index[: min(n, len(dataset.validation_index))]
     real = {"real": train, "real_validation": unseen}
     labels |= {row: np.asarray(dataset.train_labels[chosen]) for row, chosen in real.items()}
@@ -206,11 +208,12 @@ def _compare_generators(
     rows: dict[str, dict[str, Any]] = {}
     for row, images in drawn.items():
         known = labels[row][:n] if row in labels else None
-        rows[row] = judge.scores(row, images[:n], known, from_train=row in real)
+        rows[row] = judge.scores(row, images[:n], known, from_train=row in real, validates=row == "real_validation")
         rows[row] |= {"calls": calls[row]} if row in calls else {}
         rows[row] |= bits_per_dim.get(row, {})
     # Distances in the features of different classifiers must never be compared: the hash tells them apart.
-    hashed = artifacts.model_hash(paths.model("classifier" if params.features == "classifier" else "pca"))
+    seen_by = ("classifier",) if params.features == "classifier" else ("classifier", "pca")
+    hashed = "+".join(artifacts.model_hash(paths.model(name)) for name in seen_by)
     _write_comparison("generators", rows, {"classifier": dict.fromkeys(rows, hashed)})
     grid = np.stack([images[:_N_SHOWN] for images in drawn.values()])
     artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(drawn)), palette=True)
@@ -274,7 +277,7 @@ def _compare_likelihoods(dataset: Dataset, project: Project, params: EvaluatePar
                 rows[row] |= {name: bits.value, f"{name}_lo": bits.low, f"{name}_hi": bits.high}
         names[row] = network.likelihood.name
         kl_per_latent[row] = parts.kl.mean(dim=0).sort(descending=True).values.numpy()
-    rows["diffusion"], names["diffusion"] = _diffusion_bound(dataset, few, project, params), "discretized_logistic"
+    rows["diffusion"], names["diffusion"] = _diffusion_bound(dataset, images, project, params), "discretized_logistic"
     _write_comparison("likelihoods", rows, {"likelihood": names})
     table = pd.DataFrame({"rank": np.arange(1, project.latent_dim + 1), **kl_per_latent})
     artifacts.write_table(_FOLDER / "kl_per_latent.csv", table)
@@ -289,8 +292,7 @@ def _diffusion_bound(
     model, _ = diffusion_models.load(paths.model("diffusion"))
     generator = seeding.torch_generator(project.seed, "evaluate", "likelihood", "diffusion")
     levels = model.schedule.path(_N_BOUND_LEVELS, "log")[-2::-1]
-    chosen = dataset.validation_index[: len(images)]
-    fitted_on = model.encode(torch.tensor(dataset.train_images[chosen]))
+    fitted_on = model.encode(torch.tensor(dataset.train_images[dataset.validation_index]))
     nats = bounds.fit_pixels(model.denoise(), fitted_on, levels[0], generator)
     found = bounds.bound(model.denoise(), model.space.encode(images), levels, nats, params.bound_draws, generator)
     bits = likelihood.mean_with_interval(likelihood.bits_per_dim(found.total(), images[0].numel()))

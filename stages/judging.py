@@ -11,6 +11,7 @@ from torch.nn import functional
 from latentbench import inference, seeding, training
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import samples
+from latentbench.evaluation.likelihood import mean_with_interval
 from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
 from latentbench.params.evaluate import EvaluateParams
@@ -50,7 +51,13 @@ class Judge:
         self._distance = self._to_train(target, "test images")
 
     def scores(
-        self, row: str, images: np.ndarray, labels: np.ndarray | None = None, *, from_train: bool = False
+        self,
+        row: str,
+        images: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        from_train: bool = False,
+        validates: bool = False,
     ) -> dict[str, Any]:
         """Return the scores of a row by name.
 
@@ -59,6 +66,7 @@ class Judge:
             images: (n, height, width) uint8, no more than there are held-out ones; they are compared with as many.
             labels: (n,) the classes that they are of; None leaves that to the judge.
             from_train: they are train images, whose nearest train images are themselves.
+            validates: they are the images by which what a classifier learns is chosen, so it is not taught by them.
         """
         params, n = self._params, len(images)
         features, target = self._features(images), self._target[:n]
@@ -70,23 +78,26 @@ class Judge:
         density, coverage = samples.density_and_coverage(
             target, features, params.coverage_k, params.n_groups, self._generator("jackknife")
         )
-        found: dict[str, Any] = {"n": n}
-        for name, estimate in (
-            ("frechet", frechet),
-            ("kernel_distance", kernel),
-            ("density", density),
-            ("coverage", coverage),
-        ):
-            found |= {name: estimate.value, f"{name}_lo": estimate.low, f"{name}_hi": estimate.high}
-        probabilities = inference.apply(self._classify, torch.tensor(images)).numpy()
-        guessed = probabilities.argmax(axis=1)
-        counts = np.bincount(guessed, minlength=probabilities.shape[1])[np.unique(self._dataset.train_labels)]
+        probabilities = inference.apply(self._classify, torch.tensor(images))
+        guessed = probabilities.argmax(dim=1).numpy()
+        estimates = {
+            "frechet": frechet,
+            "kernel_distance": kernel,
+            "density": density,
+            "coverage": coverage,
+            "sharpness": self._ratio(samples.sharpness(images / 255.0), self._sharpness),
+            "confident_share": mean_with_interval((probabilities.max(dim=1).values > samples.CONFIDENT).double()),
+        }
         if not from_train:
-            found["nearest_train"] = self._to_train(images, row) / self._distance
+            estimates["nearest_train"] = self._ratio(self._to_train(images, row), self._distance)
+        if not validates:
+            correct = self._taught_by(images, guessed if labels is None else labels)
+            estimates["cas"] = mean_with_interval(torch.tensor(correct).double())
+        found: dict[str, Any] = {"n": n}
+        for name, estimate in estimates.items():
+            found |= {name: estimate.value, f"{name}_lo": estimate.low, f"{name}_hi": estimate.high}
+        counts = np.bincount(guessed, minlength=probabilities.shape[1])[np.unique(self._dataset.train_labels)]
         return found | {
-            "cas": self._taught_by(images, guessed if labels is None else labels),
-            "sharpness": samples.sharpness(images / 255.0) / self._sharpness,
-            "confident_share": np.mean(probabilities.max(axis=1) > samples.CONFIDENT),
             "classes_present": int((counts > 0).sum()),
             "rarest_class_share": counts.min() / n,
         }
@@ -95,13 +106,17 @@ class Judge:
         features: np.ndarray = inference.apply(self._see, torch.tensor(images)).numpy()
         return features
 
-    def _to_train(self, images: np.ndarray, what: str) -> float:
-        """Return the mean distance, between pixels, from images to the train image that is nearest to each."""
+    def _to_train(self, images: np.ndarray, what: str) -> np.ndarray:
+        """Return the distances (n,), between pixels, from images to the train image that is nearest to each."""
         points = images.reshape(len(images), -1) / np.float32(255)
-        return float(nearest(points, self._dataset.train_points, 1, label=f"{what}: nearest train").distances.mean())
+        return nearest(points, self._dataset.train_points, 1, label=f"{what}: nearest train").distances[:, 0]
 
-    def _taught_by(self, images: np.ndarray, labels: np.ndarray) -> float:
-        """Return the accuracy, on all test images, of a classifier trained on these (Ravuri & Vinyals 2019).
+    def _ratio(self, values: np.ndarray, target: np.ndarray) -> samples.Estimate:
+        generator = self._generator("jackknife")
+        return samples.ratio_estimate(values, target[: len(values)], self._params.n_groups, generator)
+
+    def _taught_by(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return which of all test images a classifier trained on these gets right, (n,) (Ravuri & Vinyals 2019).
 
         It is the best of its epochs by the validation images, which are real and no test images.
         """
@@ -126,7 +141,7 @@ class Judge:
         told = inference.apply(
             lambda batch: pupil(inference.to_unit(batch)).argmax(dim=1), torch.tensor(self._dataset.test_images)
         )
-        return float(np.mean(told.numpy() == self._dataset.test_labels))
+        return np.asarray(told.numpy() == self._dataset.test_labels)
 
     def _generator(self, name: str) -> np.random.Generator:
         return seeding.numpy_generator(self._seed, "evaluate", name)

@@ -56,7 +56,7 @@ def bound(
     return Bound(
         prior=_prior(x0, steps[-1]),
         denoising=_denoising(denoise, x0, steps, n_draws, generator),
-        reconstruction=nats(_at_level(denoise, x0, levels[0], generator), x0),
+        reconstruction=nats(_at_level(denoise, x0, levels[0], generator), x0).double(),
     )
 
 

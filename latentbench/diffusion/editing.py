@@ -1,8 +1,9 @@
 """What a diffusion model does to given images: fill in, vary, invert, blend."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import sqrt
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from torch import Tensor
 from latentbench.diffusion import samplers
 from latentbench.diffusion.denoising import Denoise
 from latentbench.diffusion.process import noise
+
+Rule = Literal["ddim", "heun"]
 
 
 @torch.no_grad()
@@ -32,15 +35,15 @@ def inpaint(
         agree: puts what is known into estimates (n, ...).
         y: (n, ...) at the first level, such as from `samplers.start`.
         generators: one for each image; with another one comes another filling.
-        repeats: times that each level is visited, so that what is filled in can agree with what is known.
+        repeats: times that each level but the last is visited, so that what is filled in can agree with what is known.
     """
     for level, lower in pairwise(path):
-        for again in range(repeats, 0, -1):
+        for again in range(repeats if lower > 0.0 else 1, 0, -1):
             (step,) = samplers.sample(
                 lambda y, level: agree(denoise(y, level)), [level, lower], y, "ancestral", generators=generators
             )
             y = step.y
-            if again > 1 and lower > 0.0:
+            if again > 1:
                 y = y + sqrt(level**2 - lower**2) * noise(generators, *y.shape[1:]).to(y)
     return y
 
@@ -51,32 +54,37 @@ def vary(
     images: Tensor,
     generators: Sequence[torch.Generator],
     sampler: samplers.Sampler = "dpm_solver",
+    eta: float = 0.0,
 ) -> Tensor:
     """Cover images (n, ...) with noise up to the first level of the path and sample from there (Meng et al. 2022).
 
     The higher that level, the less of the image is left.
     """
     y = images + path[0] * noise(generators, *images.shape[1:]).to(images)
-    return _last(samplers.sample(denoise, path, y, sampler, generators=generators))
+    return samplers.last(samplers.sample(denoise, path, y, sampler, eta, generators)).y
 
 
 @torch.no_grad()
-def invert(denoise: Denoise, path: Sequence[float], images: Tensor) -> Tensor:
+def invert(denoise: Denoise, path: Sequence[float], images: Tensor, rule: Rule = "heun") -> Tensor:
     """Return the noise from which a deterministic sampler makes images (n, ...), at the first level of the path.
 
-    DDIM's steps the other way round (Song et al. 2021, section 4.3), by Heun's rule, which is of second order.
+    "ddim" takes the steps of DDIM the other way round (Song et al. 2021, section 4.3), "heun" those of Heun's rule,
+    which is of second order and calls the network twice a step.
 
     Args:
         denoise: estimates x_0.
         path: falling levels, as a sampler goes; images count as being at the last level above 0.
         images: data.
+        rule: the sampler whose steps are inverted.
     """
     y = images
     for level, higher in pairwise([level for level in reversed(path) if level > 0.0]):
         x0 = samplers.call(denoise, y, level)
         slope = (y - x0) / level
         ahead = y + (higher - level) * slope
-        y = y + (higher - level) / 2.0 * (slope + (ahead - samplers.call(denoise, ahead, higher)) / higher)
+        if rule == "heun":
+            slope = (slope + (ahead - samplers.call(denoise, ahead, higher)) / higher) / 2.0
+        y = y + (higher - level) * slope
     return y
 
 
@@ -91,7 +99,7 @@ def blend(denoise: Denoise, path: Sequence[float], first: Tensor, second: Tensor
     """
     ends = [invert(denoise, path, images) for images in (first, second)]
     between = torch.stack([spherical(ends[0], ends[1], share) for share in shares])
-    blended = _last(samplers.sample(denoise, path, between.flatten(0, 1), "heun"))
+    blended = samplers.last(samplers.sample(denoise, path, between.flatten(0, 1), "heun")).y
     return torch.unflatten(blended, 0, between.shape[:2])
 
 
@@ -109,8 +117,3 @@ def spherical(first: Tensor, second: Tensor, share: float) -> Tensor:
         for part in (1.0 - share, share)
     ]
     return (weights[0] * a + weights[1] * b).reshape(first.shape)
-
-
-def _last(steps: Iterator[samplers.Step]) -> Tensor:
-    *_, step = steps
-    return step.y

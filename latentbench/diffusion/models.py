@@ -1,21 +1,24 @@
 """A whole diffusion model: space, denoiser, schedule, and how it is sampled from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latentbench import artifacts, inference, seeding
+from latentbench import artifacts, inference, progress, seeding
 from latentbench.diffusion import denoising, editing, samplers, schedules
 from latentbench.diffusion.denoising import Denoise, Denoiser
 from latentbench.diffusion.parameterisations import Prediction
 from latentbench.diffusion.samplers import Sampler, Step
 from latentbench.diffusion.schedules import Schedule, Spacing
 from latentbench.diffusion.spaces import LatentSpace, PixelSpace
+from latentbench.errors import InputError
 from latentbench.networks import autoencoders, denoisers, weights
+
+_BATCH = 250  # samples that are made at a time
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class DiffusionModel(nn.Module):
         space: maps images to data and back.
         denoiser: of that data.
         schedule: of the noise that the denoiser is trained with.
+        size: of an image: height and width.
         shape: of one datum.
         n_classes: of the labels that the denoiser may be told; None for none.
     """
@@ -51,12 +55,14 @@ class DiffusionModel(nn.Module):
         space: PixelSpace | LatentSpace,
         denoiser: Denoiser,
         schedule: Schedule,
+        size: Sequence[int],
         shape: Sequence[int],
         n_classes: int | None,
     ) -> None:
         super().__init__()
         self.space, self.denoiser = space, denoiser
-        self.schedule, self.shape, self.n_classes = schedule, tuple(shape), n_classes
+        self.schedule, self.n_classes = schedule, n_classes
+        self.size, self.shape = tuple(size), tuple(shape)
 
     def denoise(self, labels: Tensor | None = None, guidance: float = 1.0) -> Denoise:
         """Return what samplers call: estimates within the limits of the space, of given classes (n,) if any."""
@@ -74,6 +80,8 @@ class DiffusionModel(nn.Module):
             InputError: too few or too many calls, or a time out of range.
         """
         n_steps = samplers.n_steps(sampling.sampler, sampling.calls)
+        if n_steps < 2:
+            raise InputError(f"{sampling.calls} calls are too few for the sampler {sampling.sampler}: try 10")
         return self.schedule.path(n_steps, sampling.spacing, start)
 
     def steps(
@@ -86,7 +94,7 @@ class DiffusionModel(nn.Module):
     ) -> Iterator[Step]:
         """Yield the steps of samples with these numbers; each depends on the seed and its number alone.
 
-        Within float tolerance, that is: sums over another batch may be rounded otherwise.
+        Within one grey level, that is: sums over another batch may be rounded otherwise.
         """
         device = next(self.parameters()).device
         generators = [seeding.torch_generator(seed, index) for index in indices]
@@ -102,10 +110,22 @@ class DiffusionModel(nn.Module):
         sampling: Sampling,
         labels: Tensor | None = None,
         guidance: float = 1.0,
+        label: str | None = None,
     ) -> Tensor:
-        """Return the samples with these numbers, (n, height, width) uint8."""
-        *_, last = self.steps(seed, indices, sampling, labels, guidance)
-        return self.pixels(last.y)
+        """Return the samples with these numbers, (n, height, width) uint8 on the CPU, made a batch at a time.
+
+        Args:
+            seed, indices, sampling, guidance: as for `steps`.
+            labels: (n,) int64, the class of each, or None.
+            label: of a progress bar; None for no bar.
+        """
+        drawn = [torch.empty((0, *self.size), dtype=torch.uint8)]
+        starts = range(0, len(indices), _BATCH)
+        for start in progress.bar(starts, desc=label, unit="batch", disable=label is None):
+            some = slice(start, start + _BATCH)
+            wanted = None if labels is None else labels[some].to(next(self.parameters()).device)
+            drawn.append(self.pixels(samplers.last(self.steps(seed, indices[some], sampling, wanted, guidance)).y))
+        return torch.cat(drawn)
 
     def encode(self, images: Tensor) -> Tensor:
         """Map uint8 images (n, height, width) to data (n, *shape) float32."""
@@ -117,12 +137,13 @@ class DiffusionModel(nn.Module):
     ) -> Tensor:
         """Fill in what is not known of images, both (n, height, width), uint8 and bool; known pixels stay as they are.
 
-        On latents, every estimate is decoded, completed and encoded again.
+        It takes ancestral steps, each of `sampling.calls` as often as `repeats` says. On latents, every estimate is
+        decoded, completed and encoded again.
         """
         device = next(self.parameters()).device
         images, known = images.to(device), known.to(device)
         generators = [seeding.torch_generator(seed, index) for index in indices]
-        path = self.path(sampling)
+        path = self.path(replace(sampling, sampler="ancestral"))
 
         def agree(x0: Tensor) -> Tensor:
             return self.space.encode(torch.where(known, inference.to_unit(images), self.space.decode(x0)))
@@ -138,15 +159,18 @@ class DiffusionModel(nn.Module):
 
 
 class Estimator(nn.Module):
-    """The denoiser of a model, its estimates within the limits of the space, as a module of its own."""
+    """The denoiser of a model as a module of its own; on pixels its estimates are to be cut off at -1 and 1."""
 
     def __init__(self, model: DiffusionModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, noisy: Tensor, level: Tensor) -> Tensor:
-        """Map y = x_0 + level * eps (n, *shape), levels (n,), float32 both, to estimates of x_0 (n, *shape)."""
-        return self.model.denoise()(noisy, level)
+    def forward(self, noisy: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map y = x_0 + level * eps (n, *shape), levels (n,), float32 both, to estimates of x_0 (n, *shape).
+
+        A model that was told classes takes labels (n,) int64; the number after the last class stands for any.
+        """
+        return torch.as_tensor(self.model.denoiser(noisy, level, labels))
 
 
 class SpaceDecoder(nn.Module):
@@ -190,7 +214,7 @@ def build(
         shape = (space.coder.latent_dim,)
         denoiser = denoisers.ResidualMLP(*shape, n_classes=n_classes, **network)
     whole = Denoiser(denoiser, prediction, data_deviation)
-    return DiffusionModel(space, whole, schedules.make(**schedule), shape, n_classes)
+    return DiffusionModel(space, whole, schedules.make(**schedule), (height, width), shape, n_classes)
 
 
 def load(folder: Path) -> tuple[DiffusionModel, dict[str, Any]]:
@@ -198,9 +222,12 @@ def load(folder: Path) -> tuple[DiffusionModel, dict[str, Any]]:
 
     Raises:
         ArtifactError: a file is missing or damaged.
+        InputError: it is a model of another kind.
         WeightsError: the weights are not of the model that is described beside them.
     """
     arrays, description = artifacts.read_model(folder)
+    if "schedule" not in description.get("network", {}):
+        raise InputError(f"{folder} holds no diffusion model; data/models/diffusion and diffusion_latent do")
     model = build(**description["network"])
     weights.load(model, arrays)
     return model, description

@@ -6,6 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from latentbench.diffusion.process import signal_to_noise
+
 Prediction = Literal["eps", "x0", "v", "karras", "flow"]
 Weighting = Literal["output", "eps", "min_snr"]
 
@@ -52,5 +54,5 @@ def weights(weighting: Weighting, level: Tensor) -> Tensor | None:
     """
     if weighting == "output":
         return None
-    ratio = level.square().reciprocal()
+    ratio = signal_to_noise(level)
     return ratio if weighting == "eps" else ratio.clamp(max=_MIN_SNR_GAMMA)

@@ -45,8 +45,8 @@ def alphas_cumprod(level: Tensor) -> Tensor:
 
 
 def beside(level: Tensor, y: Tensor) -> Tensor:
-    """Return `level` (n,) shaped (n, 1, ...) so that it scales y (n, ...)."""
-    return level.to(y.dtype).reshape(-1, *[1] * (y.ndim - 1))
+    """Return `level` (n,), of any dtype and on any device, so that it scales y (n, ...): (n, 1, ...), like y."""
+    return level.to(y).reshape(-1, *[1] * (y.ndim - 1))
 
 
 def noise(generators: Sequence[torch.Generator], *shape: int) -> Tensor:

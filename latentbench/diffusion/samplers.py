@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from latentbench.diffusion.denoising import Denoise
-from latentbench.diffusion.process import noise
+from latentbench.diffusion.process import noise, posterior
 from latentbench.errors import InputError
 
 Sampler = Literal["ancestral", "ddim", "heun", "dpm_solver"]
@@ -36,6 +36,11 @@ def n_steps(sampler: Sampler, calls: int) -> int:
     return (calls + 1) // 2 if sampler == "heun" else calls
 
 
+def n_calls(sampler: Sampler, at_most: int) -> int:
+    """Return how many network calls a sampler makes of those that it is given."""
+    return 2 * n_steps(sampler, at_most) - 1 if sampler == "heun" else at_most
+
+
 def start(generators: Sequence[torch.Generator], shape: Sequence[int], level: float) -> Tensor:
     """Draw where samples begin, (n, *shape): noise alone, as x_t of Ho et al. 2020 has it at the largest level."""
     return sqrt(1.0 + level**2) * noise(generators, *shape)
@@ -52,9 +57,10 @@ def sample(
 ) -> Iterator[Step]:
     """Yield a step for each level of the path but the first.
 
-    "ddim" is Song et al. 2021, eq. 12 and 16: with `eta` 0 deterministic, and "ancestral" (Ho et al. 2020, algorithm 2,
-    with the variance of eq. 7) with 1. "heun" is algorithm 1 of Karras et al. 2022 without noise, of second order.
-    "dpm_solver" is DPM-Solver++(2M), algorithm 2 of Lu et al. 2022, of second order with one call a step.
+    "ancestral" draws from the posterior (Ho et al. 2020, algorithm 2, with the variance of eq. 7). "ddim" is Song et
+    al. 2021, eq. 12 and 16: with `eta` 0 deterministic, with 1 ancestral. "heun" is algorithm 1 of Karras et al. 2022
+    without noise, of second order. "dpm_solver" is DPM-Solver++(2M), algorithm 2 of Lu et al. 2022, of second order
+    with one call a step.
 
     Args:
         denoise: estimates x_0.
@@ -65,12 +71,13 @@ def sample(
         generators: of that noise, one for each sample; needed where there is any.
 
     Raises:
-        InputError: `eta` is given for another sampler, or there is not a generator for each sample.
+        InputError: `eta` is out of range or given for another sampler, or there is not a generator for each sample.
     """
+    if not 0.0 <= eta <= 1.0:
+        raise InputError(f"eta must be in 0..1, not {eta:g}")
     if eta and sampler != "ddim":
         raise InputError(f"eta belongs to the sampler ddim, not to {sampler}")
-    eta = 1.0 if sampler == "ancestral" else eta
-    if eta and len(generators) != len(y):
+    if (eta or sampler == "ancestral") and len(generators) != len(y):
         raise InputError(f"a sampler with fresh noise needs {len(y)} generators, not {len(generators)}")
     before: tuple[float, Tensor] | None = None  # level and estimate of the step before
     for level, lower in pairwise(path):
@@ -78,6 +85,9 @@ def sample(
         ratio = lower / level
         if lower == 0.0:
             y = x0
+        elif sampler == "ancestral":
+            mean, deviation = posterior(x0, y, *(torch.tensor([at], dtype=torch.float64) for at in (level, lower)))
+            y = mean + deviation.item() * noise(generators, *y.shape[1:]).to(y)
         elif eta:
             fresh = eta * lower * sqrt(1.0 - ratio**2)
             y = x0 + sqrt(lower**2 - fresh**2) / level * (y - x0) + fresh * noise(generators, *y.shape[1:]).to(y)
@@ -92,6 +102,13 @@ def sample(
             y = estimate + ratio * (y - estimate)
         before = level, x0
         yield Step(lower, y, x0)
+
+
+def last(steps: Iterator[Step]) -> Step:
+    """Take all steps, and return the last without keeping those before."""
+    for step in steps:
+        newest = step
+    return newest
 
 
 def call(denoise: Denoise, y: Tensor, level: float) -> Tensor:

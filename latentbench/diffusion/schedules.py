@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from latentbench.diffusion.process import alphas_cumprod
 from latentbench.errors import InputError
 
 Name = Literal["linear", "cosine", "karras", "flow"]
@@ -27,6 +28,8 @@ class Schedule:
         level_at: maps times in [0, 1], of any shape, to levels; it never falls.
         trained_at: maps uniform numbers in [0, 1) to levels as they are drawn in training: a quantile function.
         levels: of a process of discrete steps, (T,) float64, rising; empty for a process in continuous time.
+
+    Both functions take times and numbers on any device, and return float64 on the CPU.
     """
 
     level_at: Callable[[Tensor], Tensor]
@@ -38,18 +41,26 @@ class Schedule:
         low, high = self.level_at(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
         return low, high
 
+    def betas(self) -> Tensor:
+        """Return the variance that each step of a discrete process adds, (T,) float64 (Ho et al. 2020, eq. 2).
+
+        The schedulers of diffusers take them as `trained_betas`.
+        """
+        abar = alphas_cumprod(self.levels)
+        return 1.0 - abar / torch.cat([torch.ones_like(abar[:1]), abar[:-1]])
+
     def path(self, n_steps: int, spacing: Spacing, start: float = 1.0) -> list[float]:
         """Return the n_steps levels that a sampler visits, falling, and the 0 that it ends at.
 
         Args:
-            n_steps: at least 2; of a discrete process at most T.
+            n_steps: at least 2; of a discrete process, evenly in time, at most T.
             spacing: even in "time", in the "log" of the level, or in its 7th root ("rho", Karras et al. 2022, eq. 5).
             start: the time to start from.
 
         Raises:
             InputError: `n_steps` or `start` is out of range, or two levels are the same.
         """
-        most = len(self.levels) or math.inf
+        most = len(self.levels) or math.inf if spacing == "time" else math.inf
         if not 2 <= n_steps <= most:
             raise InputError(f"the number of sampling steps must be in 2..{most}, not {n_steps}")
         if not 0.0 < start <= 1.0:
@@ -85,7 +96,7 @@ def make(name: Name, n_steps: int = 1000) -> Schedule:
         mean, deviation = _KARRAS_LOG_LEVEL
         low, high = (end ** (1.0 / _RHO) for end in _KARRAS_ENDS)
         return Schedule(
-            level_at=lambda time: (low + time * (high - low)) ** _RHO,
+            level_at=lambda time: (low + time.cpu().double() * (high - low)) ** _RHO,
             trained_at=lambda uniform: torch.exp(mean + deviation * _normal_quantile(uniform)),
             levels=torch.empty(0),
         )
@@ -94,20 +105,20 @@ def make(name: Name, n_steps: int = 1000) -> Schedule:
     levels = _levels(_betas(name, n_steps))
     return Schedule(
         level_at=lambda time: levels[(time.cpu() * (n_steps - 1)).round().long()],
-        trained_at=lambda uniform: levels[(uniform.double().cpu() * n_steps).long()],
+        trained_at=lambda uniform: levels[(uniform.cpu().double() * n_steps).long()],
         levels=levels,
     )
 
 
 def _flow_level(time: Tensor) -> Tensor:
     first, last = _FLOW_ENDS
-    inside = first + time.double() * (last - first)
+    inside = first + time.cpu().double() * (last - first)
     return inside / (1.0 - inside)
 
 
 def _normal_quantile(uniform: Tensor) -> Tensor:
     # The middle of the interval that a float32 stands for: 0 would be infinitely far out.
-    return torch.as_tensor(torch.special.ndtri(uniform.double() + 2.0**-25))
+    return torch.as_tensor(torch.special.ndtri(uniform.cpu().double() + 2.0**-25))
 
 
 def _betas(name: Literal["linear", "cosine"], n_steps: int) -> Tensor:

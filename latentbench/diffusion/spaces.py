@@ -3,10 +3,39 @@
 import torch
 from torch import Tensor, nn
 
-from latentbench import inference
+from latentbench import inference, parallel
 from latentbench.networks.autoencoders import Autoencoder
 
 LATENT_DEVIATION = 0.5  # what the noise levels of Karras et al. 2022 are made for
+
+
+class NoisyCoder(nn.Module):
+    """An autoencoder in training, whose decoder learns to bear what a denoiser leaves: latents that are a little off.
+
+    Args:
+        coder: which is trained.
+        noise: on its latents, as a share of the deviation of each.
+    """
+
+    deviation: Tensor
+
+    def __init__(self, coder: Autoencoder, noise: float) -> None:
+        super().__init__()
+        self.coder, self.noise = coder, noise
+        self.register_buffer("deviation", torch.ones(coder.latent_dim))
+
+    def forward(self, images: Tensor, eps: Tensor) -> Tensor:
+        """Map images (n, height, width) in [0, 1] and normal noise (n, latent_dim) to images of the same shape.
+
+        Deviations are those of the newest training batch, over all processes.
+        """
+        latents = self.coder.encode(images)
+        if self.training:
+            known = latents.detach()
+            sums = torch.stack([torch.ones_like(known), known, known.square()]).sum(dim=1)
+            n, total, squares = parallel.sum_over_processes(sums)
+            self.deviation.copy_((squares / n - (total / n).square()).clamp(min=0.0).sqrt())
+        return self.coder.decode(latents + self.noise * self.deviation * eps)
 
 
 class PixelSpace(nn.Module):

@@ -181,26 +181,40 @@ def density_and_coverage(
     return density, Estimate(coverage.value, coverage.low, min(1.0, coverage.high))
 
 
-def sharpness(images: np.ndarray) -> float:
-    """Return the mean spectral power of images (n, height, width) in [0, 1] above half the highest frequency.
+def ratio_estimate(a: np.ndarray, b: np.ndarray, n_groups: int, generator: np.random.Generator) -> Estimate:
+    """Return the ratio of the means of two equally large sets of values, (n,) each, with a 95% interval.
+
+    Arguments, interval and errors are those of `frechet_estimate`.
+    """
+    whole = np.array([a.sum(), b.sum()])  # of equally many: their ratio is that of the means
+    left_out = []
+    for i, j in zip(*_groups(a, b, n_groups, generator), strict=True):
+        kept = (whole - [a[i].sum(), b[j].sum()]) / [len(a) - len(i), len(b) - len(j)]
+        left_out.append(kept[0] / kept[1])
+    return _jackknife(whole[0] / whole[1], left_out)
+
+
+def sharpness(images: np.ndarray) -> np.ndarray:
+    """Return the spectral power of images (n, height, width) in [0, 1] above half the highest frequency, (n,).
 
     Blurred images have too little of it, noisy ones too much; meant to be divided by that of real images.
     """
-    frequencies, power = power_spectrum(images)
-    return float(power[frequencies > 0.25].sum())
+    frequencies, powers = power_spectra(images)
+    power: np.ndarray = powers[:, frequencies > 0.25].sum(axis=1)
+    return power
 
 
-def power_spectrum(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return frequencies in cycles per pixel, and the power of images (n, height, width) at each, mean over images."""
+def power_spectra(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return frequencies (m,) in cycles per pixel, and the power of images (n, height, width) at each, (n, m)."""
     height, width = images.shape[1:]
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
     spectra = np.fft.fft2((images - images.mean(axis=(1, 2), keepdims=True)) * window)
-    power = np.square(np.abs(spectra)).mean(axis=0) / (height * width)
+    power = np.square(np.abs(spectra)).reshape(len(images), -1) / (height * width)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-    rings = np.floor(frequency * max(height, width) + 0.5).astype(int)
+    rings = np.floor(frequency * max(height, width) + 0.5).astype(int).ravel()
     n_rings = max(height, width) // 2 + 1
-    sums = np.bincount(rings.ravel(), power.ravel())[:n_rings]
-    return np.arange(n_rings) / max(height, width), sums
+    members = (rings[:, None] == np.arange(n_rings)).astype(np.float64)
+    return np.arange(n_rings) / max(height, width), power @ members
 
 
 def _groups(

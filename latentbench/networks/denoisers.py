@@ -31,7 +31,7 @@ class Condition(nn.Module):
         condition = self.embed_noise(waves(noise))
         if self.embed_label is not None:
             anyone = self.embed_label.num_embeddings - 1
-            chosen = torch.full((len(noise),), anyone, device=noise.device) if labels is None else labels
+            chosen = torch.full_like(noise, anyone, dtype=torch.long) if labels is None else labels
             condition = condition + self.embed_label(chosen)
         return functional.silu(condition)
 
@@ -117,7 +117,7 @@ class ResidualMLP(nn.Module):
 
 
 class _ConvBlock(nn.Module):
-    """Two convolutions with the condition in between, around a skip connection. It starts as the identity."""
+    """Two convolutions with the condition in between, around a skip connection, which is all there is at first."""
 
     def __init__(self, channels_in: int, channels_out: int, told: int) -> None:
         super().__init__()

@@ -86,15 +86,6 @@ class Common(Section):
     sampling: Sampling
     guidance: Guidance | None
 
-    @model_validator(mode="after")
-    def _calls_within_steps(self) -> Self:
-        discrete = self.process.schedule in ("linear", "cosine")
-        if discrete and self.sampling.calls > self.process.n_steps:
-            raise ValueError(
-                f"sampling.calls ({self.sampling.calls}) must be at most process.n_steps ({self.process.n_steps})"
-            )
-        return self
-
 
 class DiffusionParams(Common, Preset):
     """The `diffusion` section: on pixels, and which size of all diffusion models is trained."""

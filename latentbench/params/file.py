@@ -53,8 +53,23 @@ class Params(Project):
                 f"isomap.n_components ({self.isomap.n_components}) and isomap.search.n_components "
                 f"{self.isomap.search.n_components} must be below isomap.n_landmarks ({self.isomap.n_landmarks})"
             )
+        for key in ("diffusion", "diffusion_latent"):
+            self._check_calls(key)
         self._check_sizes()
         return self
+
+    def _check_calls(self, key: str) -> None:
+        """Refuse more sampling steps, evenly in time, than a process of discrete steps has."""
+        section: DiffusionParams | LatentDiffusionParams = getattr(self, key)
+        if section.process.schedule not in ("linear", "cosine") or section.sampling.spacing != "time":
+            return
+        n_steps = section.process.n_steps
+        most = max(self.diffusion_explore.calls)
+        for name, calls in ((f"{key}.sampling.calls", section.sampling.calls), ("diffusion_explore.calls", most)):
+            if calls > n_steps:
+                raise ValueError(
+                    f"{name} ({calls}) must be at most {key}.process.n_steps ({n_steps}), or take another spacing"
+                )
 
     def _check_sizes(self) -> None:
         """Refuse what the given sizes make impossible; what depends on the data is found where it is used."""

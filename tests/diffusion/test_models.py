@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from latentbench import artifacts, inference, sample, seeding, training
-from latentbench.diffusion import models, process
+from latentbench.diffusion import models, process, samplers, schedules
 from latentbench.diffusion.models import DiffusionModel, Sampling
+from latentbench.diffusion.parameterisations import Prediction
 from latentbench.diffusion.spaces import LatentSpace
 from latentbench.networks import export, weights
 
@@ -74,7 +75,7 @@ def test_latents_are_standardised_and_come_back() -> None:
     space.fit(images)
     data = space.encode(inference.to_unit(images))
     torch.testing.assert_close(data.mean(dim=0), torch.zeros(5), atol=1e-4, rtol=0)
-    torch.testing.assert_close(data.std(dim=0), torch.ones(5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(data.std(dim=0), torch.full((5,), 0.5), atol=1e-4, rtol=0)
     torch.testing.assert_close(space.decode(data), before)
     assert not any(parameter.requires_grad for parameter in space.parameters())
 
@@ -110,7 +111,7 @@ def test_a_sampler_of_diffusers_drives_our_network_to_our_samples() -> None:
     model = moved(models.build(**PIXELS | {"schedule": {"name": "linear", "n_steps": 1000}, "prediction": "eps"}))
     sampling = Sampling("ddim", calls=28, spacing="time")
     *_, ours = model.steps(0, range(2), sampling)
-    peer = DDIMScheduler(1000, beta_schedule="linear", clip_sample=True)
+    peer = DDIMScheduler(1000, trained_betas=model.schedule.betas().numpy(), clip_sample=True)
     peer.num_inference_steps = 27
     x_t = process.noise([seeding.torch_generator(0, index) for index in range(2)], 12, 10)
     for time in range(999, -1, -37):
@@ -132,13 +133,14 @@ def test_sixteen_images_are_learnt_by_heart(images: np.ndarray) -> None:
         return {"loss": model.denoiser.loss(x0, model.schedule.trained_at(batch.uniform()), batch.normal(14, 14))}
 
     many = few.repeat(64, 1, 1)
-    plan = training.Plan(20, 32, 3e-3, "cosine", ema_decay=0.99)
+    plan = training.Plan(30, 32, 3e-3, "cosine", ema_decay=0.99)
     for _ in training.fit(model.denoiser, loss, [many], [few], plan, seed=0):
         pass
     drawn = inference.to_unit(model.draw(0, range(8), Sampling(calls=20))).flatten(1)
-    nearest = torch.cdist(drawn, inference.to_unit(few).flatten(1)).min(dim=1).values
+    nearest, which = torch.cdist(drawn, inference.to_unit(few).flatten(1)).min(dim=1)
     apart = torch.cdist(*[inference.to_unit(few).flatten(1)] * 2)
     assert nearest.median() < 0.35 * apart[apart > 0].median()
+    assert len(which.unique()) > 2
 
 
 def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
@@ -148,6 +150,7 @@ def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
         "network": PIXELS | {"n_classes": 2},
         "classes": ["shoe", "bag"],
         "sampling": asdict(Sampling(calls=4)),
+        "guidance": 2.0,
     }
     artifacts.write_model(folder, weights.to_arrays(model), described)
     common = ["-n", "5", "--model", str(folder), "--device", "cpu"]
@@ -159,10 +162,19 @@ def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
     assert picture.shape == (2 * 12 + 2, 3 * 10 + 4)
     np.testing.assert_array_equal(picture[:12, 12:22], drawn[1])
     sample.main([str(tmp_path / "bag.npy"), *common, "--class", "bag", "--sampler", "heun", "--calls", "5"])
-    assert not np.array_equal(np.load(tmp_path / "bag.npy"), drawn)
+    bags = np.load(tmp_path / "bag.npy")
+    expected = model.draw(0, range(5), Sampling("heun", calls=5), torch.ones(5, dtype=torch.long), 2.0)
+    np.testing.assert_array_equal(bags, expected.numpy())
+    more = ["--class", "1", "--guidance", "1", "--sampler", "ddim", "--eta", "0.5", "--spacing", "log", "--seed", "3"]
+    sample.main([str(tmp_path / "more.npy"), *common, *more])
+    how = Sampling("ddim", calls=4, spacing="log", eta=0.5)
+    expected = model.draw(3, range(5), how, torch.ones(5, dtype=torch.long), 1.0)
+    np.testing.assert_array_equal(np.load(tmp_path / "more.npy"), expected.numpy())
     for wrong, said in (
         (["--class", "hat"], "no class 'hat'; there are 0 to 1: shoe, bag"),
         (["--calls", "1"], "must be in 2"),
+        (["--guidance", "3"], "needs a --class"),
+        (["--eta", "1"], "eta belongs to the sampler ddim"),
         (["--model", str(tmp_path / "nothing")], "cannot read the weights"),
     ):
         with pytest.raises(SystemExit, match=said):
@@ -182,3 +194,26 @@ def test_the_denoiser_runs_without_torch(built: dict[str, Any]) -> None:
     export.check("it", file, module, noisy, level)
     (one,) = export.session(file).run(None, {"noisy": noisy[:1].numpy(), "level": level[:1].numpy()})
     np.testing.assert_allclose(one, module(noisy[:1], level[:1]).detach().numpy(), atol=1e-5)
+
+
+def test_a_denoiser_that_was_told_classes_runs_without_torch_as_well() -> None:
+    model = moved(models.build(**LATENTS, n_classes=3))
+    inputs = {"noisy": torch.randn(4, 5), "level": torch.rand(4) + 0.1, "labels": torch.tensor([0, 2, 1, 3])}
+    module = models.Estimator(model)
+    file = export.to_onnx(module, inputs, "clean")
+    export.check("it", file, module, *inputs.values())
+    moved_labels = export.largest_difference(file, lambda *given: module(*given[:2]), list(inputs.values()))
+    assert moved_labels > 1e-3, "labels are not looked at"
+
+
+@pytest.mark.parametrize("prediction", get_args(Prediction))
+@pytest.mark.parametrize("schedule", get_args(schedules.Name))
+def test_any_prediction_goes_with_any_schedule_and_sampler(prediction: Prediction, schedule: schedules.Name) -> None:
+    model = moved(models.build(**LATENTS | {"prediction": prediction, "schedule": {"name": schedule}}, n_classes=3))
+    x0, labels = torch.randn(8, 5), torch.arange(8) % 4
+    level = model.schedule.trained_at(torch.rand(8))
+    loss = model.denoiser.loss(x0, level, torch.randn(8, 5), "min_snr", labels)
+    loss.backward()
+    assert loss.isfinite()
+    for sampler in get_args(samplers.Sampler):
+        assert model.draw(0, range(2), Sampling(sampler, calls=6), torch.tensor([0, 2]), 2.0).shape == (2, 12, 10)

@@ -24,9 +24,10 @@ def test_schedule_and_noising_are_those_of_diffusers_at_every_step(name: schedul
 
 @pytest.mark.parametrize("name", ["linear", "cosine"])
 def test_the_closed_form_is_the_iterated_kernel(name: schedules.Name) -> None:
-    levels = schedules.make(name, 1000).levels
-    abar = process.alphas_cumprod(levels)
-    betas = 1.0 - abar / torch.cat([torch.ones(1), abar[:-1]])
+    schedule = schedules.make(name, 1000)
+    levels, betas = schedule.levels, schedule.betas()
+    peer = DDPMScheduler(1000, beta_schedule=PEERS[name])
+    torch.testing.assert_close(betas.float(), peer.betas, atol=1e-7, rtol=1e-4)
     mean, variance = 1.0, 0.0  # of x_t given x_0 = 1
     for beta, level in zip(betas.tolist(), levels, strict=True):
         mean, variance = (1 - beta) ** 0.5 * mean, (1 - beta) * variance + beta

@@ -152,12 +152,30 @@ def test_blur_is_not_sharp_and_noise_is_too_sharp(images: np.ndarray, rng: np.ra
     real = images[:300] / 255
     blurred = (real + np.roll(real, 1, axis=1) + np.roll(real, 1, axis=2)) / 3
     noisy = real + 0.2 * rng.normal(size=real.shape)
-    assert samples.sharpness(blurred) < 0.7 * samples.sharpness(real)
-    assert samples.sharpness(noisy) > 1.5 * samples.sharpness(real)
-    assert samples.sharpness(images[300:600] / 255) == pytest.approx(samples.sharpness(real), rel=0.15)
+    mean = samples.sharpness(real).mean()
+    assert samples.sharpness(blurred).mean() < 0.7 * mean
+    assert samples.sharpness(noisy).mean() > 1.5 * mean
+    others = samples.sharpness(images[300:600] / 255)
+    estimate = samples.ratio_estimate(others, samples.sharpness(real), 20, rng)
+    assert estimate.value == pytest.approx(others.mean() / mean)
+    assert estimate.low < 1 < estimate.high
+
+
+def test_the_interval_of_a_ratio_is_that_of_the_delta_method() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.gamma(4, 1, 2000), rng.gamma(9, 1, 2000)
+    ratio = a.mean() / b.mean()
+    error = ratio * np.sqrt(a.var() / a.mean() ** 2 + b.var() / b.mean() ** 2) / np.sqrt(2000)
+    widths = []
+    for _ in range(30):
+        estimate = samples.ratio_estimate(a, b, 20, rng)
+        assert estimate.value == pytest.approx(ratio)
+        widths.append((estimate.high - estimate.low) / 2)
+    assert np.mean(widths) == pytest.approx(2.093 * error, rel=0.1)  # Student's t on 19 degrees of freedom
 
 
 def test_a_wave_has_its_power_at_its_frequency() -> None:
     wave = np.sin(2 * np.pi * 7 / 28 * np.arange(28))
-    frequencies, power = samples.power_spectrum(np.tile(wave, (1, 28, 1)))
-    assert frequencies[power.argmax()] == pytest.approx(7 / 28)
+    frequencies, powers = samples.power_spectra(np.tile(wave, (2, 28, 1)))
+    assert powers.shape == (2, len(frequencies))
+    assert frequencies[powers[1].argmax()] == pytest.approx(7 / 28)

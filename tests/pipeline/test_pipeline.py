@@ -96,9 +96,7 @@ def test_the_bounds_say_what_their_parts_say(finished: Workspace) -> None:
     likelihoods = artifacts.read_json(folder / "likelihoods.json")
     assert list(likelihoods) == sorted([*VAES, "diffusion"])
     for row, scores_of in likelihoods.items():
-        assert scores_of["n"] == (
-            SMALL["evaluate.likelihood_images"] if row == "diffusion" else SMALL["data.test_size"]
-        )
+        assert scores_of["n"] == SMALL["data.test_size"]
         assert scores_of["kl_nats"] > 0
         assert row == "diffusion" or 0 < scores_of["active_units"] <= SMALL["latent_dim"]
         assert ("elbo_nats" in scores_of) == (row in ("vae_residual", "diffusion")), "only a likelihood has a bound"
@@ -121,18 +119,49 @@ def test_the_bounds_say_what_their_parts_say(finished: Workspace) -> None:
 def test_generated_images_are_judged_at_equal_terms(finished: Workspace) -> None:
     folder = finished.folder / "metrics"
     generators = artifacts.read_json(folder / "evaluate" / "generators.json")
-    assert set(generators) == {"real", "real_validation", *VAES, *DIFFUSIONS}
+    assert set(generators) == {"real", "real_validation", *VAES, *DIFFUSIONS, "diffusion_latent_guided"}
     for row, scores_of in generators.items():
         assert scores_of["frechet_lo"] <= scores_of["frechet"] <= scores_of["frechet_hi"]
         assert scores_of["n"] == (200 if row == "real_validation" else SMALL["n_samples"])
         assert row.startswith("real") or scores_of["frechet"] > 3 * generators["real"]["frechet"]
         assert 0 <= scores_of["coverage_lo"] <= scores_of["coverage"] <= scores_of["coverage_hi"] <= 1
         assert row.startswith("real") == ("nearest_train" not in scores_of)
+        assert (row == "real_validation") == ("cas" not in scores_of), "its images choose what a classifier learns"
+        for name in ("kernel_distance", "sharpness", "confident_share"):
+            assert scores_of[f"{name}_lo"] <= scores_of[name] <= scores_of[f"{name}_hi"]
+    calls = {row: scores_of["calls"] for row, scores_of in generators.items() if "calls" in scores_of}
+    small = SMALL["diffusion.sampling.calls"]
+    expected = {"diffusion": small, "diffusion_latent": small, "diffusion_latent_guided": 2 * small}
+    assert calls == dict.fromkeys(VAES, 1) | expected
     assert generators["real"]["coverage"] > 0.9
     assert generators["real"]["sharpness"] == pytest.approx(1, abs=0.2)
     filled = pd.read_csv(folder / "evaluate" / "inpainting.csv").set_index("row")
     assert filled.index.tolist() == ["mean", *VAES, *DIFFUSIONS]
     assert filled.loc["mean", "diversity"] == 0 < filled.loc["diffusion", "diversity"]
+
+
+def test_each_diffusion_model_is_looked_into(finished: Workspace) -> None:
+    for row in DIFFUSIONS:
+        folder = finished.folder / "metrics" / "diffusion_explore" / row
+        found = artifacts.read_json(folder / "metrics.json")
+        for band in ("low", "middle", "high"):
+            assert 1 <= found[f"half_{band}_step"] <= SMALL["diffusion.sampling.calls"]
+        # What the space loses, no inversion brings back.
+        assert found["inversion_mse_space"] < min(found["inversion_mse_ddim"], found["inversion_mse_heun"]) + 1e-6
+        spectrum = pd.read_csv(folder / "spectrum.csv")
+        assert spectrum["level"].is_monotonic_decreasing
+        assert spectrum[["low", "middle", "high"]].iloc[-1].tolist() == [1, 1, 1]
+        compared = pd.read_csv(folder / "samplers.csv")
+        assert compared.groupby("sampler")["calls"].apply(list).to_dict() == {
+            name: [3, 5] for name in ("ancestral", "ddim", "heun", "dpm_solver")
+        }
+        assert (compared["kernel_distance_lo"] < compared["kernel_distance_hi"]).all()
+        varied = pd.read_csv(folder / "variations.csv")
+        assert varied["strength"].tolist() == SMALL["diffusion_explore.strengths"]
+        assert varied["class_kept"].between(0, 1).all()
+        blends = pd.read_csv(folder / "blends.csv")
+        assert blends["share"].iloc[[0, -1]].tolist() == [0, 1]
+        assert blends["confidence"].between(0.1, 1).all()
 
 
 def test_the_headline_is_what_one_wants_to_see_first(finished: Workspace) -> None:

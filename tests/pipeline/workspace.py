@@ -1,6 +1,5 @@
 """A copy of the project, as committed or about to be, with params that make every stage quick."""
 
-import copy
 import os
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ import yaml
 SMALL: dict[str, Any] = {
     "latent_dim": 6,
     "n_samples": 240,
-    "threads": 2,
+    "threads": 1,  # the other core is for the other worker of the tests
     "data.train_size": 2000,
     "data.test_size": 300,
     "classifier.training.epochs": 3,
@@ -41,6 +40,7 @@ SMALL: dict[str, Any] = {
     "diffusion_latent.small.training.warmup_steps": 0,
     "diffusion_latent.small.coder.training.warmup_steps": 0,
     "diffusion_latent.sampling.calls": 4,
+    "diffusion_latent.guidance": {"scale": 2.0, "dropped_share": 0.2},
     "diffusion_explore.n_compared": 50,
     "diffusion_explore.calls": [3, 5],
     "diffusion_explore.n_edited": 20,
@@ -75,11 +75,16 @@ class Workspace:
         self.run("git", "config", "user.name", "test")
         self.run("git", "config", "user.email", "test@example.org")
 
+    @classmethod
+    def opened(cls, folder: Path) -> "Workspace":
+        """Return the workspace that a folder is."""
+        workspace = cls.__new__(cls)
+        workspace.folder = folder
+        return workspace
+
     def copy(self, folder: Path) -> "Workspace":
         """Return a copy of this workspace as it is, DVC's cache included, which goes its own way."""
-        twin = copy.copy(self)
-        twin.folder = Path(shutil.copytree(self.folder, folder, symlinks=True))
-        return twin
+        return Workspace.opened(Path(shutil.copytree(self.folder, folder, symlinks=True)))
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment that commands run in: this Python's tools come first on PATH."""
