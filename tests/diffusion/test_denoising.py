@@ -26,7 +26,7 @@ class Told(nn.Module):
 
 
 def target(prediction: Prediction, x0: Tensor, level: Tensor, eps: Tensor) -> Tensor:
-    """Return the output that makes the loss zero, found from two losses: each is a square around it."""
+    """Return the output by which the estimate is the image itself."""
     factors = parameterisations.coefficients(prediction, level, 0.5)
     skip, out = (process.beside(each, x0) for each in (factors.skip, factors.out))
     return (x0 - skip * process.noised(x0, level, eps)) / out

@@ -172,7 +172,7 @@ def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "more.npy"), expected.numpy())
     for wrong, said in (
         (["--class", "hat"], "no class 'hat'; there are 0 to 1: shoe, bag"),
-        (["--calls", "1"], "must be in 2"),
+        (["--calls", "1"], "too few for the sampler dpm_solver"),
         (["--guidance", "3"], "needs a --class"),
         (["--eta", "1"], "eta belongs to the sampler ddim"),
         (["--model", str(tmp_path / "nothing")], "cannot read the weights"),
