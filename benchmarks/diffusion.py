@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from latentbench import artifacts, inference, seeding, threads
@@ -196,6 +197,7 @@ def compare_with_peer(eye: Eye, budget_s: float | None) -> None:
             note(name, steps, lambda scheduler=scheduler, steps=steps: draw_peer(peer, scheduler, steps, _N))
     table = pd.DataFrame(lines, columns=["name", "calls", "seconds", "frechet", "kernel_distance"])
     artifacts.write_table(OUT / "diffusion.csv", table)
+    artifacts.write_figure(OUT / "diffusion.png", _curves(table))
     theirs = table[table["name"].str.startswith("diffusers")]
     best = theirs["frechet"].min()
     cheapest = theirs[theirs["frechet"] <= 1.05 * best]["seconds"].min()
@@ -209,6 +211,19 @@ def compare_with_peer(eye: Eye, budget_s: float | None) -> None:
         f"{cheapest:.1f} s: {cheapest / ours_s:.1f} times as fast (the bar is 5)",
         flush=True,
     )
+
+
+def _curves(table: pd.DataFrame) -> Figure:
+    """Draw the distance over the seconds that the samples took, a line for each name."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, line in table.groupby("name", sort=False):
+        axes.loglog(line["seconds"], line["frechet"], marker="o", label=name)
+        for row in line.itertuples():
+            axes.annotate(str(row.calls), (row.seconds, row.frechet), xytext=(4, 4), textcoords="offset points")
+    axes.set(xlabel="seconds for 1,000 samples", ylabel="Fréchet distance to test images")
+    axes.legend(title="network calls beside each point")
+    return figure
 
 
 def _size(network: torch.nn.Module) -> int:
