@@ -135,7 +135,7 @@ class Explorer:
                     range(first + start, first + start + len(some)),
                     some,
                     known[: len(some)],
-                    self.sampling,
+                    replace(self.sampling, calls=self.params.inpaint_calls),
                     self.params.inpaint_repeats,
                 )
                 for start, some in zip(range(0, len(self.images), _BATCH), self.images.split(_BATCH), strict=True)

@@ -64,8 +64,11 @@ class Params(Project):
         if section.process.schedule not in ("linear", "cosine") or section.sampling.spacing != "time":
             return
         n_steps = section.process.n_steps
-        most = max(self.diffusion_explore.calls)
-        for name, calls in ((f"{key}.sampling.calls", section.sampling.calls), ("diffusion_explore.calls", most)):
+        most = max(*self.diffusion_explore.calls, self.diffusion_explore.inpaint_calls)
+        for name, calls in (
+            (f"{key}.sampling.calls", section.sampling.calls),
+            ("diffusion_explore.calls or inpaint_calls", most),
+        ):
             if calls > n_steps:
                 raise ValueError(
                     f"{name} ({calls}) must be at most {key}.process.n_steps ({n_steps}), or take another spacing"
