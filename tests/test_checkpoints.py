@@ -117,7 +117,7 @@ def test_a_training_stopped_anywhere_ends_as_if_it_had_not_been(
     whole = Training(name, data, plan)
     summary = whole.run(None, tmp_path / "whole.csv")
     assert 2 < len(whole.epochs()) < PLAN.epochs, "it should stop early, but not at once"
-    path = tmp_path / "state"
+    path = tmp_path / "state.safetensors"
     # Of the 5 events of an epoch, each comes to be the last: after every step, between epochs; then the very last one.
     for stop_after in [*range(1, len(whole.events), 4), len(whole.events)]:
         path.unlink(missing_ok=True)
@@ -134,7 +134,7 @@ def test_a_training_stopped_anywhere_ends_as_if_it_had_not_been(
 def test_a_training_that_is_killed_again_and_again_gets_there(data: list[Tensor], tmp_path: Path) -> None:
     whole = Training("dense", data)
     whole.run(None, tmp_path / "whole.csv")
-    path, n_kills = tmp_path / "state", 0
+    path, n_kills = tmp_path / "state.safetensors", 0
     while True:
         resumed = Training("dense", data)
         try:
@@ -147,13 +147,13 @@ def test_a_training_that_is_killed_again_and_again_gets_there(data: list[Tensor]
 
 
 def test_the_state_of_another_network_is_refused(data: list[Tensor], tmp_path: Path) -> None:
-    path = tmp_path / "state"
+    path = tmp_path / "state.safetensors"
     with pytest.raises(Killed):
         Training("dropout", data).run(SavesEvery(path, 1), tmp_path / "loss.csv", 3)
     other = Training("dropout", data)
     other.network[1] = nn.Linear(144, 21)
     other.network[4] = nn.Linear(21, 144)
-    with pytest.raises(CheckpointError, match=r"state holds no state of this training; delete it .*size mismatch"):
+    with pytest.raises(CheckpointError, match=r"holds no state of this training; delete it .*size mismatch"):
         other.run(Checkpoint(path, 0.0), tmp_path / "loss.csv")
     with pytest.raises(CheckpointError, match=r"delete it to begin anew .*(Missing|Unexpected) key"):
         Training("conv", data).run(Checkpoint(path, 0.0), tmp_path / "loss.csv")
@@ -161,7 +161,7 @@ def test_the_state_of_another_network_is_refused(data: list[Tensor], tmp_path: P
 
 @pytest.mark.parametrize("damage", ["empty", "short", "header", "half", "other", "tail"])
 def test_a_damaged_state_is_an_error_that_names_the_file(damage: str, data: list[Tensor], tmp_path: Path) -> None:
-    path = tmp_path / "state"
+    path = tmp_path / "state.safetensors"
     with pytest.raises(Killed):
         Training("dropout", data).run(SavesEvery(path, 1), tmp_path / "loss.csv", 3)
     whole = path.read_bytes()
@@ -183,13 +183,13 @@ def test_a_damaged_state_is_an_error_that_names_the_file(damage: str, data: list
 
 
 def test_saving_waits_for_the_interval(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "state", 0.2)
+    checkpoint = Checkpoint(tmp_path / "state.safetensors", 0.2)
     assert not checkpoint.is_due()
     time.sleep(0.21)
     assert checkpoint.is_due()
     checkpoint.save(b"1")
     assert not checkpoint.is_due()
-    assert Checkpoint(tmp_path / "state", 0.2).load() == b"1"
+    assert Checkpoint(tmp_path / "state.safetensors", 0.2).load() == b"1"
     assert Checkpoint(tmp_path / "none", 0.2).load() is None
 
 
@@ -200,14 +200,14 @@ def test_a_save_that_fails_leaves_the_state_before(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    checkpoint = Checkpoint(tmp_path / "state", 0.0)
+    checkpoint = Checkpoint(tmp_path / "state.safetensors", 0.0)
     checkpoint.save(b"before")
     with monkeypatch.context() as patch:
         patch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[broken], full)
         with pytest.raises(ArtifactError, match=r"cannot write .*state.*No space left"):
             checkpoint.save(b"after" * 1000)
     assert checkpoint.load() == b"before"
-    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
 
 
 def test_what_a_killed_save_left_is_swept_away(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_what_a_killed_save_left_is_swept_away(tmp_path: Path) -> None:
 
 
 def test_the_state_goes_when_the_work_ends_well_and_stays_when_it_fails(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "state"
+    path = tmp_path / "new" / "state.safetensors"
 
     def fail() -> None:
         with checkpoints.locked(path, 0.0) as checkpoint:
@@ -259,7 +259,7 @@ def start(code: str, *arguments: str | Path) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("end", ["well", "killed"])
 def test_a_second_process_waits_for_the_first_and_says_so(end: str, tmp_path: Path) -> None:
-    path = tmp_path / "state"
+    path = tmp_path / "state.safetensors"
     with start(HOLDER, path, "first") as first, start(HOLDER, path, "second") as second:
         streams = {first: first.stdout, second: second.stdout}
         # Whichever is quicker has it; the other speaks up.
@@ -310,7 +310,7 @@ subprocess.run(sys.argv[1:], env={**os.environ, "MARK": "1"})
 def test_a_training_whose_starter_was_killed_saves_and_stops(between: str, tmp_path: Path) -> None:
     if between == "a shell" and not Path("/proc/self/environ").exists():
         pytest.skip("without /proc a process sees its parent only")
-    state, said = tmp_path / "state", tmp_path / "said"
+    state, said = tmp_path / "state.safetensors", tmp_path / "said"
     command = [sys.executable, "-c", ORPHAN, str(state), str(said)]
     if between == "a shell":
         command = ["/bin/sh", "-c", '"$@"; true', "sh", *command]
