@@ -2,13 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 PEERS := .venv-peers
+# One of the extras of pyproject.toml, without the project's own dependencies.
+EXTRA = $$($(PYTHON) -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"])')
 BIN := $(VENV)/bin
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data repro test lint types lock experiments seeds sweep-beta reference readme plots \
+.PHONY: help setup data browser repro explore test lint types lock experiments seeds sweep-beta reference readme plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
-	benchmark-diffusion clean
+	benchmark-diffusion benchmark-explorer clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +20,7 @@ repro: setup  ## check params.yaml, then run every stage that is out of date
 	python -m latentbench.params.file
 	dvc repro
 
-test: setup data lint types  ## lint, types and tests, WORKERS of them at a time, 2 by default
+test: setup browser data lint types  ## lint, types and tests, WORKERS of them at a time, 2 by default
 	OMP_NUM_THREADS=1 python -m pytest -n $(or $(WORKERS),2) --dist loadfile
 
 setup: $(VENV)/installed  ## create the virtual environment with the locked versions
@@ -26,10 +29,20 @@ $(VENV)/installed: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "latentbench needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(call EXTRA,node)
 	touch $@
 
-data: setup  ## fetch the dataset
-	dvc repro --quiet download
+data: setup  ## fetch the dataset, and the libraries of the explorer's page
+	dvc repro --quiet download explorer_libraries
+
+browser:  ## install Chromium, which the tests of the explorer drive, where it is missing and this user may
+	command -v chromium >/dev/null || test $$(id -u) != 0 || ! command -v apt-get >/dev/null || \
+		apt-get install --quiet --quiet --yes --no-install-recommends chromium >/dev/null || \
+		{ apt-get update --quiet --quiet && \
+		apt-get install --quiet --quiet --yes --no-install-recommends chromium >/dev/null; }
+
+explore: setup  ## open the latent explorer of the last run in the browser
+	python -m latentbench.explore
 
 lint: setup
 	ruff check .
@@ -64,6 +77,9 @@ lock: setup  ## resolve pyproject.toml anew into requirements.lock
 benchmark-reduction: data  ## time neighbours, kNN and Isomap against their peers (minutes)
 	python -m benchmarks.reduction
 
+benchmark-explorer: setup browser  ## time the explorer's map and its decoding in a browser (a minute)
+	python -m benchmarks.explorer
+
 benchmark-training: data $(PEERS)/installed  ## time training against Keras, which comes into .venv-peers (minutes)
 	python -m benchmarks.training --peer $(PEERS)/bin/python
 
@@ -73,11 +89,9 @@ benchmark-binarized: data  ## compare the VAE with published likelihoods of blac
 benchmark-diffusion: data  ## time diffusion against diffusers, on the models of the last run (half an hour)
 	python -m benchmarks.diffusion
 
-# The extra alone, without the project's own dependencies, and its versions from where they are declared.
 $(PEERS)/installed: pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) -c 'import tomllib; \
-		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])')
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(call EXTRA,peers)
 	touch $@
 
 plots-page: setup  ## write the template of the page of plots anew

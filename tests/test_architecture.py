@@ -22,7 +22,7 @@ LAYERS = [
     },
     {"inference", "networks", "neighbors"},
     {"training", "diffusion", "evaluation", "figures", "reduction", "data"},
-    {"sample"},
+    {"explore", "sample"},
 ]
 
 

@@ -26,7 +26,10 @@ ORDER = (
     "diffusion",
     "diffusion_explore",
     "evaluate",
+    "explorer_libraries",
+    "explorer",
 )
+ELSEWHERE = "explorer_libraries"  # needs the network: a workspace has its output from the project
 
 
 def runs(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
@@ -37,7 +40,7 @@ def runs(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str
         for item, values in matrix.items():
             for value in values:
                 fill = re.compile(re.escape(f"${{item.{item}}}"))
-                keys = [fill.sub(value, key) for key in definition["params"]]
+                keys = [fill.sub(value, key) for key in definition.get("params", [])]
                 keys = [key.replace("${diffusion.preset}", params["diffusion"]["preset"]) for key in keys]
                 yield f"{stage}@{value}".rstrip("@"), fill.sub(value, definition["cmd"]), keys
 
@@ -48,6 +51,8 @@ def main() -> None:
     pipeline = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     for name, command, _ in runs(pipeline, params):
+        if name == ELSEWHERE:
+            continue
         _, _, module, *arguments = command.split()  # python -m stages.<name> ...
         os.environ["LATENTBENCH_RECORD_PARAMS"] = str(records / name)
         sys.argv = [module, *arguments]

@@ -33,6 +33,7 @@ def _make(root: Path, raw_data: Path, folder: Path) -> Workspace:
     workspace.set_params(SMALL)
     workspace.take_data_from(raw_data)
     workspace.commit("small params")
+    workspace.run("dvc", "commit", "--force", "explorer_libraries")
     workspace.run("dvc", "repro")
     workspace.commit("a run")
     return workspace

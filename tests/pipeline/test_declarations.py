@@ -11,7 +11,7 @@ import yaml
 from dvc.repo import Repo
 
 from tests.imports import project_modules
-from tests.pipeline.all_stages import ORDER, runs
+from tests.pipeline.all_stages import ELSEWHERE, ORDER, runs
 from tests.pipeline.workspace import Workspace, stages_run
 
 
@@ -21,7 +21,7 @@ def pipeline(root: Path) -> dict[str, Any]:
     return content
 
 
-def test_there_are_the_eleven_stages(pipeline: dict[str, Any]) -> None:
+def test_there_are_the_stages(pipeline: dict[str, Any]) -> None:
     assert sorted(pipeline["stages"]) == sorted(ORDER)
 
 
@@ -75,9 +75,10 @@ def test_every_declared_param_is_read_and_a_second_run_gives_the_same_bytes(
     again.run("python", "-m", "tests.pipeline.all_stages", str(tmp_path))
     params, names = again.params(), []
     for name, _, keys in runs(pipeline, params):
-        assert set((tmp_path / name).read_text().split()) == declared_leaves(params, keys), name
+        read = set() if name == ELSEWHERE else set((tmp_path / name).read_text().split())
+        assert read == declared_leaves(params, keys), name
         names.append(name)
-    assert len(names) == 22
+    assert len(names) == 24
     ours, theirs = again.outputs(), finished.outputs()
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if ours[name] != theirs[name]] == []

@@ -72,6 +72,10 @@ class Workspace:
                 continue
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, folder / name)
+        libraries = "data/explorer_libraries"  # `make test` fetches them before it runs pytest
+        if not (root / libraries).is_dir():
+            raise AssertionError(f"there is no {libraries}: 'make data' fetches it")
+        shutil.copytree(root / libraries, folder / libraries)
         self.run("git", "init", "--quiet", "--initial-branch", "main")
         self.run("git", "config", "user.name", "test")
         self.run("git", "config", "user.email", "test@example.org")

@@ -1,0 +1,2 @@
+// What the page draws its map with, as one module.
+export { default } from "regl-scatterplot";

@@ -1,0 +1,120 @@
+"""Join what every preset wrote into one page that any static server can serve: the latent explorer."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentbench import artifacts
+from latentbench.data.dataset import Dataset
+from latentbench.diffusion import models as diffusion_models
+from latentbench.diffusion.models import Sampling
+from stages import entry, paths
+
+MODELS = ("ae_dense", "ae_conv", "ae_residual", "vae_dense", "vae_conv", "vae_residual")
+DIFFUSIONS = ("diffusion", "diffusion_latent")
+_PAGE, _LIBRARIES, _MAPS = Path("explorer"), Path("data/explorer_libraries"), Path("data/maps")
+_OUT = Path("data/explorer")
+_MOST_CALLS = 50  # of a denoiser for one sample: people wait for it
+
+
+def main() -> None:
+    """Run the stage."""
+    with entry.stage("explorer"):
+        dataset = Dataset(paths.PROCESSED)
+        _copy_page()
+        _write_images(dataset)
+        description = {
+            "dataset": {
+                "height": dataset.train_images.shape[1],
+                "width": dataset.train_images.shape[2],
+                "classes": list(dataset.classes),
+                "n_train": len(dataset.train_images),
+                "n_test": len(dataset.test_images),
+            },
+            "models": [_write_model(row) for row in MODELS],
+            "diffusion": [_write_diffusion(row) for row in DIFFUSIONS],
+        }
+        artifacts.write_json(_OUT / "data/explorer.json", description)
+
+
+def _copy_page() -> None:
+    for path in sorted(_PAGE.rglob("*")):
+        place = path.relative_to(_PAGE)
+        if path.is_file() and place.parts[0] != "libraries":  # those are what the libraries are made from
+            artifacts.write_bytes(_OUT / place, artifacts.read_bytes(path))
+    for path in sorted(_LIBRARIES.iterdir()):
+        artifacts.write_bytes(_OUT / "libraries" / path.name, artifacts.read_bytes(path))
+
+
+def _write_images(dataset: Dataset) -> None:
+    for split, images, labels in (
+        ("train", dataset.train_images, dataset.train_labels),
+        ("test", dataset.test_images, dataset.test_labels),
+    ):
+        packed = gzip.compress(np.ascontiguousarray(images).tobytes(), compresslevel=6, mtime=0)
+        artifacts.write_bytes(_OUT / "data/images" / f"{split}.bin.gz", packed)
+        artifacts.write_bytes(_OUT / "data/labels" / f"{split}.bin", np.asarray(labels, dtype=np.uint8).tobytes())
+
+
+def _write_model(row: str) -> dict[str, Any]:
+    """Write what the page needs of an autoencoder or VAE; return what it is told about it."""
+    folder = _OUT / "data/models" / row
+    for part in ("encoder.onnx", "decoder.onnx"):
+        artifacts.write_bytes(folder / part, artifacts.read_bytes(paths.model(row) / part))
+    placed = [artifacts.read_array(_MAPS / row / f"{split}.npy") for split in ("train", "test")]
+    maps = np.concatenate(placed).transpose(1, 0, 2)  # (n_maps, n_train + n_test, 2)
+    artifacts.write_bytes(folder / "maps.bin", _floats(maps))
+    arrays, description = artifacts.read_model(_MAPS / row)
+    latents = artifacts.read_array(paths.embedding(row, "train"))
+    artifacts.write_bytes(folder / "anchors.bin", _floats(latents[arrays["fitted_index"]]))
+    facts = {"latents": {"dimensions": arrays["dimensions"].tolist()}, "neighbors": {}}
+    if "components" in arrays:
+        facts["pca"] = {"components": [_rounded(line) for line in arrays["components"]]}
+    return {
+        "row": row,
+        "family": row.split("_", maxsplit=1)[0],
+        "latent_dim": latents.shape[1],
+        "maps": [{"name": name, **facts[name]} for name in description["maps"]],
+        "mean": _rounded(arrays["mean"]),
+        "deviation": _rounded(arrays["deviation"]),
+        "order": arrays["order"].tolist(),
+        "importance": _rounded(arrays["importance"]),
+        "ordered_by": description["ordered_by"],
+        "anchor_index": arrays["fitted_index"].tolist(),
+    }
+
+
+def _write_diffusion(row: str) -> dict[str, Any]:
+    """Write what the page needs of a diffusion model; return what it is told about it.
+
+    The page takes steps of DPM-Solver++(2M), whatever the pipeline sampled with.
+    """
+    folder = _OUT / "data/diffusion" / row
+    for part in sorted(paths.model(row).glob("*.onnx")):
+        artifacts.write_bytes(folder / part.name, artifacts.read_bytes(part))
+    model, description = diffusion_models.load(paths.model(row))
+    trained = description["sampling"]
+    sampling = Sampling("dpm_solver", min(trained["calls"], _MOST_CALLS), trained["spacing"])
+    return {
+        "row": row,
+        "shape": list(model.shape),
+        "limits": None if model.space.limits is None else list(model.space.limits),
+        "levels": model.path(sampling),
+        "classes_known": model.n_classes is not None,
+        "guidance": description["guidance"],
+    }
+
+
+def _floats(array: np.ndarray) -> bytes:
+    return np.ascontiguousarray(array, dtype="<f4").tobytes()
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    """Return numbers with the digits that float32 has."""
+    return [float(f"{value:.8g}") for value in values]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Fetch the libraries of the explorer's page through npm, at pinned versions and checked by their hashes."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from latentbench import artifacts
+from latentbench.errors import LatentbenchError
+from stages import entry
+
+_SOURCE = Path("explorer/libraries")
+_OUT = Path("data/explorer_libraries")
+_RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+
+
+class LibrariesError(LatentbenchError):
+    """The libraries cannot be fetched, or are not those that were pinned."""
+
+
+def main() -> None:
+    """Run the stage."""
+    with entry.stage("explorer_libraries", timed=False), tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for path in _SOURCE.iterdir():
+            shutil.copy(path, folder)
+        # What is in npm's own cache is not asked for again; the hashes of the lock file hold for it too.
+        _run(folder, "npm", "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
+        bundle = folder / "plot.bundle.js"
+        options = ["--bundle", "--format=esm", "--minify", "--legal-comments=none", f"--outfile={bundle}"]
+        _run(folder, "node", "node_modules/esbuild/bin/esbuild", "plot.js", *options)
+        artifacts.write_bytes(_OUT / "plot.js", bundle.read_bytes())
+        for name in _RUNTIME:
+            built = folder / "node_modules/onnxruntime-web/dist" / name
+            artifacts.write_bytes(_OUT / name, built.read_bytes())
+        artifacts.write_text(_OUT / "LICENSES.txt", _licenses(folder))
+
+
+def _run(folder: Path, *command: str) -> None:
+    """Run a command in a folder.
+
+    Raises:
+        LibrariesError: it is not there, or fails.
+    """
+    if shutil.which(command[0]) is None:
+        raise LibrariesError(f"there is no {command[0]} on this machine; 'make setup' brings it")
+    quiet = {**os.environ, "NO_UPDATE_NOTIFIER": "1", "NODE_OPTIONS": ""}
+    done = subprocess.run(command, cwd=folder, env=quiet, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip() or done.stdout.strip()
+        raise LibrariesError(f"'{' '.join(command[:2])}' failed for {_SOURCE}/package-lock.json: {said}")
+
+
+def _licenses(folder: Path) -> str:
+    """Return the licenses of all that may have gone into the libraries, one after the other."""
+    lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
+    parts = []
+    for place, package in sorted(lock["packages"].items()):
+        if not place or package.get("dev"):
+            continue
+        heading = f"{place.removeprefix('node_modules/')} {package['version']}: {package.get('license', 'see below')}"
+        found = sorted(each for each in (folder / place).iterdir() if each.stem.lower() in ("license", "licence"))
+        text = "\n\n".join(each.read_text(encoding="utf-8").strip() for each in found if each.is_file())
+        parts.append(f"{heading}\n{'=' * len(heading)}\n\n{text}".strip())
+    return "\n\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    main()
