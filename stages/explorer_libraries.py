@@ -28,10 +28,10 @@ def main() -> None:
             shutil.copy(path, folder)
         # What is in npm's own cache is not asked for again; the hashes of the lock file hold for it too.
         _run(folder, "npm", "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
-        bundle = folder / "plot.bundle.js"
+        bundle = folder / "d3.bundle.js"
         options = ["--bundle", "--format=esm", "--minify", "--legal-comments=none", f"--outfile={bundle}"]
-        _run(folder, "node", "node_modules/esbuild/bin/esbuild", "plot.js", *options)
-        artifacts.write_bytes(_OUT / "plot.js", bundle.read_bytes())
+        _run(folder, "node", "node_modules/esbuild/bin/esbuild", "d3.js", *options)
+        artifacts.write_bytes(_OUT / "d3.js", bundle.read_bytes())
         for name in _RUNTIME:
             built = folder / "node_modules/onnxruntime-web/dist" / name
             artifacts.write_bytes(_OUT / name, built.read_bytes())
