@@ -1,7 +1,7 @@
 """How close generated images come to real ones, in the features of a classifier."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -65,11 +65,18 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95% interval."""
+    """A value with its 95% interval.
+
+    Attributes:
+        value, low, high: of the score.
+        left_out: of a jackknife, its values without each group in turn; two rows whose groups are the same have
+            a paired interval for their difference by them (`paired_jackknife`).
+    """
 
     value: float
     low: float
     high: float
+    left_out: tuple[float, ...] = ()
 
 
 def frechet_estimate(
@@ -178,7 +185,7 @@ def density_and_coverage(
     whole = scores(np.ones(n_groups, dtype=bool))
     left_out = [scores(np.arange(n_groups) != group) for group in range(n_groups)]
     density, coverage = (_jackknife(value, [each[i] for each in left_out]) for i, value in enumerate(whole))
-    return density, Estimate(coverage.value, coverage.low, min(1.0, coverage.high))
+    return density, replace(coverage, high=min(1.0, coverage.high))
 
 
 def ratio_estimate(a: np.ndarray, b: np.ndarray, n_groups: int, generator: np.random.Generator) -> Estimate:
@@ -192,6 +199,27 @@ def ratio_estimate(a: np.ndarray, b: np.ndarray, n_groups: int, generator: np.ra
         kept = (whole - [a[i].sum(), b[j].sum()]) / [len(a) - len(i), len(b) - len(j)]
         left_out.append(kept[0] / kept[1])
     return _jackknife(whole[0] / whole[1], left_out)
+
+
+def paired_jackknife(a: Estimate, b: Estimate) -> tuple[Estimate, float]:
+    """Return the difference b - a of two scores with its 95% interval, and the two-sided p-value of no difference.
+
+    Both must be jackknives that left out the same groups in the same order. What the groups do to both scores alike,
+    such as held-out images that are hard for any model, then cancels in the difference.
+
+    Raises:
+        InputError: they have not equally many groups.
+    """
+    if len(a.left_out) != len(b.left_out) or len(a.left_out) < 2:
+        raise InputError(
+            f"needs two jackknives over the same groups, not {len(a.left_out)} and {len(b.left_out)} of them"
+        )
+    found = _jackknife(b.value - a.value, list(np.subtract(b.left_out, a.left_out)), low=-np.inf)
+    degrees = len(a.left_out) - 1
+    error = (found.high - found.value) / float(stats.t.ppf(0.975, degrees))
+    if error == 0.0:
+        return found, 1.0 if found.value == 0.0 else 0.0
+    return found, float(2.0 * stats.t.sf(abs(found.value) / error, degrees))
 
 
 def sharpness(images: np.ndarray) -> np.ndarray:
@@ -237,4 +265,4 @@ def _jackknife(value: float, left_out: Sequence[float], low: float = 0.0) -> Est
     n_groups, others = len(left_out), np.array(left_out)
     variance = (n_groups - 1) / n_groups * np.square(others - others.mean()).sum()
     half_width = float(stats.t.ppf(0.975, n_groups - 1) * np.sqrt(variance))
-    return Estimate(value, max(low, value - half_width), value + half_width)
+    return Estimate(value, max(low, value - half_width), value + half_width, tuple(map(float, left_out)))
