@@ -70,7 +70,7 @@ class Estimate:
     Attributes:
         value, low, high: of the score.
         left_out: of a jackknife, its values without each group in turn; two rows whose groups are the same have
-            a paired interval for their difference by them (`paired_jackknife`).
+            a paired interval for their difference by them (`differences.by_jackknife`).
     """
 
     value: float
@@ -98,7 +98,7 @@ def frechet_estimate(
     groups = list(zip(*_groups(features_a, features_b, n_groups, generator), strict=True))
     whole_a, whole_b = moments(features_a), moments(features_b)
     left_out = [frechet_distance(whole_a - moments(features_a[i]), whole_b - moments(features_b[j])) for i, j in groups]
-    return _jackknife(frechet_distance(whole_a, whole_b), left_out)
+    return jackknife(frechet_distance(whole_a, whole_b), left_out)
 
 
 def kernel_estimate(
@@ -143,7 +143,7 @@ def kernel_estimate(
 
     everyone = np.ones(n_groups, dtype=bool)
     left_out = [distance(np.arange(n_groups) != group) for group in range(n_groups)]
-    return _jackknife(distance(everyone), left_out, low=-np.inf)
+    return jackknife(distance(everyone), left_out, low=-np.inf)
 
 
 def density_and_coverage(
@@ -184,7 +184,7 @@ def density_and_coverage(
 
     whole = scores(np.ones(n_groups, dtype=bool))
     left_out = [scores(np.arange(n_groups) != group) for group in range(n_groups)]
-    density, coverage = (_jackknife(value, [each[i] for each in left_out]) for i, value in enumerate(whole))
+    density, coverage = (jackknife(value, [each[i] for each in left_out]) for i, value in enumerate(whole))
     return density, replace(coverage, high=min(1.0, coverage.high))
 
 
@@ -198,28 +198,7 @@ def ratio_estimate(a: np.ndarray, b: np.ndarray, n_groups: int, generator: np.ra
     for i, j in zip(*_groups(a, b, n_groups, generator), strict=True):
         kept = (whole - [a[i].sum(), b[j].sum()]) / [len(a) - len(i), len(b) - len(j)]
         left_out.append(kept[0] / kept[1])
-    return _jackknife(whole[0] / whole[1], left_out)
-
-
-def paired_jackknife(a: Estimate, b: Estimate) -> tuple[Estimate, float]:
-    """Return the difference b - a of two scores with its 95% interval, and the two-sided p-value of no difference.
-
-    Both must be jackknives that left out the same groups in the same order. What the groups do to both scores alike,
-    such as held-out images that are hard for any model, then cancels in the difference.
-
-    Raises:
-        InputError: they have not equally many groups.
-    """
-    if len(a.left_out) != len(b.left_out) or len(a.left_out) < 2:
-        raise InputError(
-            f"needs two jackknives over the same groups, not {len(a.left_out)} and {len(b.left_out)} of them"
-        )
-    found = _jackknife(b.value - a.value, list(np.subtract(b.left_out, a.left_out)), low=-np.inf)
-    degrees = len(a.left_out) - 1
-    error = (found.high - found.value) / float(stats.t.ppf(0.975, degrees))
-    if error == 0.0:
-        return found, 1.0 if found.value == 0.0 else 0.0
-    return found, float(2.0 * stats.t.sf(abs(found.value) / error, degrees))
+    return jackknife(whole[0] / whole[1], left_out)
 
 
 def sharpness(images: np.ndarray) -> np.ndarray:
@@ -260,8 +239,11 @@ def _size(groups: Sequence[np.ndarray], kept: np.ndarray) -> int:
     return sum(len(group) for group, keep in zip(groups, kept, strict=True) if keep)
 
 
-def _jackknife(value: float, left_out: Sequence[float], low: float = 0.0) -> Estimate:
-    """Return a value with the interval that its values without each group in turn give, cut off at `low`."""
+def jackknife(value: float, left_out: Sequence[float], low: float = 0.0) -> Estimate:
+    """Return a value with the interval that its values without each group in turn give, cut off at `low`.
+
+    Shao & Tu 1995, section 2.3, for groups that are left out; Student's t on one degree of freedom less than groups.
+    """
     n_groups, others = len(left_out), np.array(left_out)
     variance = (n_groups - 1) / n_groups * np.square(others - others.mean()).sum()
     half_width = float(stats.t.ppf(0.975, n_groups - 1) * np.sqrt(variance))

@@ -1,8 +1,7 @@
 """Comparison tables for people: what their cells say, and Markdown of it. Pages in HTML show the same cells."""
 
-from dataclasses import dataclass
-
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pandas as pd

@@ -179,24 +179,3 @@ def test_a_wave_has_its_power_at_its_frequency() -> None:
     frequencies, powers = samples.power_spectra(np.tile(wave, (2, 28, 1)))
     assert powers.shape == (2, len(frequencies))
     assert frequencies[powers[1].argmax()] == pytest.approx(7 / 28)
-
-
-def test_paired_jackknife_sees_through_what_both_share(rng: np.random.Generator) -> None:
-    """Two shifts of the same images: their difference is far surer than either distance."""
-    covered, pairs = [], []
-    for _ in range(40):
-        shared = rng.normal(size=(400, 3))
-        a, b = shared + np.array([0.5, 0, 0]), shared + np.array([0.6, 0, 0])
-        target = rng.normal(size=(400, 3))
-        groups = rng.integers(2**31)
-        first, second = (samples.frechet_estimate(x, target, 20, np.random.default_rng(groups)) for x in (a, b))
-        difference, p = samples.paired_jackknife(first, second)
-        covered.append(difference.low <= 0.6**2 - 0.5**2 <= difference.high)
-        pairs.append((difference.high - difference.low) / (first.high - first.low))
-        assert p < 0.01
-    assert np.mean(covered) > 0.85
-    assert np.mean(pairs) < 0.5
-    nothing, p = samples.paired_jackknife(first, first)
-    assert (nothing.value, nothing.low, nothing.high, p) == (0, 0, 0, 1)
-    with pytest.raises(ValueError, match="not 20 and 0"):
-        samples.paired_jackknife(first, samples.Estimate(0.0, 0.0, 0.0))

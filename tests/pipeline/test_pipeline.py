@@ -244,7 +244,7 @@ def test_repro_again_does_nothing(finished: Workspace) -> None:
 def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished: Workspace) -> None:
     before = finished.outputs()
     try:
-        done = finished.run("dvc", "exp", "run", "-S", "latent_dim=4")
+        done = finished.run("dvc", "exp", "run", "--name", "smaller", "-S", "latent_dim=4")
         expected = [f"{family}@{arch}" for family in ("ae", "vae") for arch in ("dense", "conv", "residual")]
         expected += [f"latent_explore@{row}" for row in CODERS]
         expected += [f"judge_vae@{arch}" for arch in ("dense", "conv", "residual")]
@@ -269,6 +269,13 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         assert change["diff"] == pytest.approx(change["new"] - change["old"])
         table = finished.run("dvc", "exp", "show", "--only-changed", "--csv").stdout
         assert "latent_dim" in table.splitlines()[0]
+        compared = finished.run("python", "-m", "tools.compare", "HEAD", "smaller").stdout
+        assert "| latent_dim | 6 | 4 |" in compared
+        verdicts = dict(re.findall(r"^\| (\w+ \| \w+) \|.* \| ([a-z ]+) \|$", compared, re.MULTILINE))
+        assert verdicts["raw | knn_accuracy"] == verdicts["isomap | knn_accuracy"] == "the same"
+        assert verdicts["diffusion | frechet"] == verdicts["diffusion_latent_guided | cas"] == "the same"
+        assert verdicts["pca | mse"] == "worse", "fewer components, and no seed matters"
+        assert verdicts["ae_dense | mse"] == verdicts["vae_dense | frechet"] == "no seeds were run"
         finished.run("dvc", "plots", "diff", "HEAD", "--out", "dvc_plots")
         page = (finished.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
         assert "ae_dense_loss" in page
