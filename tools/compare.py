@@ -376,7 +376,7 @@ def sections(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]]) -> li
                     "over_seeds_lo": by_seeds.low if by_seeds else np.nan,
                     "over_seeds_hi": by_seeds.high if by_seeds else np.nan,
                     "seeds": str(difference.n_seeds) if difference.needs_seeds else "not needed",
-                    "p": p,
+                    "p": p if by_seeds or not difference.needs_seeds else np.nan,
                     "verdict": verdict,
                 }
             )

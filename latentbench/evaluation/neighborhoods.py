@@ -35,6 +35,11 @@ def ranks(points: np.ndarray, others: Sequence[np.ndarray], label: str = "ranks"
     return found
 
 
+def kept_share(ranked: np.ndarray, k: int, n: int) -> float:
+    """Return the mean of `kept_shares`: trustworthiness or continuity."""
+    return float(kept_shares(ranked, k, n).mean())
+
+
 def kept_shares(ranked: np.ndarray, k: int, n: int) -> np.ndarray:
     """Return, for each point, 1 less the normalised excess of the ranks of its first k, (m,) float64.
 

@@ -17,7 +17,7 @@ def kept(original: np.ndarray, embedding: np.ndarray, k: int) -> tuple[float, fl
     near_embedding = nearest(embedding, embedding, k, exclude_self=True).indices
     (there,) = neighborhoods.ranks(original, [near_embedding])
     (back,) = neighborhoods.ranks(embedding, [near_original])
-    return neighborhoods.kept_shares(there, k, n).mean(), neighborhoods.kept_shares(back, k, n).mean()
+    return neighborhoods.kept_share(there, k, n), neighborhoods.kept_share(back, k, n)
 
 
 @pytest.mark.parametrize("k", [5, 15, 50])
@@ -56,9 +56,9 @@ def test_four_points_by_hand() -> None:
     embedding = np.array([[0.0], [1.0], [7.0], [3.0], [20.0]])
     (there,) = neighborhoods.ranks(original, [nearest(embedding, embedding, 1, exclude_self=True).indices])
     assert there[:, 0].tolist() == [1, 1, 3, 2, 2]
-    assert neighborhoods.kept_shares(there, 1, 5).mean() == pytest.approx(1 - 2 * 4 / (5 * (10 - 3 - 1)))
+    assert neighborhoods.kept_share(there, 1, 5) == pytest.approx(1 - 2 * 4 / (5 * (10 - 3 - 1)))
 
 
 def test_a_neighbourhood_of_half_the_points_is_refused() -> None:
     with pytest.raises(ValueError, match=r"below 5\.0, not 5"):
-        neighborhoods.kept_shares(np.ones((10, 5), dtype=np.int64), 5, 10)
+        neighborhoods.kept_share(np.ones((10, 5), dtype=np.int64), 5, 10)
