@@ -1,14 +1,34 @@
-"""Comparison tables for people."""
+"""Comparison tables for people: what their cells say, and Markdown of it. Pages in HTML show the same cells."""
+
+from dataclasses import dataclass
 
 import pandas as pd
 
 
+@dataclass(frozen=True)
+class Cells:
+    """What a table shows, as text.
+
+    Attributes:
+        columns: their names, m of them.
+        rows: n rows of m cells; "" where there is no value.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def cells(table: pd.DataFrame) -> Cells:
+    """Return the cells of a table: `x`, `x_lo` and `x_hi` share one, numbers have four significant digits."""
+    columns = [str(name) for name in table if not str(name).endswith(("_lo", "_hi"))]
+    return Cells(columns, [[_cell(row, name) for name in columns] for _, row in table.iterrows()])
+
+
 def markdown(table: pd.DataFrame) -> str:
-    """Return a Markdown table: `x`, `x_lo` and `x_hi` share a cell, numbers have four significant digits."""
-    columns = [name for name in table if not str(name).endswith(("_lo", "_hi"))]
-    lines = ["| " + " | ".join(map(str, columns)) + " |", "|" + "---|" * len(columns)]
-    for _, row in table.iterrows():
-        lines.append("| " + " | ".join(_cell(row, str(name)) for name in columns) + " |")
+    """Return a table in Markdown."""
+    shown = cells(table)
+    lines = ["| " + " | ".join(shown.columns) + " |", "|" + "---|" * len(shown.columns)]
+    lines += ["| " + " | ".join(row) + " |" for row in shown.rows]
     return "\n".join(lines) + "\n"
 
 
