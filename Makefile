@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data repro test lint types lock experiments seeds sweep-beta reference readme plots \
+.PHONY: help setup data repro test lint types lock experiments seeds sweep reference readme report plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
 	benchmark-diffusion clean
 
@@ -44,14 +44,18 @@ experiments: setup  ## list the experiments: the params and headline numbers tha
 seeds: setup  ## the comparison over N seeds, 5 by default: metrics/seeds (a training of everything for each)
 	python -m tools.seeds --n $(or $(N),5)
 
-sweep-beta: setup  ## a VAE over BETAS, PRESET=dense by default: metrics/sweeps (a training of the VAE for each)
-	python -m tools.sweep_beta --preset $(or $(PRESET),dense) $(if $(BETAS),--betas $(BETAS))
+sweep: setup  ## runs over a GRID of params, or a SEARCH by TRIALS: metrics/sweeps (a training of what they concern for each)
+	python -m tools.sweep $(if $(SEARCH),--search $(SEARCH) $(if $(TRIALS),--trials $(TRIALS)),$(if $(GRID),--grid $(GRID))) \
+		$(if $(SCORE),--score $(SCORE))
 
 reference: setup  ## the report's own figures and recipes, made right: metrics/reference
 	python -m tools.reference
 
 readme: setup  ## put the tables of the last run into README.md
 	python -m tools.readme
+
+report: setup  ## all tables and figures of the last run, and its costs, as one page: report/index.html
+	python -m tools.report
 
 plots: setup  ## draw all plots as one page, dvc_plots/index.html
 	dvc plots show
@@ -84,4 +88,4 @@ plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.make_plots_page
 
 clean:  ## remove the virtual environment and the caches of the tools (results and DVC's cache stay)
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots report
