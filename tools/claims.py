@@ -37,6 +37,9 @@ class Part:
     told: str
     holds: bool
 
+    def __str__(self) -> str:
+        return f"{self.told}: {'yes' if self.holds else 'no'}"
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -59,8 +62,38 @@ class Claim:
     by_time: bool = False
 
 
-def check(run: Run, *, with_times: bool) -> pd.DataFrame:
-    """Return a line for each claim: about, claim, verdict, numbers, source, figure.
+@dataclass(frozen=True)
+class Finding:
+    """What a run says of a claim.
+
+    Attributes:
+        claim: it is.
+        verdict: on it.
+        parts: by which it was reached; none where it was not measured, or is not told here.
+        missing: the number that is missing where it was not measured.
+    """
+
+    claim: Claim
+    verdict: str
+    parts: Sequence[Part] = ()
+    missing: str = ""
+
+    def numbers(self) -> str:
+        """Return all parts as text."""
+        return self.missing or "; ".join(map(str, self.parts))
+
+    def numbers_in_short(self) -> str:
+        """Return the first part that holds and the first that does not, and how many there are."""
+        firsts = [next((part for part in self.parts if part.holds == holds), None) for holds in (True, False)]
+        told = [str(part) for part in firsts if part is not None]
+        more = (
+            f"{sum(part.holds for part in self.parts)} of {len(self.parts)} hold" if len(self.parts) > len(told) else ""
+        )
+        return self.missing or "; ".join([*told, *([more] if more else [])])
+
+
+def check(run: Run, *, with_times: bool) -> list[Finding]:
+    """Check each claim.
 
     Args:
         run: whose numbers decide.
@@ -69,35 +102,54 @@ def check(run: Run, *, with_times: bool) -> pd.DataFrame:
     Raises:
         CostsError: the times are asked for and missing.
     """
-    lines = []
-    for claim in CLAIMS:
-        verdict, numbers = "see the report", ""
-        if with_times or not claim.by_time:
-            try:
-                parts = list(claim.parts(run))
-            except NotMeasuredError as error:
-                verdict, numbers = "not measured", str(error)
-            else:
-                verdict = verdict_of([part.holds for part in parts])
-                numbers = "; ".join(f"{part.told}: {'yes' if part.holds else 'no'}" for part in parts)
-        lines.append((claim.about, claim.text, verdict, numbers, claim.source, claim.figure))
-    return pd.DataFrame(lines, columns=["about", "claim", "verdict", "numbers", "source", "figure"])
+    return [
+        _checked(claim, run) if with_times or not claim.by_time else Finding(claim, "see the report")
+        for claim in CLAIMS
+    ]
+
+
+def _checked(claim: Claim, run: Run) -> Finding:
+    try:
+        parts = list(claim.parts(run))
+    except NotMeasuredError as error:
+        return Finding(claim, "not measured", missing=str(error))
+    return Finding(claim, verdict_of([part.holds for part in parts]), parts)
 
 
 def verdict_of(holds: Sequence[bool]) -> str:
-    """Return the verdict on a claim from whether each of its parts holds."""
+    """Return the verdict on a claim from whether each of its parts holds.
+
+    Raises:
+        ValueError: it has none.
+    """
     if not holds:
         raise ValueError("a claim without a part")
     return "supported" if all(holds) else "supported in part" if any(holds) else "not supported"
 
 
-def write(root: Path) -> pd.DataFrame:
-    """Write the claims that need no times as CSV, and as Markdown for README; return them."""
-    found = check(Run(root), with_times=False)
-    artifacts.write_table(root / FOLDER / "claims.csv", found)
-    shown = found.assign(figure=[f"[figure](metrics/{path})" for path in found["figure"]]).drop(columns="source")
+def table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Return a line for each claim: about, claim, verdict, numbers, source, figure."""
+    lines = [
+        (each.claim.about, each.claim.text, each.verdict, each.numbers(), each.claim.source, each.claim.figure)
+        for each in findings
+    ]
+    return pd.DataFrame(lines, columns=["about", "claim", "verdict", "numbers", "source", "figure"])
+
+
+def write(root: Path) -> None:
+    """Write what needs no times: every number as CSV, and for README the claims in short as Markdown."""
+    findings = check(Run(root), with_times=False)
+    artifacts.write_table(root / FOLDER / "claims.csv", table(findings))
+    short = [
+        (f"{each.claim.about} {each.claim.text}", each.verdict, each.numbers_in_short(), _link(each.claim.figure))
+        for each in findings
+    ]
+    shown = pd.DataFrame(short, columns=["claim", "verdict", "numbers", "figure"])
     artifacts.write_text(root / FOLDER / "claims.md", tables.markdown(shown))
-    return found
+
+
+def _link(figure: str) -> str:
+    return f"[{figure.rsplit('/', maxsplit=1)[-1].removesuffix('.png')}](metrics/{figure})"
 
 
 def _more(run: Run, row: str, than: str, cost: str, what: str) -> Part:

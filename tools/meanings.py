@@ -170,6 +170,15 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "draws_confident_share": "Share of draws from the prior that the classifier is more than 80% sure of.",
         "interpolation_confidence": "The classifier's mean probability of its class along ways between images.",
     },
+    "diffusion_explore": {
+        "row": "The diffusion model.",
+        "half_low_step": "Step from which on its estimates have half the power of low frequencies that samples have.",
+        "half_middle_step": "The same of middle frequencies.",
+        "half_high_step": "The same of high frequencies.",
+        "inversion_mse_ddim": "Error per pixel of images drawn from the noise that DDIM turned them into.",
+        "inversion_mse_heun": "The same by Heun's rule.",
+        "inversion_mse_space": "Error of the way into the model's space and out again alone.",
+    },
     "reference/reference": {
         "what": "A figure that the report prints.",
         "the report": "What the report says, with the choices it made.",
@@ -202,7 +211,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "verdict": "What the numbers say: in part where some of them hold and others do not.",
         "numbers": "The numbers that it follows from: after each, whether it holds.",
         "source": "The files that they are from.",
-        "figure": "The figure that shows it.",
+        "figure": "The figure that shows it, or what the claim is about.",
     },
     "costs": {
         "row": _ROW,

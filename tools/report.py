@@ -195,7 +195,8 @@ class Contents:
 
     def _claims(self) -> Section:
         self._tables.remove("claims/claims")
-        found = claims.check(self.run, with_times=True)
+        found = claims.table(claims.check(self.run, with_times=True))
+        found["claim"] = found.pop("about") + " " + found["claim"]
         pictures = {path: meanings.picture(self._metrics / path, self._metrics).name for path in found["figure"]}
         return Section(
             "Claims of the reference report",
@@ -217,7 +218,7 @@ class Contents:
         """Yield what a stage that looks into models wrote: their numbers together, then a section for each model."""
         folders = sorted(path for path in (self._metrics / stage).iterdir() if path.is_dir())
         numbers = pd.DataFrame([{"row": each.name, **artifacts.read_json(each / "metrics.json")} for each in folders])
-        yield Section("Numbers", "", numbers, meanings.of_columns(stage))
+        yield Section(f"{stage}: numbers", "", numbers, meanings.of_columns(stage))
         for folder in folders:
             inside = f"{stage}/{folder.name}/"
             tables = [name for name in self._tables if name.startswith(inside)]
