@@ -27,8 +27,8 @@ class Seen(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        self._in_cell = tag in {"td", "th"}
-        if self._in_cell:
+        if tag in {"td", "th"}:
+            self._in_cell = True
             self.cells.append("")
         if tag in {"h1", "h2", "h3", "h4"}:
             self.headings.append(int(tag[1]))
