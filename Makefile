@@ -44,9 +44,8 @@ experiments: setup  ## list the experiments: the params and headline numbers tha
 seeds: setup  ## the comparison over N seeds, 5 by default: metrics/seeds (a training of everything for each)
 	python -m tools.seeds --n $(or $(N),5)
 
-sweep: setup  ## runs over a GRID of params, or a SEARCH by TRIALS: metrics/sweeps (a training of what they concern for each)
-	python -m tools.sweep $(if $(SEARCH),--search $(SEARCH) $(if $(TRIALS),--trials $(TRIALS)),$(if $(GRID),--grid $(GRID))) \
-		$(if $(SCORE),--score $(SCORE))
+sweep: setup  ## a GRID of params or a SEARCH by TRIALS, beta of the dense VAE by default: metrics/sweeps (a training for each run)
+	python -m tools.sweep $(if $(GRID),--grid $(GRID)) $(if $(SEARCH),--search $(SEARCH)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SCORE),--score $(SCORE))
 
 reference: setup  ## the report's own figures and recipes, made right: metrics/reference
 	python -m tools.reference

@@ -253,13 +253,15 @@ _FIGURES = {
     "sweeps/*.png": "Scores over the params of the sweep {name}, with intervals where there are any.",
 }
 
-# Tables that are no reading, and where they are seen instead.
+# Tables that are not shown as they are, and why.
 NOT_SHOWN = {
     "evaluate/confusion/*": "a line for each image; shown as shares",
     "evaluate/kl_per_latent": "a line for each latent; drawn by 'make plots'",
     "evaluate/knn_choice": "each k of each row; drawn by 'make plots'",
+    "claims/claims": "without the claims that times decide; the report has those too",
     "pca/variance": "a line for each component; drawn in variance.png",
-    "seeds/seeds": "every score; the report shows the first of them",
+    "reference/reference": "shown with its notes in the same cells",
+    "seeds/seeds": "every score; shown are the first of them",
     "seeds/values": "each seed's scores, which seeds.csv summarises",
 }
 

@@ -1,7 +1,7 @@
 """Write the report of the run in the workspace: every table and figure, what each number means, and what rows cost.
 
 One HTML file that can be sent, and opens without a network. `make report` runs this, into report/index.html, which is
-no part of git: costs differ from run to run. It also writes metrics/claims, as `make readme` does.
+no part of git: costs differ from run to run.
 """
 
 import sys
@@ -28,7 +28,6 @@ _FIRST_PARAMS = ("latent_dim", "n_samples", "seed", "threads", "device", "precis
 def main() -> None:
     """Run the command."""
     try:
-        claims.write(Path())
         text = report(Run(Path()), facts(Path()))
         artifacts.write_text(_PAGE, text)
     except LatentbenchError as error:
@@ -94,7 +93,6 @@ class Contents:
         yield self._generators()
         yield self._table("evaluate/likelihoods", "Likelihoods", "What VAEs and the diffusion model on pixels pay.")
         yield self._claims()
-        self._tables.remove("reference/reference")
         yield Section(
             "Figures of the reference report beside ours",
             "What the report prints, what the same methods give without its mistakes, and why they differ.",
@@ -194,7 +192,6 @@ class Contents:
         )
 
     def _claims(self) -> Section:
-        self._tables.remove("claims/claims")
         found = claims.table(claims.check(self.run, with_times=True))
         found["claim"] = found.pop("about") + " " + found["claim"]
         pictures = {path: meanings.picture(self._metrics / path, self._metrics).name for path in found["figure"]}
