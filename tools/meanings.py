@@ -31,7 +31,9 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "mse": "Mean squared error per pixel of the rebuilt test images, on the scale from 0 to 1; lower is better.",
         "psnr": "Peak signal-to-noise ratio of the rebuilt test images in decibels; higher is better.",
         "ssim": "Structural similarity of the rebuilt test images to the originals; 1 is perfect.",
-        "size_mib": "Size of the fitted model on disk in MiB.",
+        "linear_probe_minus_raw": "That accuracy less that on raw pixels on the same images.",
+        "model_bytes": "Size of the file of what was fitted, in bytes.",
+        "bytes_per_image": "What an image takes so represented, in bytes.",
         "knn_weights": _WEIGHTS,
     },
     "evaluate/generators": {
