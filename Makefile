@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data browser repro explore test lint types lock experiments seeds sweep-beta compare reference readme plots \
+.PHONY: help setup data browser repro explore test lint types lock experiments seeds sweep compare reference readme report plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
 	benchmark-diffusion benchmark-explorer clean
 
@@ -61,14 +61,17 @@ compare: setup  ## experiments or commits A and B: each difference with its inte
 	python -m tools.compare $(or $(A),$(error give two experiments or commits, A=... and B=...)) \
 		$(or $(B),$(error give two experiments or commits, A=... and B=...))
 
-sweep-beta: setup  ## a VAE over BETAS, PRESET=dense by default: metrics/sweeps (a training of the VAE for each)
-	python -m tools.sweep_beta --preset $(or $(PRESET),dense) $(if $(BETAS),--betas $(BETAS))
+sweep: setup  ## a GRID of params or a SEARCH by TRIALS, beta of the dense VAE by default: metrics/sweeps (a training for each run)
+	python -m tools.sweep $(if $(GRID),--grid $(GRID)) $(if $(SEARCH),--search $(SEARCH)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SCORE),--score $(SCORE))
 
 reference: setup  ## the report's own figures and recipes, made right: metrics/reference
 	python -m tools.reference
 
 readme: setup  ## put the tables of the last run into README.md
 	python -m tools.readme
+
+report: setup  ## all tables and figures of the last run, and its costs, as one page: report/index.html
+	python -m tools.report
 
 plots: setup  ## draw all plots as one page, dvc_plots/index.html
 	dvc plots show
@@ -102,4 +105,4 @@ plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.make_plots_page
 
 clean:  ## remove the virtual environment and the caches of the tools (results and DVC's cache stay)
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report

@@ -1,6 +1,8 @@
 """Pictures: arrays in, matplotlib figures out. Nothing here reads or writes a file."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -103,30 +105,79 @@ def curves(x: Sequence[float], values: Mapping[str, np.ndarray], axis_names: tup
     return figure
 
 
-def sweep(
-    x: Sequence[float],
-    scores: Mapping[str, np.ndarray],
-    intervals: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    axis_name: str,
-) -> Figure:
-    """Draw a panel for each score (n,) over a param x (n,) on a logarithmic axis, two in a row.
+@dataclass(frozen=True)
+class Line:
+    """A score over a param.
 
-    A score that has its lows and highs (n,) in `intervals` is drawn with them.
+    Attributes:
+        label: of the legend; "" for none.
+        x: n values of the param, numbers or words.
+        values, lows, highs: (n,) the score, and the ends of its interval: the score itself where it has none.
     """
-    n_rows = -(-len(scores) // 2)
-    figure = Figure(figsize=(6.4, 2.0 * n_rows + 0.3), layout="constrained")
-    for place, (name, values) in enumerate(scores.items(), start=1):
+
+    label: str
+    x: Sequence[Any]
+    values: np.ndarray
+    lows: np.ndarray
+    highs: np.ndarray
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lines on the same axes, joined or as points alone."""
+
+    title: str
+    axis_name: str
+    lines: Sequence[Line]
+    joined: bool = True
+
+
+def sweep(panels: Sequence[Panel]) -> Figure:
+    """Draw panels, two in a row, on logarithmic axes where a param has positive numbers alone."""
+    n_rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(6.4, 2.2 * n_rows), layout="constrained")
+    for place, panel in enumerate(panels, start=1):
         axes = figure.add_subplot(n_rows, 2, place)
-        lows, highs = intervals.get(name, (values, values))
-        axes.errorbar(x, values, yerr=[values - lows, highs - values], fmt="o-", markersize=4, capsize=3)
-        axes.set_xscale("log")
-        axes.set_xticks(x, labels=[f"{each:g}" for each in x])
-        axes.minorticks_off()
+        there = list(dict.fromkeys(each for line in panel.lines for each in line.x))
+        numbers = all(isinstance(each, int | float) for each in there)
+        for line in panel.lines:
+            x = line.x if numbers else [there.index(each) for each in line.x]
+            ends = [line.values - line.lows, line.highs - line.values]
+            style = "o-" if panel.joined else "o"
+            axes.errorbar(x, line.values, yerr=ends, fmt=style, markersize=4, capsize=3, label=line.label)
+        if numbers and min(there) > 0:
+            axes.set_xscale("log")
+        if panel.joined:
+            ticks = there if numbers else list(range(len(there)))
+            axes.set_xticks(ticks, labels=[f"{each:g}" if numbers else str(each) for each in there])
+            axes.minorticks_off()
         axes.tick_params(labelsize=8)
         axes.tick_params(axis="x", rotation=45)
-        axes.set_title(name, fontsize=9)
+        axes.set_title(panel.title, fontsize=9)
+        axes.set_xlabel(panel.axis_name, fontsize=8)
         axes.grid(alpha=0.3)
-    figure.supxlabel(axis_name, fontsize=9)
+    if panels and any(line.label for line in panels[0].lines):
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", fontsize=8, ncols=3)
+    return figure
+
+
+def trade(points: np.ndarray, labels: Sequence[str], front: np.ndarray, axis_names: tuple[str, str]) -> Figure:
+    """Draw points (n, 2), each with its label, and a line through those of the `front`, (n,) bool."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    best = points[front][points[front][:, 0].argsort()]
+    axes.plot(best[:, 0], best[:, 1], "-", color="tab:orange", label="none is better in both")
+    axes.plot(points[:, 0], points[:, 1], "o", markersize=5)
+    for (x, y), label in zip(points, labels, strict=True):
+        axes.annotate(label, (x, y), (5, 4), textcoords="offset points", fontsize=8)
+    if points[:, 0].min() > 0:
+        axes.set_xscale("log")
+    axes.margins(x=0.18, y=0.08)
+    axes.set_xlabel(axis_names[0])
+    axes.set_ylabel(axis_names[1])
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left", fontsize=8)
     return figure
 
 

@@ -112,6 +112,28 @@ class Explorer:
         title = f"{self.row}: the same noise by each sampler"
         self._picture("samplers", torch.stack(grid), names, title)
 
+    def compare_steps(self) -> None:
+        """Write the kernel distance of samples by steps that grow with the noise, and by as many equal ones."""
+        n = min(self.params.n_compared, len(self.dataset.validation_index))
+        target = self._features(torch.tensor(self.dataset.train_images[self.dataset.validation_index[:n]]))
+        growing = self.model.path(replace(self.sampling, spacing="rho"))
+        equal = [*np.linspace(growing[0], growing[-2], len(growing) - 1).tolist(), growing[-1]]
+        lines = []
+        for name, path in (("growing with the noise", growing), ("equal", equal)):
+            parts = []
+            for some in _parts(n):
+                generators = [seeding.torch_generator(self.seed, index) for index in range(n)[some]]
+                noise = samplers.start(generators, self.model.shape, path[0])
+                how = self.sampling.sampler, self.sampling.eta, generators
+                parts.append(samplers.last(samplers.sample(self.model.denoise(), path, noise, *how)).y)
+            drawn = self.model.pixels(torch.cat(parts))
+            generator = seeding.numpy_generator(self.seed, "jackknife")
+            distance = samples.kernel_estimate(self._features(drawn), target, 10, generator)
+            lines.append((name, path[0] - path[1], path[-3] - path[-2], distance.value, distance.low, distance.high))
+        ends = ["kernel_distance", "kernel_distance_lo", "kernel_distance_hi"]
+        table = pd.DataFrame(lines, columns=["steps", "first_step", "last_step", *ends])
+        artifacts.write_table(self.folder / "steps.csv", table)
+
     def memorised(self) -> None:
         """Draw samples beside the train images that they are nearest to."""
         drawn = self._draw(_N_SHOWN, self.sampling)
@@ -259,6 +281,7 @@ def main() -> None:
         explorer.forward()
         found = explorer.reverse()
         explorer.compare_samplers()
+        explorer.compare_steps()
         explorer.memorised()
         explorer.inpaint()
         explorer.vary()

@@ -1,6 +1,7 @@
 """Fit Isomap to the train images, embed all images, search its two numbers, and unroll the S-curve."""
 
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.sparse import csr_array
 
 from latentbench import artifacts, figures, seeding, threads
 from latentbench.data.dataset import Dataset
+from latentbench.evaluation.seeds import t_interval
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.params.project import Project
@@ -29,17 +31,23 @@ def main() -> None:
         dataset = Dataset(paths.PROCESSED)
         train, labels = dataset.train_points, np.asarray(dataset.train_labels)
         table = []
-        for n_neighbors, graph in _graphs(train, params).items():
+        started = time.perf_counter()
+        graphs = _graphs(train, params)
+        for_graphs = time.perf_counter() - started
+        for n_neighbors, graph in graphs.items():
             with tempfile.TemporaryDirectory(dir=paths.PROCESSED.parent) as room:
+                started = time.perf_counter()
                 isomap = _build(params, n_neighbors, project.seed, Path(room)).fit_graph(train, graph)
+                seconds = for_graphs + time.perf_counter() - started
                 for n_components in sorted({params.n_components, *params.search.n_components}):
                     choice = _judge(isomap.embedding_[:, :n_components], labels, len(dataset.classes))
                     table.append((n_neighbors, n_components, choice.k, choice.weights, choice.accuracy))
                 if n_neighbors == params.n_neighbors:
                     _keep(isomap, dataset, params)
+                    artifacts.write_json(paths.timing("isomap_fit"), {"seconds": round(seconds, 3)})
         names = ["n_neighbors", "n_components", "k", "weights", "leave_one_out"]
         artifacts.write_table(_FOLDER / "search.csv", pd.DataFrame(table, columns=names))
-        _unroll(seeding.numpy_generator(project.seed, "isomap", "s_curve"))
+        _unroll(params.n_sheets, seeding.numpy_generator(project.seed, "isomap", "s_curve"))
 
 
 def _graphs(train: np.ndarray, params: IsomapParams) -> dict[int | None, csr_array]:
@@ -95,18 +103,29 @@ def _keep(isomap: Isomap, dataset: Dataset, params: IsomapParams) -> None:
     artifacts.write_figure(_FOLDER / "scatter.png", figure, palette=True)
 
 
-def _unroll(generator: np.random.Generator) -> None:
-    trials = list(s_curve.trials(generator))
-    rows = [
-        (trial.claim, trial.value, trial.correlation(trial.isomap), trial.correlation(trial.pca)) for trial in trials
-    ]
-    artifacts.write_table(_FOLDER / "s_curve.csv", pd.DataFrame(rows, columns=["claim", "value", "isomap", "pca"]))
+def _unroll(n_sheets: int, generator: np.random.Generator) -> None:
+    sheets = [list(s_curve.trials(generator)) for _ in range(n_sheets)]
+    lines = []
+    for trials in zip(*sheets, strict=True):  # the same condition on each sheet
+        scores = {
+            "isomap": [trial.correlation(trial.isomap) for trial in trials],
+            "pca": [trial.correlation(trial.pca) for trial in trials],
+            "isomap_residual": [trial.residual(trial.isomap) for trial in trials],
+            "pca_residual": [trial.residual(trial.pca) for trial in trials],
+        }
+        line: dict[str, str | float] = {"claim": trials[0].claim, "value": trials[0].value, "n": len(trials)}
+        for name, values in scores.items():
+            mean, low, high = t_interval(values)
+            # Both lie between 0 and 1, which Student's t does not know.
+            line |= {name: mean, f"{name}_lo": max(low, 0.0), f"{name}_hi": min(high, 1.0)}
+        lines.append(line)
+    artifacts.write_table(_FOLDER / "s_curve.csv", pd.DataFrame(lines))
     drawn = []
-    for trial, (_, _, isomap, pca) in zip(trials, rows, strict=True):
+    for trial in sheets[0]:
         drawn += [
             (f"{trial.claim} {trial.value:g}", trial.points[:, [0, 2]], trial.along),
-            (f"Isomap, correlation {isomap:.3f}", trial.isomap, trial.along),
-            (f"PCA, correlation {pca:.3f}", trial.pca, trial.along),
+            (f"Isomap, correlation {trial.correlation(trial.isomap):.3f}", trial.isomap, trial.along),
+            (f"PCA, correlation {trial.correlation(trial.pca):.3f}", trial.pca, trial.along),
         ]
     artifacts.write_figure(_FOLDER / "s_curve.png", figures.panels(drawn, n_columns=6), palette=True)
 

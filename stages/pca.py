@@ -1,11 +1,14 @@
 """Fit PCA to the train images: components, scores, variance, what a number of components is worth, and samples."""
 
+import time
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from latentbench import artifacts, figures, seeding, threads
 from latentbench.data.dataset import Dataset
-from latentbench.evaluation import reconstruction
+from latentbench.evaluation import classification, reconstruction, samples
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.params.project import Project
@@ -16,6 +19,7 @@ from stages import entry, paths
 _FOLDER = paths.METRICS / "pca"
 _N_SHOWN = 10
 _K_MAX = 20  # of the classifier that judges numbers of components
+_N_RESAMPLES = 1000  # of the test images, behind intervals
 
 
 def main() -> None:
@@ -26,11 +30,12 @@ def main() -> None:
         params = view.section(PCAParams, "pca")
         dataset = Dataset(paths.PROCESSED)
         _, scale = dataset.scaler
-        fits = {
-            "plain": pca.fit(dataset.train_points, params.n_components),
-            "standardized": pca.fit(dataset.train_points, params.n_components, scale),
-        }
-        fitted = fits["standardized" if params.standardize else "plain"]
+        points, started = dataset.train_points, time.perf_counter()
+        fits = {"plain": pca.fit(points, params.n_components)}
+        artifacts.write_json(paths.timing("pca_fit"), {"seconds": round(time.perf_counter() - started, 3)})
+        fits["standardized"] = pca.fit(points, params.n_components, scale)
+        basis = "standardized" if params.standardize else "plain"
+        fitted = fits[basis]
         train, test = fitted.transform(dataset.train_points), fitted.transform(dataset.test_points)
         artifacts.write_array(paths.embedding("pca", "train"), train)
         artifacts.write_array(paths.embedding("pca", "test"), test)
@@ -46,9 +51,9 @@ def main() -> None:
         artifacts.write_array(paths.samples("pca"), gaussian.to_pixels(drawn, *dataset.train_images.shape[1:]))
         doublings = [2**i for i in range(params.n_components.bit_length())]
         counts = sorted({*doublings, params.n_components, *params.reconstructions})
-        errors = {name: [_error(fit, dataset, count) for count in counts] for name, fit in fits.items()}
-        table = pd.DataFrame({"components": counts, "mse": errors["plain"], "mse_standardized": errors["standardized"]})
-        artifacts.write_table(_FOLDER / "reconstruction.csv", table)
+        rebuilt = _judge_reconstructions(counts, fits, basis, dataset)
+        artifacts.write_table(_FOLDER / "reconstruction.csv", rebuilt)
+        artifacts.write_table(_FOLDER / "classes.csv", _judge_directions(train, test, dataset))
 
         judged = _judge_counts(counts, train, test, dataset)
         artifacts.write_table(_FOLDER / "knn.csv", judged)
@@ -64,8 +69,8 @@ def main() -> None:
                 "components_by_variance": chosen["variance"],
                 "components_by_knn": chosen["knn"],
                 "components_chosen": chosen[params.rule],
-                "mse": errors["plain"][-1],
-                "mse_standardized": errors["standardized"][-1],
+                "mse": rebuilt["mse"].iloc[-1],
+                "mse_standardized": rebuilt["mse_standardized"].iloc[-1],
                 "mse_without_validation_images": _error(fewer, dataset, params.n_components),
             },
         )
@@ -81,6 +86,70 @@ def _rebuilt(fit: pca.PCA, dataset: Dataset, n_components: int, n_images: int | 
     images = dataset.test_images[:n_images]
     scores = fit.transform(dataset.test_points[:n_images])[:, :n_components]
     return fit.inverse_transform(scores).reshape(images.shape)
+
+
+def _judge_reconstructions(
+    counts: list[int], fits: Mapping[str, pca.PCA], basis: str, dataset: Dataset
+) -> pd.DataFrame:
+    """Return how well the first components rebuild the test images, a line for each number of them.
+
+    The errors per pixel of both fits and what standardising adds, with its 95% interval; and for the fit `basis` the
+    power of its images at high frequencies as a share of the test images', likewise. A paired bootstrap over images.
+    """
+    images = dataset.test_images / 255.0
+    errors = {name: np.empty((len(images), len(counts))) for name in fits}
+    powers = np.empty((len(images), len(counts)))
+    for column, count in enumerate(counts):
+        for name, fit in fits.items():
+            rebuilt = _rebuilt(fit, dataset, count)
+            errors[name][:, column] = np.square(rebuilt - images).mean(axis=(1, 2))
+            if name == basis:
+                powers[:, column] = samples.sharpness(rebuilt.clip(0, 1))
+    added = errors["standardized"] - errors["plain"]
+    values = np.c_[added, powers, samples.sharpness(images)]
+    means = classification.bootstrap_means(values, _N_RESAMPLES, seeding.numpy_generator(0, "pca", "reconstructions"))
+    ends = np.array([classification.interval(column) for column in means[:, : len(counts)].T])
+    shares = means[:, len(counts) : -1] / means[:, -1:]
+    ends_of_shares = np.array([classification.interval(column) for column in shares.T])
+    return pd.DataFrame(
+        {
+            "components": counts,
+            "mse": errors["plain"].mean(axis=0),
+            "mse_standardized": errors["standardized"].mean(axis=0),
+            "mse_added": added.mean(axis=0),
+            "mse_added_lo": ends[:, 0],
+            "mse_added_hi": ends[:, 1],
+            "sharpness": powers.mean(axis=0) / values[:, -1].mean(),
+            "sharpness_lo": ends_of_shares[:, 0],
+            "sharpness_hi": ends_of_shares[:, 1],
+        }
+    )
+
+
+def _judge_directions(train: np.ndarray, test: np.ndarray, dataset: Dataset) -> pd.DataFrame:
+    """Return the share of each first component's variance that the classes explain, with its 95% interval.
+
+    On the test images: 1 less the mean squared distance of scores to the mean of their class, as a share of that to the
+    mean of all, both means of the train images. A bootstrap over the images.
+    """
+    n_components = min(_N_SHOWN, train.shape[1])
+    first, queries = train[:, :n_components], test[:, :n_components].astype(np.float64)
+    labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
+    centres = np.stack([first[labels == label].mean(axis=0) for label in range(len(dataset.classes))])
+    within, total = np.square(queries - centres[test_labels]), np.square(queries - first.mean(axis=0))
+    means = classification.bootstrap_means(
+        np.c_[within, total], _N_RESAMPLES, seeding.numpy_generator(0, "pca", "directions")
+    )
+    shares = 1 - means[:, :n_components] / means[:, n_components:]
+    ends = np.array([classification.interval(column) for column in shares.T])
+    return pd.DataFrame(
+        {
+            "component": np.arange(1, n_components + 1),
+            "class_share": 1 - within.mean(axis=0) / total.mean(axis=0),
+            "class_share_lo": ends[:, 0],
+            "class_share_hi": ends[:, 1],
+        }
+    )
 
 
 def _judge_counts(counts: list[int], train: np.ndarray, test: np.ndarray, dataset: Dataset) -> pd.DataFrame:

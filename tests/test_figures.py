@@ -67,13 +67,33 @@ def test_curves_and_panels_hold_what_they_were_given() -> None:
 def test_a_sweep_has_a_panel_for_each_score() -> None:
     accuracy, error = np.array([0.8, 0.7, 0.6]), np.array([0.01, 0.02, 0.04])
     ends = (accuracy - 0.02, accuracy + 0.01)
-    figure = figures.sweep([0.1, 1, 10], {"accuracy": accuracy, "mse": error}, {"accuracy": ends}, "beta")
-    assert [axes.get_title() for axes in figure.axes] == ["accuracy", "mse"]
+    betas = [0.1, 1, 10]
+    lines = [figures.Line("", betas, accuracy, *ends)], [figures.Line("", betas, error, error, error)]
+    figure = figures.sweep([figures.Panel(name, "beta", each) for name, each in zip(("a", "b"), lines, strict=True)])
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
     assert [axes.get_xscale() for axes in figure.axes] == ["log", "log"]
     assert figure.axes[1].lines[0].get_xydata().tolist() == [[0.1, 0.01], [1, 0.02], [10, 0.04]]
     (segments,), (flat,) = ([c.get_segments() for c in axes.collections] for axes in figure.axes)
     np.testing.assert_allclose([[s[0][1], s[1][1]] for s in segments], np.stack(ends, axis=1))
     assert all(s[0][1] == s[1][1] for s in flat)
+    assert figure.legends == []
+
+
+def test_a_sweep_over_words_has_a_line_for_each_of_the_other_params() -> None:
+    values = np.array([0.1, 0.2])
+    lines = [figures.Line(name, ["ddim", "heun"], values, values, values) for name in ("5 calls", "10 calls")]
+    figure = figures.sweep([figures.Panel("score", "sampler", lines)])
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["ddim", "heun"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["5 calls", "10 calls"]
+
+
+def test_a_trade_joins_its_front() -> None:
+    points = np.array([[3, 0.9], [1, 0.5], [2, 0.4], [2, 0.8]])
+    figure = figures.trade(points, ["a", "b", "c", "d"], np.array([True, True, False, True]), ("x", "y"))
+    front, dots = figure.axes[0].lines
+    assert front.get_xydata().tolist() == [[1, 0.5], [2, 0.8], [3, 0.9]]
+    assert dots.get_xydata().tolist() == points.tolist()
+    assert [text.get_text() for text in figure.axes[0].texts] == ["a", "b", "c", "d"]
 
 
 def test_intervals_reach_from_low_to_high() -> None:

@@ -33,10 +33,15 @@ def check_committed() -> None:
     Raises:
         ExperimentError: a file of the pipeline has changed since.
     """
-    changed = _git("status", "--porcelain", "--", *_OF_THE_COMMIT).splitlines()
+    changed = changed_files()
     if changed:
-        names = ", ".join(line[3:] for line in changed[:5]) + (", ..." if len(changed) > 5 else "")
+        names = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")
         raise ExperimentError(f"not as in the last commit: {names}; commit them first, or undo them")
+
+
+def changed_files() -> list[str]:
+    """Return the files of the pipeline that are not as in the last commit."""
+    return [line[3:] for line in _git("status", "--porcelain", "--", *_OF_THE_COMMIT).splitlines()]
 
 
 def check_reproduced() -> None:
@@ -160,6 +165,16 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def table(revision: str, name: str) -> pd.DataFrame:
     """Return a comparison that a revision's evaluate stage wrote, such as "generators", with its rows as index."""
     return pd.read_csv(io.StringIO(_show(revision, f"metrics/evaluate/{name}.csv"))).set_index("row")
+
+
+def metrics(revision: str, row: str) -> dict[str, Any]:
+    """Return the numbers that the stage of a row wrote in a revision.
+
+    Raises:
+        ExperimentError: there are none.
+    """
+    content: dict[str, Any] = yaml.safe_load(_show(revision, f"metrics/{row}/metrics.json"))
+    return content
 
 
 def check_one_judge(judges: "pd.Series[str]") -> None:

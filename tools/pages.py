@@ -6,7 +6,7 @@ tools/page.html.
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +46,8 @@ class Section:
     Attributes:
         title: its heading.
         explanation: text above the table, in paragraphs that are parted by an empty line.
-        table: its first column names the rows; columns `x_lo` and `x_hi` are shown with `x`.
+        table: its first column names the rows; columns `x_lo` and `x_hi` are shown with `x`. A cell that is the name of
+            a picture of the page is a link to it.
         meanings: one sentence for each column that is shown; a table has all of them.
         pictures: shown below the table.
         parts: sections below this one, with smaller headings.
@@ -96,7 +97,15 @@ def render(title: str, introduction: str, facts: Mapping[str, str], sections: It
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["data_uri"] = _data_uri
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(title=title, introduction=introduction, facts=facts, sections=list(sections))
+    shown = list(sections)
+    places = {picture.name: f"figure-{place}" for place, picture in enumerate(_pictures(shown), start=1)}
+    return template.render(title=title, introduction=introduction, facts=facts, sections=shown, places=places)
+
+
+def _pictures(sections: Iterable[Section]) -> Iterator[Picture]:
+    for section in sections:
+        yield from section.pictures
+        yield from _pictures(section.parts)
 
 
 def _data_uri(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Put the tables of the committed run into README.md; `make readme` runs it.
+"""Check the report's claims, and put the tables of the committed run into README.md; `make readme` runs it.
 
 A table stands between `<!-- table: FILE -->` and `<!-- end of table -->`, where FILE is a CSV or Markdown file that one
 of the stages or tools wrote.
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from latentbench import artifacts
 from latentbench.evaluation import tables
+from tools import claims
 
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -31,15 +32,14 @@ def _markdown(path: Path) -> str:
 
 
 def main() -> None:
-    """Rewrite README.md where a table is not that of its file."""
+    """Write metrics/claims, and README.md where a table is not that of its file."""
     path = Path("README.md")
     text = path.read_text(encoding="utf-8")
     try:
+        claims.write(Path())
         new = filled(text, Path())
     except artifacts.ArtifactError as error:
-        sys.exit(
-            f"readme: {error}; 'make repro', 'make seeds', 'make sweep-beta' and 'make reference' write the tables"
-        )
+        sys.exit(f"readme: {error}; 'make repro', 'make seeds', 'make sweep' and 'make reference' write the tables")
     if new != text:
         artifacts.write_text(path, new)
         sys.stderr.write("README.md is up to date now\n")

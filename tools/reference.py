@@ -153,7 +153,12 @@ def write_tables(results: Results, folder: Path) -> None:
     """Write every figure of the report with its counterpart: numbers as CSV, and for people as Markdown."""
     lines = [_line(row, results.get(row.part) or {}) for row in ROWS]
     artifacts.write_table(folder / "reference.csv", pd.DataFrame(lines))
-    written = artifacts.read_table(folder / "reference.csv")
+    shown = side_by_side(artifacts.read_table(folder / "reference.csv"))
+    artifacts.write_text(folder / "reference.md", tables.markdown(shown))
+
+
+def side_by_side(figures: pd.DataFrame) -> pd.DataFrame:
+    """Return what people are shown of the figures as they were written: the report's, ours, and why they differ."""
     cells = [
         {
             "what": line["what"],
@@ -161,9 +166,9 @@ def write_tables(results: Results, folder: Path) -> None:
             "ours": _cell(line["ours"], _ends(line["ours_lo"], line["ours_hi"]), line["ours_note"]),
             "why it differs": line["why"],
         }
-        for line in written.to_dict("records")
+        for line in figures.to_dict("records")
     ]
-    artifacts.write_text(folder / "reference.md", tables.markdown(pd.DataFrame(cells)))
+    return pd.DataFrame(cells)
 
 
 def _line(row: Row, result: Result) -> dict[str, Any]:

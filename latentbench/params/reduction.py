@@ -43,6 +43,7 @@ class IsomapParams(Section):
     n_components: Components
     n_landmarks: Annotated[int, Field(ge=2)] | None
     on_disk: bool
+    n_sheets: Annotated[int, Field(ge=2, le=100)]
     search: IsomapSearch
 
     @model_validator(mode="after")

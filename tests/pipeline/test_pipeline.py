@@ -190,6 +190,10 @@ def test_each_diffusion_model_is_looked_into(finished: Workspace) -> None:
             name: [3, 5] for name in ("ancestral", "ddim", "heun", "dpm_solver")
         }
         assert (compared["kernel_distance_lo"] < compared["kernel_distance_hi"]).all()
+        steps = pd.read_csv(folder / "steps.csv").set_index("steps")
+        assert steps.index.tolist() == ["growing with the noise", "equal"]
+        assert steps.loc["equal", "first_step"] == pytest.approx(steps.loc["equal", "last_step"])
+        assert steps.loc["growing with the noise", "first_step"] > 10 * steps.loc["growing with the noise", "last_step"]
         varied = pd.read_csv(folder / "variations.csv")
         assert varied["strength"].tolist() == SMALL["diffusion_explore.strengths"]
         assert varied["class_kept"].between(0, 1).all()
@@ -217,10 +221,28 @@ def test_pca_and_isomap_are_judged_by_number(finished: Workspace) -> None:
     chosen = artifacts.read_json(folder / "pca" / "metrics.json")
     assert by_count["leave_one_out"].drop(784).idxmax() == chosen["components_by_knn"] == chosen["components_chosen"]
     assert chosen["mse"] < chosen["mse_standardized"]
+    rebuilt = pd.read_csv(folder / "pca" / "reconstruction.csv")
+    assert rebuilt["mse"].is_monotonic_decreasing
+    assert rebuilt["sharpness"].is_monotonic_increasing
+    assert rebuilt["sharpness"].iloc[-1] < 1
+    np.testing.assert_allclose(rebuilt["mse_added"], rebuilt["mse_standardized"] - rebuilt["mse"], atol=1e-6)
+    for name in ("mse_added", "sharpness"):
+        assert (rebuilt[f"{name}_lo"] <= rebuilt[name]).all()
+        assert (rebuilt[name] <= rebuilt[f"{name}_hi"]).all()
+    directions = pd.read_csv(folder / "pca" / "classes.csv").set_index("component")["class_share"]
+    scores = artifacts.read_array(finished.folder / "data/embeddings/pca/test.npy")[:, :10]
+    labels = artifacts.read_array(finished.folder / "data/processed/test_labels.npy")
+    between = pd.DataFrame(scores).groupby(np.asarray(labels)).mean().to_numpy()[labels].var(axis=0) / scores.var(
+        axis=0
+    )
+    # Where the class means are those of the same images the share is a little larger.
+    np.testing.assert_allclose(directions, between, atol=0.12)
     search = pd.read_csv(folder / "isomap" / "search.csv")
     assert search[["n_neighbors", "n_components"]].to_numpy().tolist() == [[5, 5], [5, 10], [8, 5], [8, 10]]
     s_curve = pd.read_csv(folder / "isomap" / "s_curve.csv")
     assert s_curve.loc[0, "isomap"] > 0.99 > s_curve.loc[0, "pca"]
+    assert s_curve.loc[0, "isomap_residual"] < 0.01 < s_curve.loc[0, "pca_residual"]
+    assert (s_curve["n"] == SMALL["isomap.n_sheets"]).all()
 
 
 def test_losses_fall_and_every_picture_is_one(finished: Workspace) -> None:

@@ -20,6 +20,7 @@ SMALL: dict[str, Any] = {
     "pca.n_components": 30,
     "pca.reconstructions": [5, 30],
     "isomap.n_landmarks": 120,
+    "isomap.n_sheets": 2,
     "isomap.search": {"n_neighbors": [8], "n_components": [5]},
     "ae.dense.training.epochs": 2,
     "ae.conv.training.epochs": 2,

@@ -14,6 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from latentbench.neighbors.knn import KNeighborsClassifier
+from latentbench.neighbors.search import nearest
+from latentbench.reduction import s_curve
 from latentbench.reduction.isomap import Isomap
 
 
@@ -48,6 +50,19 @@ def test_the_s_curve_is_unrolled_and_pca_does_not() -> None:
         assert abs(np.corrcoef(embedding[:, 0], along)[0, 1]) > 0.99
     flat = PCA(2).fit_transform(points)
     assert max(abs(np.corrcoef(flat[:, axis], along)[0, 1]) for axis in (0, 1)) < 0.95
+
+
+def test_a_trial_on_the_s_curve_knows_the_flat_sheet(rng: np.random.Generator) -> None:
+    trial = next(s_curve.trials(rng))
+    others, near = nearest(trial.points, trial.points, 2, exclude_self=True).indices[:, 1], np.arange(len(trial.points))
+    in_space = np.linalg.norm(trial.points[near] - trial.points[others], axis=1)
+    on_sheet = np.linalg.norm(trial.flat[near] - trial.flat[others], axis=1)
+    np.testing.assert_allclose(on_sheet, in_space, rtol=0.02)  # so near that the sheet is flat
+    turned = 3 * trial.flat @ np.array([[0.6, -0.8], [0.8, 0.6]])
+    assert trial.residual(turned) == pytest.approx(0, abs=1e-9)
+    assert trial.correlation(trial.flat) == pytest.approx(1)
+    assert trial.residual(trial.isomap) < 0.001
+    assert trial.residual(trial.pca) > 0.1
 
 
 def test_landmarks_tend_to_all_points(points: np.ndarray) -> None:

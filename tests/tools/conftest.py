@@ -1,11 +1,16 @@
 """A git repository with a committed run and experiments of it, as DVC leaves them; nothing is trained."""
 
+import json
 import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
 import yaml
+
+from tools import experiments
 
 
 class Repository:
@@ -28,6 +33,11 @@ class Repository:
         folder.mkdir(parents=True, exist_ok=True)
         ends = {"knn_accuracy_lo": 0.5, "knn_accuracy_hi": 0.9}
         judged = {"n": 10, "classifier": judge}
+        training = self.folder / "metrics" / "vae_dense"
+        training.mkdir(exist_ok=True)
+        (training / "metrics.json").write_text(
+            json.dumps({"epochs": 2, "validation_loss": 240 + shift}), encoding="utf-8"
+        )
         representations = [
             {"row": "raw", "dims": 784, "knn_accuracy": 0.86, **ends},
             {"row": "pca", "dims": 64, "knn_accuracy": 0.86, **ends, "mse": 0.01},
@@ -37,6 +47,7 @@ class Repository:
                 "dims": 64,
                 "knn_accuracy": 0.8 + shift,
                 **ends,
+                "knn_leave_one_out": 0.81 + shift,
                 "mse": 0.02,
                 "knn_weights": "uniform",
             },
@@ -77,11 +88,18 @@ class Repository:
         return made
 
 
+def call(module: ModuleType, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a tool's command in a repository that has no DVC: every experiment is there already."""
+    monkeypatch.setattr(experiments, "check_reproduced", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["tool", *arguments])
+    module.main()
+
+
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """Return a repository with one committed run, seed 0 and beta 1, in which the test works."""
     monkeypatch.chdir(tmp_path)
     made = Repository(tmp_path)
-    made.write({"seed": 0, "vae": {"dense": {"beta": 1.0}}})
+    made.write({"seed": 0, "latent_dim": 64, "vae": {"dense": {"beta": 1.0}}})
     made.commit()
     return made

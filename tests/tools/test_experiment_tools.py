@@ -1,22 +1,14 @@
-"""Tables over seeds and over beta say what the experiments say, and no experiment is mistaken for another."""
+"""Tables over seeds say what the experiments say, and no experiment is mistaken for another."""
 
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from latentbench.evaluation.seeds import t_interval
-from tests.tools.conftest import Repository
-from tools import experiments, seeds, sweep_beta
+from tests.tools.conftest import Repository, call
+from tools import experiments, seeds
 from tools.experiments import ExperimentError
-
-
-def call(module: object, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a tool's command in a repository that has no DVC: every experiment is there already."""
-    monkeypatch.setattr(experiments, "check_reproduced", lambda: None)
-    monkeypatch.setattr(sys, "argv", ["tool", *arguments])
-    module.main()  # type: ignore[attr-defined]
 
 
 def test_the_table_over_seeds_is_that_of_its_runs(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +18,7 @@ def test_the_table_over_seeds_is_that_of_its_runs(repository: Repository, monkey
     written = pd.read_csv("metrics/seeds/seeds.csv").set_index(["row", "score"])
     assert set(written.index) == {
         ("isomap", "knn_accuracy"),
+        ("vae_dense", "knn_leave_one_out"),
         ("vae_dense", "knn_accuracy"),
         ("vae_dense", "mse"),
         ("vae_dense", "frechet"),
@@ -105,25 +98,7 @@ def test_a_pipeline_that_is_not_committed_is_refused(repository: Repository, nam
 def test_one_seed_has_no_interval(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit):
         call(seeds, "--n", "1", monkeypatch=monkeypatch)
-    assert list(repository.folder.glob("metrics/*")) == [repository.folder / "metrics" / "evaluate"]
-
-
-def test_the_sweep_takes_the_committed_run_for_its_own_beta(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    repository.add_experiment("beta-dense-0.1", {"vae": {"dense": {"beta": 0.1}}}, shift=0.05)
-    repository.add_experiment("beta-dense-24.5", {"vae": {"dense": {"beta": 24.5}}}, shift=-0.05)
-    call(sweep_beta, "--betas", "24.5", "1", "0.1", monkeypatch=monkeypatch)
-    folder = Path("metrics/sweeps")
-    written = pd.read_csv(folder / "beta_dense.csv")
-    assert written["beta"].tolist() == [0.1, 1, 24.5]
-    assert written["knn_accuracy"].tolist() == pytest.approx([0.85, 0.8, 0.75])
-    assert written["kl_nats"].tolist() == pytest.approx([20.05, 20, 19.95])
-    assert {"knn_accuracy_lo", "frechet_hi", "mse"} <= set(written)
-    header, _, first, *_ = (folder / "beta_dense.md").read_text(encoding="utf-8").splitlines()
-    assert header == "| beta | knn_accuracy | mse | kl_nats | frechet |"
-    assert first == "| 0.1 | 0.85 (0.5 to 0.9) | 0.02 | 20.05 | 200.1 (190 to 210) |"
-    assert 3000 < (folder / "beta_dense.png").stat().st_size < 60_000
+    assert not (repository.folder / "metrics" / "seeds").exists()
 
 
 def test_nested_params_are_named_by_their_dotted_keys() -> None:

@@ -21,16 +21,19 @@ class Seen(HTMLParser):
         self.scopes: list[str | None] = []
         self.addresses: list[str] = []
         self.alternatives: list[str | None] = []
+        self.places: list[str | None] = []
         self._in_cell = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        self._in_cell = tag in {"td", "th"}
-        if self._in_cell:
+        if tag in {"td", "th"}:
+            self._in_cell = True
             self.cells.append("")
         if tag in {"h1", "h2", "h3", "h4"}:
             self.headings.append(int(tag[1]))
+        if "id" in given:
+            self.places.append(given["id"])
         if tag == "th":
             self.scopes.append(given.get("scope"))
         if tag == "img":
@@ -51,8 +54,9 @@ def sections(tmp_path: Path) -> list[Section]:
     """Return a section with a table that holds an interval and a bad name, and a picture below it."""
     (tmp_path / "a.png").write_bytes(b"not looked into")
     table = pd.DataFrame({"row": ["<b>a</b> & b", "c"], "x": [0.12345, None], "x_lo": [0.1, None], "x_hi": [0.2, None]})
+    table["figure"] = ["what it is", ""]
     below = Section("Below", pictures=[Picture(tmp_path / "a.png", "what it is", "what it says")])
-    return [Section("Scores", "One.\n\nTwo.", table, {"row": "a row", "x": "a score"}, parts=[below])]
+    return [Section("Scores", "One.\n\nTwo.", table, {"row": "a row", "x": "a score", "figure": "b"}, parts=[below])]
 
 
 def test_cells_are_those_of_the_markdown(sections: list[Section]) -> None:
@@ -60,15 +64,17 @@ def test_cells_are_those_of_the_markdown(sections: list[Section]) -> None:
     assert sections[0].table is not None
     header, _, *rows = tables.markdown(sections[0].table).splitlines()
     assert seen.cells == [cell.strip() for line in (header, *rows) for cell in line.split("|")[1:-1]]
-    assert seen.cells[2:4] == ["<b>a</b> & b", "0.1235 (0.1 to 0.2)"]
+    assert seen.cells[3:6] == ["<b>a</b> & b", "0.1235 (0.1 to 0.2)", "what it is"]
 
 
 def test_a_page_is_read_by_everyone_and_from_one_file(sections: list[Section]) -> None:
     seen = Seen(pages.render("Title", "Words.", {}, sections))
     assert seen.headings == [1, 2, 3]
-    assert seen.scopes == ["col", "col", "row", "row"]
+    assert seen.scopes == ["col", "col", "col", "row", "row"]
     assert seen.alternatives == ["what it is"]
     assert all(address.startswith(("data:", "#")) for address in seen.addresses)
+    assert {"#section-1", "#figure-1"} == {each for each in seen.addresses if each.startswith("#")}
+    assert {"section-1", "figure-1"} <= set(seen.places)
     assert sum(address.startswith("data:image/png;base64,") for address in seen.addresses) == 1
 
 

@@ -1,0 +1,159 @@
+"""The report holds everything that a run left, explained; its claims follow from the numbers alone."""
+
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.tools.test_pages import Seen
+from tools import claims, meanings, report
+from tools.runs import CostsError, NotMeasuredError, Run, Score
+
+
+@pytest.fixture(scope="module")
+def committed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with what the last commit knows of its run, and timings that are made up."""
+    folder = tmp_path_factory.mktemp("committed")
+    packed = subprocess.run(
+        ["git", "archive", "HEAD", "metrics", "params.yaml", "dvc.yaml", "dvc.lock"],
+        cwd=root,
+        capture_output=True,
+        check=True,
+    )
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    timing = folder / "data" / "timing"
+    timing.mkdir(parents=True)
+    run = Run(folder)
+    for place, name in enumerate(sorted(run._stages | {"pca_fit", "isomap_fit"}), start=1):
+        content = {"seconds": 100.0 + place, "peak_memory_mib": 1000 + place}
+        (timing / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    (timing / "pca_fit.json").write_text(json.dumps({"seconds": 2.5}), encoding="utf-8")
+    costs = {row: {"transform_s_per_1000": 0.5, "sample_s_per_1000": 7.25} for row in run.rows() if row != "raw"}
+    (timing / "costs.json").write_text(json.dumps(costs | {"pca": {"transform_s_per_1000": 0.125}}), encoding="utf-8")
+    return folder
+
+
+def altered(committed: Path, folder: Path, name: str, **columns: float) -> Run:
+    """Return a run in which columns of a table have another value in every line of a diffusion model."""
+    shutil.copytree(committed, folder, symlinks=True)
+    path = folder / "metrics" / f"{name}.csv"
+    table = pd.read_csv(path)
+    for column, value in columns.items():
+        table.loc[table["row"].str.startswith("diffusion"), column] = value
+    table.to_csv(path, index=False)
+    return Run(folder)
+
+
+def verdicts(run: Run, *, with_times: bool = False) -> dict[str, str]:
+    return {f"{each.claim.about} {each.claim.text}": each.verdict for each in claims.check(run, with_times=with_times)}
+
+
+def test_every_number_and_figure_is_shown_and_explained(committed: Path) -> None:
+    page = report.report(Run(committed), {"commit": "abc"})
+    assert len(page) < 10e6
+    seen = Seen(page)
+    pictures = list((committed / "metrics").rglob("*.png"))
+    assert len(seen.alternatives) == len(pictures) > 40
+    assert all(seen.alternatives)
+    assert len(set(seen.alternatives)) == len(pictures)
+    assert all(address.startswith(("data:", "#")) for address in seen.addresses)
+    assert {address[1:] for address in seen.addresses if address.startswith("#")} <= set(seen.places)
+    assert set(seen.scopes) == {"col", "row"}
+    assert seen.headings[0] == 1
+    assert all(after - before <= 1 for before, after in zip(seen.headings, seen.headings[1:], strict=False))
+    assert not {"nan", "None", "see the report"} & set(seen.cells)
+    for name in ("representations", "generators", "likelihoods"):
+        markdown = (committed / "metrics" / "evaluate" / f"{name}.csv").read_text(encoding="utf-8")
+        assert all(line.split(",")[0] in seen.cells for line in markdown.splitlines())
+    start = seen.cells.index("fit_s")
+    assert seen.cells[seen.cells.index("pca", start) + 1] == "2.5"
+
+
+def test_meanings_are_sentences_and_none_is_of_a_table_that_is_gone(committed: Path) -> None:
+    for columns in meanings._COLUMNS.values():
+        assert all(text[0].isupper() and text.endswith(".") and text.count(". ") == 0 for text in columns.values())
+    metrics = committed / "metrics"
+    tables = {path.relative_to(metrics).with_suffix("").as_posix() for path in metrics.rglob("*.csv")}
+    by_number = {"training", "latent_explore", "diffusion_explore", "costs"}
+    by_number |= {"seeds/seeds", "reference/reference", "claims/claims"}
+    used = {meanings._first(table, meanings._COLUMNS) for table in tables if meanings.is_shown(table)}
+    assert set(meanings._COLUMNS) == used | by_number
+    figures = {path.relative_to(metrics).as_posix() for path in metrics.rglob("*.png")}
+    assert set(meanings._FIGURES) == {meanings._first(figure, meanings._FIGURES) for figure in figures}
+
+
+def test_missing_timings_are_told_with_the_way_out(committed: Path, tmp_path: Path) -> None:
+    run = altered(committed, tmp_path / "run", "evaluate/generators")
+    (run.root / "data" / "timing" / "ae_conv.json").unlink()
+    with pytest.raises(CostsError, match="ae_conv.json is not there, .*'dvc checkout' brings"):
+        report.report(run, {})
+
+
+def test_the_committed_claims_are_those_of_the_committed_numbers(committed: Path, root: Path, tmp_path: Path) -> None:
+    shutil.copytree(committed, tmp_path / "run", symlinks=True)
+    claims.write(tmp_path / "run")
+    for name in ("claims.csv", "claims.md"):
+        there = subprocess.run(
+            ["git", "show", f"HEAD:metrics/claims/{name}"], cwd=root, capture_output=True, check=True
+        )
+        assert (tmp_path / "run/metrics/claims" / name).read_bytes() == there.stdout, "'make readme' writes them anew"
+
+
+def test_each_claim_has_a_verdict_and_a_figure(committed: Path) -> None:
+    run = Run(committed)
+    found = verdicts(run)
+    assert len(found) == len(claims.CLAIMS) == 26
+    assert "not measured" not in found.values()
+    by_time = {f"{claim.about} {claim.text}" for claim in claims.CLAIMS if claim.by_time}
+    assert {name for name, verdict in found.items() if verdict == "see the report"} == by_time
+    assert "see the report" not in verdicts(run, with_times=True).values()
+    assert all((committed / "metrics" / claim.figure).is_file() for claim in claims.CLAIMS)
+
+
+def test_verdicts_follow_from_the_numbers(committed: Path, tmp_path: Path) -> None:
+    name = "Diffusion draws more diverse images than VAEs"
+    assert verdicts(Run(committed))[name] == "supported"
+    worse = altered(committed, tmp_path / "a", "evaluate/generators", coverage=0.1, coverage_lo=0.09, coverage_hi=0.11)
+    assert verdicts(worse)[name] == "not supported"
+    # Higher than the VAEs', but not surely.
+    unsure = altered(committed, tmp_path / "b", "evaluate/generators", coverage=0.9, coverage_lo=0.2, coverage_hi=1.0)
+    assert verdicts(unsure)[name] == "not supported"
+    (unsure.root / "metrics" / "evaluate" / "generators.csv").unlink()
+    gone = {each.claim.text: each for each in claims.check(Run(unsure.root), with_times=False)}
+    assert gone["draws more diverse images than VAEs"].verdict == "not measured"
+    assert gone["draws more diverse images than VAEs"].numbers() == "there is no metrics/evaluate/generators.csv"
+    assert gone["is robust to noise"].verdict != "not measured"
+
+
+def test_times_count_from_a_factor_on(committed: Path) -> None:
+    found = verdicts(Run(committed), with_times=True)
+    assert found["PCA is fast"] == "supported"  # 2.5 s and 0.125 s where all others have 100 s and 0.5 s
+    assert found["VAEs are cheaper than diffusion"] == "not supported"
+    assert claims.verdict_of([True, False]) == "supported in part"
+
+
+def test_scores_differ_only_where_intervals_do() -> None:
+    a, b = Score(1.0, 0.9, 1.1), Score(1.3, 1.1, 1.5)
+    assert not a.below(b)
+    assert a.below(Score(1.3, 1.11, 1.5))
+    assert b.above(1.05)
+    assert not b.above(1.1)
+    assert (str(a), str(Score(2, 2, 2))) == ("1 (0.9 to 1.1)", "2")
+
+
+def test_a_number_that_is_not_there_is_told(committed: Path) -> None:
+    run = Run(committed)
+    for missing in (
+        lambda: run.score("evaluate/generators", "frechet", row="nobody"),
+        lambda: run.score("evaluate/likelihoods", "bits_per_dim", row="vae_dense"),
+        lambda: run.number("isomap/metrics.json", "nothing"),
+        lambda: run.cost("raw", "fit_s"),
+    ):
+        with pytest.raises(NotMeasuredError, match="there is no"):
+            missing()

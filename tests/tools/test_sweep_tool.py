@@ -1,0 +1,114 @@
+"""A sweep runs what is not there, tells what its runs say, and names the images that it chose by."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.tools.conftest import Repository, call
+from tools import experiments, sweep
+
+
+@pytest.fixture
+def ran(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """Return the names and targets of the experiments that are run; the nearer to beta 3 the better they come out."""
+    names: list[tuple[str, list[str]]] = []
+
+    def run(*command: str, capture: bool = False) -> str:
+        if command[0] != "dvc":
+            return real(*command, capture=capture)
+        place = command.index("--name") + 1
+        settings = [each.removeprefix("--set-param=") for each in command if each.startswith("--set-param=")]
+        given = dict(setting.split("=") for setting in settings)
+        beta = float(given.get("vae.dense.beta", 1.0))
+        params = {"seed": 0, "latent_dim": int(given.get("latent_dim", 64)), "vae": {"dense": {"beta": beta}}}
+        repository.add_experiment(command[place], params, shift=0.05 - 0.01 * abs(np.log(beta / 3)))
+        names.append((command[place], [each for each in command[place + 1 :] if not each.startswith("--")]))
+        return ""
+
+    real = experiments._run
+    monkeypatch.setattr(experiments, "_run", run)
+    return names
+
+
+def test_a_grid_takes_the_committed_run_for_its_own_params(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.add_experiment("sweep-vae.dense.beta-0.1", {"vae": {"dense": {"beta": 0.1}}}, shift=0.05)
+    repository.add_experiment("sweep-vae.dense.beta-24.5", {"vae": {"dense": {"beta": 24.5}}}, shift=-0.05)
+    call(sweep, "--grid", "vae.dense.beta=24.5,1,0.1", monkeypatch=monkeypatch)
+    folder = Path("metrics/sweeps")
+    written = pd.read_csv(folder / "vae_dense_beta.csv")
+    assert written["beta"].tolist() == [0.1, 1, 24.5]
+    assert written["knn_accuracy"].tolist() == pytest.approx([0.85, 0.8, 0.75])
+    assert written["kl_nats"].tolist() == pytest.approx([20.05, 20, 19.95])
+    header, _, first, *_ = (folder / "vae_dense_beta.md").read_text(encoding="utf-8").splitlines()
+    assert header == "| beta | knn_leave_one_out | knn_accuracy | mse | kl_nats | frechet |"
+    assert first == "| 0.1 | 0.86 | 0.85 (0.5 to 0.9) | 0.02 | 20.05 | 200.1 (190 to 210) |"
+    for name in ("vae_dense_beta.png", "vae_dense_beta_trade.png"):
+        assert 3000 < (folder / name).stat().st_size < 60_000
+    assert "best: beta 0.1, knn_leave_one_out 0.86; chosen by train and validation images" in capsys.readouterr().err
+
+
+def test_every_combination_is_run_once_and_only_for_its_score(
+    ran: list[tuple[str, list[str]]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = ("--grid", "latent_dim=8,64", "--grid", "vae.dense.beta=1,1e-1", "--score", "generators/vae_dense/frechet")
+    call(sweep, *grid, monkeypatch=monkeypatch)
+    names = [f"sweep-latent_dim-{dim}-vae.dense.beta-{beta}" for dim, beta in ((8, 0.1), (8, 1), (64, 0.1))]
+    assert ran == [(name, ["evaluate"]) for name in names]
+    assert "chosen by the test images, so that it looks better than it is" in capsys.readouterr().err
+    call(sweep, *grid, monkeypatch=monkeypatch)
+    assert len(ran) == 3
+    written = pd.read_csv("metrics/sweeps/latent_dim_vae_dense_beta.csv")
+    assert written.columns[:3].tolist() == ["latent_dim", "beta", "frechet"]
+    assert written[["latent_dim", "beta"]].to_numpy().tolist() == [[8, 0.1], [8, 1], [64, 0.1], [64, 1]]
+    call(sweep, "--grid", "vae.dense.beta=2", "--score", "training/vae_dense/validation_loss", monkeypatch=monkeypatch)
+    assert ran[-1] == ("sweep-vae.dense.beta-2", ["vae@dense"])
+    assert pd.read_csv("metrics/sweeps/vae_dense_beta.csv").columns.tolist() == ["beta", "validation_loss"]
+
+
+def test_a_search_nears_the_best_and_goes_on_where_it_was(
+    ran: list[tuple[str, list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("--search", "vae.dense.beta=0.01..100:log", "--name", "found")
+    call(sweep, *command, "--trials", "6", monkeypatch=monkeypatch)
+    first = [name for name, _ in ran]
+    assert len(first) == 5  # the committed run is the first
+    call(sweep, *command, "--trials", "18", monkeypatch=monkeypatch)
+    names = [name for name, _ in ran]
+    assert names[:5] == first
+    assert len(set(names)) == len(names) >= 16
+    written = pd.read_csv("metrics/sweeps/found.csv")
+    betas = {float(name.removeprefix("sweep-vae.dense.beta-")) for name in names}
+    assert written["beta"].tolist() == sorted({1.0, *betas})
+    assert 1.5 < written.loc[written["knn_leave_one_out"].idxmax(), "beta"] < 6
+    near = [0.3 < float(name.removeprefix("sweep-vae.dense.beta-")) < 30 for name in names]
+    assert np.mean(near[-8:]) > 0.7, "half of the range, which chance alone would find as often"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--grid", "vae.dense.bet=1"], "vae.dense.bet: there is no such param"),
+        (["--grid", "latent_dim=8.5"], "latent_dim=8.5: the committed value is 64, and this one of another kind"),
+        (["--grid", "vae.dense.beta"], "vae.dense.beta: a param is given as KEY=VALUES"),
+        (["--grid", "seed=1"], "seed do not tell which row is judged"),
+        (["--grid", "seed=1", "--score", "generators/x/frechet"], "there is no frechet of generators/x"),
+        (["--grid", "seed=1", "--score", "frechet"], "frechet is not COMPARISON/ROW/SCORE"),
+        (["--grid", "seed=1", "--score", "likelihoods/vae_dense/kl_nats"], "whether kl_nats is to be maximized"),
+        (["--search", "latent_dim=64..4"], "a range is LOW..HIGH"),
+        (["--search", "latent_dim=0..4:log"], "a logarithmic range begins above 0"),
+        (["--draw", "nothing"], "cannot read the table metrics/sweeps/nothing.csv"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_runs(
+    ran: list[Any], arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match="sweep: ") as raised:
+        call(sweep, *arguments, monkeypatch=monkeypatch)
+    assert told in str(raised.value)
+    assert ran == []
+    assert not Path("metrics/sweeps").exists()

@@ -1,0 +1,490 @@
+"""The claims of the reference report, each checked against the numbers of a run.
+
+A claim is a list of parts, each a comparison that holds or does not. All hold: it is supported; none: it is not; some:
+it is in part. A comparison of scores holds only where their 95% intervals do not overlap, or one does not reach a
+stated number. Times have no interval: one counts as larger from a factor of 1.5 on. No verdict is written by hand.
+
+What depends on times, which differ from run to run, is told by `make report` alone; metrics/claims, which `make readme`
+writes, has "see the report" in its place.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from latentbench import artifacts
+from latentbench.evaluation import tables
+from latentbench.reduction.s_curve import N_NEIGHBORS
+from tools import experiments
+from tools.runs import NotMeasuredError, Run, Score
+
+FOLDER = Path("metrics/claims")
+VAES = ("vae_dense", "vae_conv", "vae_residual")
+DIFFUSIONS = ("diffusion", "diffusion_latent")
+FACTOR = 1.5  # from which on a time, or a size without an interval, counts as larger
+_HALF = 0.5
+_UNROLLED = 0.99  # correlation with the place along the bend
+_SHARED = ("process", "sampling", "guidance")  # of a diffusion model, beside what its size has
+_ROUNDING = 1.0 / (12 * 255**2)  # variance of rounding to 8 bits
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison: its numbers, and whether they bear the claim out."""
+
+    told: str
+    holds: bool
+
+    def __str__(self) -> str:
+        return f"{self.told}: {'yes' if self.holds else 'no'}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the report.
+
+    Attributes:
+        about: the method.
+        text: the claim in our words.
+        figure: that shows it, below metrics/.
+        source: where the numbers are from.
+        parts: of it in a run.
+        by_time: whether a part needs times.
+    """
+
+    about: str
+    text: str
+    figure: str
+    source: str
+    parts: Callable[[Run], Iterator[Part]]
+    by_time: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a run says of a claim.
+
+    Attributes:
+        claim: it is.
+        verdict: on it.
+        parts: by which it was reached; none where it was not measured, or is not told here.
+        missing: the number that is missing where it was not measured.
+    """
+
+    claim: Claim
+    verdict: str
+    parts: Sequence[Part] = ()
+    missing: str = ""
+
+    def numbers(self) -> str:
+        """Return all parts as text."""
+        return self.missing or "; ".join(map(str, self.parts))
+
+    def numbers_in_short(self) -> str:
+        """Return the first part that holds and the first that does not, and how many there are."""
+        firsts = [next((part for part in self.parts if part.holds == holds), None) for holds in (True, False)]
+        told = [str(part) for part in firsts if part is not None]
+        more = (
+            f"{sum(part.holds for part in self.parts)} of {len(self.parts)} hold" if len(self.parts) > len(told) else ""
+        )
+        return self.missing or "; ".join([*told, *([more] if more else [])])
+
+
+def check(run: Run, *, with_times: bool) -> list[Finding]:
+    """Check each claim.
+
+    Args:
+        run: whose numbers decide.
+        with_times: whether claims about costs are decided too, by the times of this run.
+
+    Raises:
+        CostsError: the times are asked for and missing.
+    """
+    return [
+        _checked(claim, run) if with_times or not claim.by_time else Finding(claim, "see the report")
+        for claim in CLAIMS
+    ]
+
+
+def _checked(claim: Claim, run: Run) -> Finding:
+    try:
+        parts = list(claim.parts(run))
+    except NotMeasuredError as error:
+        return Finding(claim, "not measured", missing=str(error))
+    return Finding(claim, verdict_of([part.holds for part in parts]), parts)
+
+
+def verdict_of(holds: Sequence[bool]) -> str:
+    """Return the verdict on a claim from whether each of its parts holds.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not holds:
+        raise ValueError("a claim without a part")
+    return "supported" if all(holds) else "supported in part" if any(holds) else "not supported"
+
+
+def table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Return a line for each claim: about, claim, verdict, numbers, source, figure."""
+    lines = [
+        (each.claim.about, each.claim.text, each.verdict, each.numbers(), each.claim.source, each.claim.figure)
+        for each in findings
+    ]
+    return pd.DataFrame(lines, columns=["about", "claim", "verdict", "numbers", "source", "figure"])
+
+
+def write(root: Path) -> None:
+    """Write what needs no times: every number as CSV, and for README the claims in short as Markdown."""
+    findings = check(Run(root), with_times=False)
+    artifacts.write_table(root / FOLDER / "claims.csv", table(findings))
+    short = [
+        (f"{each.claim.about} {each.claim.text}", each.verdict, each.numbers_in_short(), _link(each.claim.figure))
+        for each in findings
+    ]
+    shown = pd.DataFrame(short, columns=["claim", "verdict", "numbers", "figure"])
+    artifacts.write_text(root / FOLDER / "claims.md", tables.markdown(shown))
+
+
+def _link(figure: str) -> str:
+    return f"[{figure.rsplit('/', maxsplit=1)[-1].removesuffix('.png')}](metrics/{figure})"
+
+
+def _more(run: Run, row: str, than: str, cost: str, what: str) -> Part:
+    """A cost of one row is larger than another's."""
+    ours, theirs = run.cost(row, cost), run.cost(than, cost)
+    return Part(f"{what}: {row} {ours} s, {than} {theirs} s", ours.value >= FACTOR * theirs.value)
+
+
+def _pca_is_fast(run: Run) -> Iterator[Part]:
+    others = [row for row in run.costs["row"] if row != "pca"]
+    for cost, what in (("fit_s", "to fit"), ("transform_s_per_1000", "for 1,000 images")):
+        known = run.costs.set_index("row")[cost].dropna()
+        fastest = str(known[[row for row in others if row in known.index and known[row] > 0]].idxmin())
+        yield _more(run, fastest, "pca", cost, what)
+
+
+def _pca_is_linear(run: Run) -> Iterator[Part]:
+    pca, isomap = (
+        run.score("isomap/s_curve", name, claim="neighbors", value=N_NEIGHBORS) for name in ("pca", "isomap")
+    )
+    yield Part(f"correlation with the place along the bend: PCA {pca}, Isomap {isomap}", pca.below(isomap))
+    lost, kept = (
+        run.score("isomap/s_curve", f"{name}_residual", claim="neighbors", value=N_NEIGHBORS)
+        for name in ("pca", "isomap")
+    )
+    yield Part(f"variance of distances on the sheet not explained: PCA {lost}, Isomap {kept}", lost.above(kept))
+
+
+def _directions_mean_something(run: Run) -> Iterator[Part]:
+    for component in run.table("pca/classes")["component"]:
+        share = run.score("pca/classes", "class_share", component=component)
+        yield Part(f"component {component}: {share}", share.above(_HALF))
+
+
+def _scale_matters(run: Run) -> Iterator[Part]:
+    for count in run.params["pca"]["reconstructions"]:
+        plain = run.score("pca/reconstruction", "mse", components=count)
+        added = run.score("pca/reconstruction", "mse_added", components=count)
+        yield Part(f"{count} components, error {plain}, standardising adds {added}", added.above(0) or added.below(0))
+
+
+def _few_components_blur(run: Run) -> Iterator[Part]:
+    few, *_, many = sorted(run.params["pca"]["reconstructions"])
+    blurred, clear = (run.score("pca/reconstruction", "sharpness", components=count) for count in (few, many))
+    yield Part(f"power at high frequencies, {few} components: {blurred}, under half", blurred.below(_HALF))
+    yield Part(f"{many} components: {clear}, over half", clear.above(_HALF))
+
+
+def _isomap_follows_curves(run: Run) -> Iterator[Part]:
+    isomap, pca = (
+        run.score("isomap/s_curve", name, claim="neighbors", value=N_NEIGHBORS) for name in ("isomap", "pca")
+    )
+    yield Part(f"correlation with the place along the bend {isomap}, over {_UNROLLED:g}", isomap.above(_UNROLLED))
+    yield Part(f"PCA {pca}, under it", pca.below(_UNROLLED))
+
+
+def _isomap_keeps_distances(run: Run) -> Iterator[Part]:
+    isomap, pca = (
+        run.score("isomap/s_curve", f"{name}_residual", claim="neighbors", value=N_NEIGHBORS)
+        for name in ("isomap", "pca")
+    )
+    yield Part(f"variance of distances on the S-curve not explained: Isomap {isomap}, PCA {pca}", isomap.below(pca))
+    images = run.number("isomap/metrics.json", "residual_variance")
+    yield Part(f"of geodesic distances between images: {images}, under a tenth", images.below(0.1))
+
+
+def _conditions(run: Run, name: str) -> list[float]:
+    table = run.table("isomap/s_curve")
+    return [float(value) for value in table[table["claim"] == name]["value"]]
+
+
+def _isomap_stands_noise(run: Run) -> Iterator[Part]:
+    for noise in _conditions(run, "noise"):
+        score = run.score("isomap/s_curve", "isomap", claim="noise", value=noise)
+        yield Part(f"noise {noise:g}: {score}, over {_UNROLLED:g}", score.above(_UNROLLED))
+
+
+def _isomap_beats_pca(run: Run) -> Iterator[Part]:
+    for claim, values in (("neighbors", [N_NEIGHBORS]), ("noise", _conditions(run, "noise"))):
+        for value in values:
+            isomap, pca = (run.score("isomap/s_curve", name, claim=claim, value=value) for name in ("isomap", "pca"))
+            what = "no noise" if claim == "neighbors" else f"noise {value:g}"
+            yield Part(f"{what}: Isomap {isomap}, PCA {pca}", isomap.above(pca))
+
+
+def _isomap_is_costly(run: Run) -> Iterator[Part]:
+    yield _more(run, "isomap", "pca", "fit_s", "to fit")
+    yield _more(run, "isomap", "pca", "transform_s_per_1000", "for 1,000 images")
+
+
+def _fails(run: Run, claim: str, values: Sequence[float]) -> Iterator[Part]:
+    """Isomap does not unroll the S-curve under a condition."""
+    for value in values:
+        score = run.score("isomap/s_curve", "isomap", claim=claim, value=value)
+        yield Part(f"{claim} {value:g}: {score}, under {_UNROLLED:g}", score.below(_UNROLLED))
+
+
+def _neighbors_matter(run: Run) -> Iterator[Part]:
+    yield from _fails(run, "neighbors", [value for value in _conditions(run, "neighbors") if value != N_NEIGHBORS])
+
+
+def _density_matters(run: Run) -> Iterator[Part]:
+    yield from _fails(run, "density", _conditions(run, "density"))
+
+
+def _fewer_dimensions_are_faster(run: Run) -> Iterator[Part]:
+    raw, pca = (run.number("reference/reference.json", name, "predict_s") for name in ("pixels", "pca"))
+    count = run.number("reference/reference.json", "pca", "components")
+    times = raw.value / pca.value
+    yield Part(
+        f"all pixels take {times:.2g} times as long as {count} components to classify 14,000 images", times >= FACTOR
+    )
+
+
+def _more_latents_are_better(run: Run) -> Iterator[Part]:
+    for row in ("ae_dense", "ae_conv", "vae_dense", "vae_conv"):
+        few, many = (run.number("reference/reference.json", f"{row}_{dim}", "accuracy") for dim in (32, 64))
+        yield Part(f"{row}: {many} with 64, {few} with 32", many.above(few))
+
+
+def _dense_beats_conv(run: Run) -> Iterator[Part]:
+    for dim in (32, 64):
+        dense, conv = (
+            run.number("reference/reference.json", f"ae_{name}_{dim}", "accuracy") for name in ("dense", "conv")
+        )
+        yield Part(f"by the report's recipe, latent {dim}: {dense}, {conv}", dense.above(conv))
+    dense, conv = (_over_seeds(run, f"ae_{name}", "knn_accuracy") for name in ("dense", "conv"))
+    yield Part(f"over seeds: {dense}, {conv}", dense.above(conv))
+
+
+def _over_seeds(run: Run, row: str, score: str) -> Score:
+    mean, low, high = (run.score("seeds/seeds", name, row=row, score=score).value for name in ("mean", "lo", "hi"))
+    return Score(mean, low, high)
+
+
+def _against_vaes(run: Run, scores: Sequence[tuple[str, bool]]) -> Iterator[Part]:
+    """Each diffusion model is better than every VAE in scores, of which larger ones are better, or smaller ones."""
+    for score, larger in scores:
+        known = {row: run.score("evaluate/generators", score, row=row) for row in VAES}
+        best = (max if larger else min)(known, key=lambda row: known[row].value)
+        for row in DIFFUSIONS:
+            ours = run.score("evaluate/generators", score, row=row)
+            better = all(ours.above(each) if larger else ours.below(each) for each in known.values())
+            yield Part(f"{score} of {row} {ours}, of the best VAE {known[best]}", better)
+
+
+def _quality(run: Run) -> Iterator[Part]:
+    yield from _against_vaes(run, [("frechet", False), ("density", True)])
+
+
+def _diversity(run: Run) -> Iterator[Part]:
+    yield from _against_vaes(run, [("coverage", True)])
+
+
+def _richness(run: Run) -> Iterator[Part]:
+    yield from _against_vaes(run, [("kernel_distance", False), ("cas", True)])
+    ours, theirs = (run.score("evaluate/likelihoods", "bits_per_dim", row=row) for row in ("diffusion", "vae_residual"))
+    yield Part(f"bits per dimension of diffusion {ours}, of vae_residual {theirs}, lower is better", ours.below(theirs))
+
+
+def _training_is_easy(run: Run) -> Iterator[Part]:
+    for row in DIFFUSIONS:
+        losses = run.table(f"{row}/loss")["validation_loss"]
+        rises = int((losses.diff() > 0).sum())
+        yield Part(f"the validation loss of {row} rises in {rises} of {len(losses)} epochs", rises == 0)
+    for row in DIFFUSIONS:
+        table = run.table("evaluate/likelihoods")
+        known = bool(table[table["row"] == row]["bits_per_dim"].notna().any())
+        bound = str(run.score("evaluate/likelihoods", "bits_per_dim", row=row)) if known else "none"
+        yield Part(f"bound of {row} in bits per dimension: {bound}", known)
+
+
+def _coarse_comes_first(run: Run) -> Iterator[Part]:
+    for row in DIFFUSIONS:
+        path = f"diffusion_explore/{row}/metrics.json"
+        low, middle, high = (run.number(path, f"half_{band}_step").value for band in ("low", "middle", "high"))
+        told = f"{row} has half the power of low, middle, high frequencies from step {low:g}, {middle:g}, {high:g} on"
+        yield Part(told, low < middle < high)
+
+
+def _codes_are_as_large(run: Run) -> Iterator[Part]:
+    pixels = run.score("evaluate/representations", "dims", row="raw").value
+    preset = run.params["diffusion"]["preset"]
+    sizes = {"diffusion": pixels, "diffusion_latent": run.params["diffusion_latent"][preset]["coder"]["latent_dim"]}
+    for row, size in sizes.items():
+        error = run.number(f"diffusion_explore/{row}/metrics.json", "inversion_mse_heun")
+        told = f"{row}: {size:g} numbers for {pixels:g} pixels, which come back with an error of {error}"
+        yield Part(told, size == pixels and error.below(_ROUNDING))
+
+
+def _noisy_steps_may_be_larger(run: Run) -> Iterator[Part]:
+    for row in DIFFUSIONS:
+        name = f"diffusion_explore/{row}/steps"
+        growing, equal = (
+            run.score(name, "kernel_distance", steps=steps) for steps in ("growing with the noise", "equal")
+        )
+        yield Part(
+            f"kernel distance of {row}: {growing} by steps that grow with the noise, {equal} by equal ones",
+            growing.below(equal),
+        )
+
+
+def _many_calls(run: Run) -> Iterator[Part]:
+    for row in DIFFUSIONS:
+        ours = run.score("evaluate/generators", "calls", row=row)
+        theirs = max(run.score("evaluate/generators", "calls", row=vae).value for vae in VAES)
+        yield Part(f"{row}: {ours} calls for an image, VAEs {theirs:g}", ours.value >= FACTOR * theirs)
+
+
+def _training_takes_long(run: Run) -> Iterator[Part]:
+    slowest = max(VAES, key=lambda row: run.cost(row, "fit_s").value)
+    for row in DIFFUSIONS:
+        yield _more(run, row, slowest, "fit_s", "to fit, against the slowest VAE")
+
+
+def _vaes_are_cheap(run: Run) -> Iterator[Part]:
+    fastest = {
+        cost: min(DIFFUSIONS, key=lambda row: run.cost(row, cost).value) for cost in ("fit_s", "sample_s_per_1000")
+    }
+    for row in VAES:
+        yield _more(run, fastest["fit_s"], row, "fit_s", "to fit")
+    for row in VAES:
+        yield _more(run, fastest["sample_s_per_1000"], row, "sample_s_per_1000", "for 1,000 samples")
+
+
+def _vaes_are_simple(run: Run) -> Iterator[Part]:
+    preset = run.params["diffusion"]["preset"]
+    ours = max(len(experiments.flatten(run.params["vae"][row.removeprefix("vae_")])) for row in VAES)
+    for row in DIFFUSIONS:
+        section = run.params[row]
+        theirs = len(experiments.flatten({"own": section[preset], **{name: section[name] for name in _SHARED}}))
+        yield Part(f"{ours} params in the recipe of a VAE, {theirs} in that of {row}", ours < theirs)
+    calls = max(run.score("evaluate/generators", "calls", row=row).value for row in VAES)
+    yield Part(f"a VAE draws an image in {calls:g} call", calls == 1)
+
+
+_S_CURVE = "isomap/s_curve.png"
+_OF_S_CURVE = "isomap/s_curve.csv"
+_OF_SAMPLES = "evaluate/generators.csv"
+_TIMES = "data/timing"
+
+CLAIMS = (
+    Claim("PCA", "is fast", "pca/variance.png", _TIMES, _pca_is_fast, by_time=True),
+    Claim("PCA", "cannot follow curved structure, since it is linear", _S_CURVE, _OF_S_CURVE, _pca_is_linear),
+    Claim(
+        "PCA",
+        "has directions that can be interpreted: classes explain over half of the variance of each",
+        "pca/components.png",
+        "pca/classes.csv",
+        _directions_mean_something,
+    ),
+    Claim("PCA", "depends on the scale of features", "pca/variance.png", "pca/reconstruction.csv", _scale_matters),
+    Claim(
+        "PCA",
+        "loses detail with few components, not with many",
+        "pca/reconstructions.png",
+        "pca/reconstruction.csv",
+        _few_components_blur,
+    ),
+    Claim("Isomap", "follows curved structure where PCA cannot", _S_CURVE, _OF_S_CURVE, _isomap_follows_curves),
+    Claim("Isomap", "preserves distances", _S_CURVE, f"{_OF_S_CURVE}, isomap/metrics.json", _isomap_keeps_distances),
+    Claim("Isomap", "is robust to noise", _S_CURVE, _OF_S_CURVE, _isomap_stands_noise),
+    Claim("Isomap", "is better than PCA under noise and non-linear change", _S_CURVE, _OF_S_CURVE, _isomap_beats_pca),
+    Claim("Isomap", "is costly", "isomap/scatter.png", _TIMES, _isomap_is_costly, by_time=True),
+    Claim("Isomap", "is sensitive to the number of neighbours", _S_CURVE, _OF_S_CURVE, _neighbors_matter),
+    Claim("Isomap", "is sensitive to uneven density", _S_CURVE, _OF_S_CURVE, _density_matters),
+    Claim(
+        "kNN", "is faster in fewer dimensions", "pca/knn.png", "reference/reference.json", _fewer_dimensions_are_faster
+    ),
+    Claim(
+        "Autoencoders, VAEs",
+        "are better with 64 latents than with 32",
+        "evaluate/knn_accuracy.png",
+        "reference/reference.json",
+        _more_latents_are_better,
+    ),
+    Claim(
+        "Autoencoders",
+        "are slightly better dense than convolutional",
+        "evaluate/knn_accuracy.png",
+        "reference/reference.json, seeds/seeds.csv",
+        _dense_beats_conv,
+    ),
+    Claim("Diffusion", "draws better images than VAEs", "evaluate/frechet.png", _OF_SAMPLES, _quality),
+    Claim("Diffusion", "draws more diverse images than VAEs", "evaluate/samples.png", _OF_SAMPLES, _diversity),
+    Claim(
+        "Diffusion",
+        "learns richer distributions than VAEs",
+        "evaluate/samples.png",
+        f"{_OF_SAMPLES}, evaluate/likelihoods.csv",
+        _richness,
+    ),
+    Claim(
+        "Diffusion",
+        "is easy to train, with a computable bound on the likelihood",
+        "diffusion_explore/diffusion/forward.png",
+        "diffusion/loss.csv, diffusion_latent/loss.csv, evaluate/likelihoods.csv",
+        _training_is_easy,
+    ),
+    Claim(
+        "Diffusion",
+        "makes coarse structure first and detail later",
+        "diffusion_explore/diffusion/reverse.png",
+        "diffusion_explore/*/metrics.json",
+        _coarse_comes_first,
+    ),
+    Claim(
+        "Diffusion",
+        "has codes as large as the image",
+        "diffusion_explore/diffusion/inverted.png",
+        "diffusion_explore/*/metrics.json",
+        _codes_are_as_large,
+    ),
+    Claim(
+        "Diffusion",
+        "may take larger steps where there is more noise",
+        "diffusion_explore/diffusion/reverse.png",
+        "diffusion_explore/*/steps.csv",
+        _noisy_steps_may_be_larger,
+    ),
+    Claim(
+        "Diffusion",
+        "needs many network calls for an image",
+        "diffusion_explore/diffusion/samplers.png",
+        _OF_SAMPLES,
+        _many_calls,
+    ),
+    Claim(
+        "Diffusion",
+        "takes longer to train than VAEs",
+        "evaluate/samples.png",
+        _TIMES,
+        _training_takes_long,
+        by_time=True,
+    ),
+    Claim("VAEs", "are simpler than diffusion", "evaluate/samples.png", _OF_SAMPLES, _vaes_are_simple),
+    Claim("VAEs", "are cheaper than diffusion", "evaluate/samples.png", _TIMES, _vaes_are_cheap, by_time=True),
+)

@@ -1,0 +1,308 @@
+"""What each column of a table and each figure means, in one sentence: the one place that says so, for pages in HTML."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+
+from tools.pages import PageError, Picture
+
+_ROW = "The way to represent or to generate images that is judged."
+_K = "How many neighbours the classifier asks."
+_WEIGHTS = "Whether neighbours vote alike (uniform) or by the inverse of their distance (distance)."
+_LEAVE_ONE_OUT = (
+    "Accuracy of that classifier on each train image by the others; k and weights were chosen by it, and rows may be."
+)
+_KERNEL = "Distance of the samples to validation images in the classifier's features, lower is better."
+_BITS = "Bits that an image takes for each pixel, at most: the bound on the likelihood of test images, lower is better"
+
+# By the table's name, which is that of its file below metrics/ without its ending; "*" stands for any row.
+_COLUMNS: dict[str, dict[str, str]] = {
+    "evaluate/representations": {
+        "row": _ROW,
+        "dims": "How many numbers stand for an image.",
+        "knn_k": _K,
+        "knn_leave_one_out": _LEAVE_ONE_OUT,
+        "linear_probe": "Accuracy on the test images of a linear classifier on the representations.",
+        "macro_f1": "Mean over the classes of the harmonic mean of precision and recall on the test images.",
+        "knn_accuracy": "Share of the test images that the classifier gets right.",
+        "trustworthiness": "How far the nearest images in the representation are near in pixels too; 1 is perfect.",
+        "continuity": "How far the nearest images in pixels are near in the representation too; 1 is perfect.",
+        "knn_minus_raw": "The accuracy less that on raw pixels on the same images; a real difference excludes zero.",
+        "mse": "Mean squared error per pixel of the rebuilt test images, on the scale from 0 to 1; lower is better.",
+        "psnr": "Peak signal-to-noise ratio of the rebuilt test images in decibels; higher is better.",
+        "ssim": "Structural similarity of the rebuilt test images to the originals; 1 is perfect.",
+        "linear_probe_minus_raw": "That accuracy less that on raw pixels on the same images.",
+        "model_bytes": "Size of the file of what was fitted, in bytes.",
+        "bytes_per_image": "What an image takes so represented, in bytes.",
+        "knn_weights": _WEIGHTS,
+    },
+    "evaluate/generators": {
+        "row": _ROW,
+        "n": "How many images are judged, against as many held-out test images.",
+        "frechet": "Fréchet distance of the images to test images in the classifier's features; lower is better.",
+        "kernel_distance": "Another distance in the same features, which does not depend on n; lower is better.",
+        "density": "How typical the images are: about 1 for real ones, 0 for images far from any.",
+        "coverage": "Share of the test images that have a generated one nearby; low where kinds are missing.",
+        "sharpness": "Power at high spatial frequencies as a share of the test images'; far below 1 is blur.",
+        "confident_share": "Share of the images for which the classifier gives one class more than 80%.",
+        "cas": "Accuracy on test images of a classifier taught by these images alone; higher is better.",
+        "classes_present": "How many classes the classifier sees among the images.",
+        "rarest_class_share": "Share of the images that are of the rarest class; a tenth would be balanced among ten.",
+        "nearest_train": "Distance to the nearest train image as a share of the test images'; far below 1 are copies.",
+        "calls": "How often the network is called for an image.",
+        "bits_per_dim": f"{_BITS}.",
+        "classifier": "Hash of the classifier that judged: distances under others do not compare.",
+    },
+    "evaluate/likelihoods": {
+        "row": _ROW,
+        "n": "How many test images are judged.",
+        "reconstruction_nats": "What an image costs given its latents, in nats: the first part of the bound.",
+        "kl_nats": "What the latents cost, in nats: the KL divergence from the prior, the second part.",
+        "active_units": "How many latents the encoder uses.",
+        "elbo_nats": "The evidence lower bound in nats for each image; only for a proper likelihood of pixels.",
+        "n_importance": "How many images the tighter bound is computed for.",
+        "bits_per_dim": f"{_BITS}.",
+        "bits_per_dim_importance": "The tighter importance-weighted bound, on the first images alone.",
+        "importance_gain": "How much tighter that bound is on the same images, in bits for each pixel.",
+        "likelihood": "How pixels are scored; bernoulli on grey pixels is a loss, and bounds nothing.",
+    },
+    "evaluate/inpainting": {
+        "row": "What fills in the lower halves; mean is the mean train image.",
+        "n": "How many test images are filled in.",
+        "mse": "Error of a filling for each pixel of that half.",
+        "mse_of_mean": "Error of the mean of a model's fillings of an image.",
+        "diversity": "Deviation of a model's fillings of an image from each other; 0 where it always draws the same.",
+    },
+    "evaluate/neighborhoods": {
+        "row": _ROW,
+        "k": "Size of the neighbourhoods, in test images.",
+        "trustworthiness": "How far the k nearest images in the representation are near in pixels too; 1 is perfect.",
+        "continuity": "How far the k nearest images in pixels are near in the representation too; 1 is perfect.",
+    },
+    "evaluate/classification/*": {
+        "class": "The class, and the means over classes: macro counts all alike, weighted by their images.",
+        "precision": "Share of the images taken for the class that are of it.",
+        "recall": "Share of the images of the class that are taken for it.",
+        "f1": "Harmonic mean of the two.",
+        "support": "How many test images there are.",
+    },
+    "pca/knn": {
+        "components": "How many first components are used; all of them are the pixels themselves.",
+        "k": _K,
+        "weights": _WEIGHTS,
+        "leave_one_out": _LEAVE_ONE_OUT,
+        "test": "Accuracy on the test images.",
+    },
+    "pca/reconstruction": {
+        "components": "How many first components rebuild the test images.",
+        "mse": "Mean squared error per pixel, on the scale from 0 to 1.",
+        "mse_standardized": "The same, where each pixel was scaled to unit variance before PCA.",
+        "mse_added": "What standardising adds to the error on the same images; zero would be insensitive.",
+        "sharpness": "Power of the rebuilt images at high frequencies as a share of the originals'; 1 is as sharp.",
+    },
+    "pca/classes": {
+        "component": "The component, by falling variance.",
+        "class_share": "Share of its variance over the test images that their classes explain.",
+    },
+    "isomap/search": {
+        "n_neighbors": "Neighbours in the graph along which distances are measured.",
+        "n_components": "Dimensions of the embedding.",
+        "k": _K,
+        "weights": _WEIGHTS,
+        "leave_one_out": _LEAVE_ONE_OUT,
+    },
+    "isomap/s_curve": {
+        "claim": "Which condition is varied: neighbours in the graph, noise, or density from one end to the other.",
+        "value": "Of that condition: a number of neighbours, the deviation of the noise, or the ratio of densities.",
+        "n": "How many sheets of 1,000 points are drawn; scores are means over them.",
+        "isomap": "Correlation of Isomap's best axis with the true place along the bend; 1 is unrolled.",
+        "pca": "The same of PCA's best axis.",
+        "isomap_residual": "Share of the variance of true distances that Isomap's do not explain; 0 is all kept.",
+        "pca_residual": "The same of PCA's.",
+    },
+    "diffusion_explore/*/samplers": {
+        "sampler": "The rule by which steps are taken from noise to an image.",
+        "calls": "How often the network is called for an image.",
+        "kernel_distance": _KERNEL,
+    },
+    "diffusion_explore/*/steps": {
+        "steps": "Whether the steps between noise levels are equal, or the larger the noisier.",
+        "first_step": "Size of the first step, at the most noise.",
+        "last_step": "Size of the last step between noise levels.",
+        "kernel_distance": _KERNEL,
+    },
+    "diffusion_explore/*/spectrum": {
+        "level": "Noise level at which the model estimates the image.",
+        "low": "Power of the estimates below 0.1 cycles per pixel as a share of the finished samples'.",
+        "middle": "The same from 0.1 to 0.25 cycles per pixel.",
+        "high": "The same above 0.25 cycles per pixel.",
+    },
+    "diffusion_explore/*/variations": {
+        "strength": "Share of the noise schedule that an image is taken through and back.",
+        "class_kept": "Share of the images that keep their class, as the classifier sees it.",
+        "mse": "Mean squared change per pixel.",
+    },
+    "diffusion_explore/*/blends": {
+        "share": "Share of the way from one test image to another.",
+        "confidence": "The classifier's mean probability of the class that it takes the blend for.",
+        "class_of_an_end": "Share of the blends that are taken for the class of one of the two images.",
+    },
+    "*/loss": {
+        "epoch": "Pass over the train images.",
+        "train_loss": "Mean loss on the train images during the epoch.",
+        "validation_loss": "Loss on the validation images after it, by which the epoch is chosen.",
+        "train_error": "Share of the train images that the classifier got wrong during the epoch.",
+        "validation_error": "Share of the validation images that it gets wrong after it.",
+        "train_reconstruction": "The first part of the loss during the epoch, in nats for each image.",
+        "train_kl": "The second part, the KL divergence, in nats for each image.",
+        "validation_reconstruction": "The first part on the validation images.",
+        "validation_kl": "The second part on the validation images.",
+    },
+    "training": {
+        "row": "The network.",
+        "best_epoch": "The epoch with the lowest loss on validation images, whose weights are kept.",
+        "epochs": "How many epochs it was trained for.",
+        "validation_loss": "That loss: squared error of autoencoders, nats of VAEs, cross-entropy of the classifier.",
+        "validation_error": "Share of the validation images that the classifier gets wrong.",
+        "validation_reconstruction": "The first part of a VAE's loss, in nats for each image.",
+        "validation_kl": "The second part, the KL divergence, in nats for each image.",
+    },
+    "latent_explore": {
+        "row": "The autoencoder or VAE.",
+        "draws_confident_share": "Share of draws from the prior that the classifier is more than 80% sure of.",
+        "interpolation_confidence": "The classifier's mean probability of its class along ways between images.",
+    },
+    "diffusion_explore": {
+        "row": "The diffusion model.",
+        "half_low_step": "Step from which on its estimates have half the power of low frequencies that samples have.",
+        "half_middle_step": "The same of middle frequencies.",
+        "half_high_step": "The same of high frequencies.",
+        "inversion_mse_ddim": "Error per pixel of images drawn from the noise that DDIM turned them into.",
+        "inversion_mse_heun": "The same by Heun's rule.",
+        "inversion_mse_space": "Error of the way into the model's space and out again alone.",
+    },
+    "reference/reference": {
+        "what": "A figure that the report prints.",
+        "the report": "What the report says, with the choices it made.",
+        "ours": "The same method without its mistakes, with the 95% interval over test images and what was chosen.",
+        "why it differs": "What was wrong in the report, or what is different here.",
+    },
+    "seeds/seeds": {
+        "row": _ROW,
+        "knn_accuracy": "Mean over seeds of the accuracy on test images, with Student's 95% interval over the seeds.",
+        "mse": "Mean over seeds of the error per pixel of rebuilt test images, likewise.",
+        "frechet": "Mean over seeds of the Fréchet distance of samples, likewise.",
+        "bits_per_dim": "Mean over seeds of the bits per dimension, likewise.",
+    },
+    "sweeps/*": {
+        "latent_dim": "Size of the latent space.",
+        "beta": "Weight of the KL divergence in the VAE's loss; 1 is the evidence lower bound.",
+        "knn_leave_one_out": _LEAVE_ONE_OUT,
+        "knn_accuracy": "Share of the test images that the classifier gets right.",
+        "mse": "Mean squared error per pixel of the rebuilt test images.",
+        "kl_nats": "What the latents of a test image say, in nats.",
+        "frechet": "Fréchet distance of samples; lower is better.",
+        "bits_per_dim": f"{_BITS}.",
+        "validation_loss": "Loss on the validation images.",
+        "validation_reconstruction": "The first part of that loss, in nats for each image.",
+        "validation_kl": "The second part, the KL divergence.",
+    },
+    "claims/claims": {
+        "about": "The method that the claim is about.",
+        "claim": "What the report claims, in our words.",
+        "verdict": "What the numbers say: in part where some of them hold and others do not.",
+        "numbers": "The numbers that it follows from: after each, whether it holds.",
+        "source": "The files that they are from.",
+        "figure": "The figure that shows it, or what the claim is about.",
+    },
+    "costs": {
+        "row": _ROW,
+        "fit_s": "Seconds to fit it to the train images; networks: the whole stage, with the samples of a generator.",
+        "stage_s": "Seconds of the whole stage, with what it judges and draws.",
+        "peak_memory_mib": "Most memory that the stage took, in MiB.",
+        "transform_s_per_1000": "Seconds to represent 1,000 images.",
+        "knn_s_per_1000": "Seconds to classify 1,000 represented images by their neighbours among the train images.",
+        "sample_s_per_1000": "Seconds to generate 1,000 images.",
+    },
+}
+
+# Figures by their path below metrics/; {row} is the folder's name.
+_FIGURES = {
+    "preprocess/examples.png": "Train images of each class.",
+    "pca/variance.png": "Share of the variance that the first components explain, and the numbers chosen by two rules.",
+    "pca/knn.png": "Accuracy of kNN by the number of components: a few dozen are enough.",
+    "pca/components.png": "The first components as images: red and blue are opposite directions.",
+    "pca/reconstructions.png": "Test images rebuilt from few components and from many.",
+    "isomap/scatter.png": "The train images in the first two dimensions of Isomap, coloured by class.",
+    "isomap/s_curve.png": "S-curves under each condition, and what Isomap and PCA make of them.",
+    "latent_explore/*/scatter.png": "Train images in two latent dimensions of {row}, coloured by class.",
+    "latent_explore/*/prior.png": "Images that {row} decodes from draws of a normal distribution.",
+    "latent_explore/*/interpolation.png": "Images that {row} decodes on the way between test images.",
+    "diffusion_explore/*/forward.png": "Noise covers test images, from left to right: the forward process of {row}.",
+    "diffusion_explore/*/reverse.png": "From noise to samples of {row}, and the estimate of the image at each step.",
+    "diffusion_explore/*/samplers.png": "The same noise by each sampler and number of calls of {row}.",
+    "diffusion_explore/*/nearest.png": "Samples of {row} above the train images that they are nearest to.",
+    "diffusion_explore/*/inpainted.png": "Test images, what is known of them, and fillings by {row}.",
+    "diffusion_explore/*/varied.png": "Test images, and variations of them by {row} at rising strength.",
+    "diffusion_explore/*/inverted.png": "Test images, and what {row} makes of the noise that they were turned into.",
+    "diffusion_explore/*/blends.png": "Ways between test images through the noise that {row} turns them into.",
+    "evaluate/knn_accuracy.png": "Accuracy of each representation with its interval over test images.",
+    "evaluate/frechet.png": "Fréchet distance of each generator's images with its interval: lower is better.",
+    "evaluate/reconstructions.png": "Test images, and what each method rebuilds of them.",
+    "evaluate/samples.png": "Real images and the first samples of each generator, not selected.",
+    "evaluate/samples/*.png": "A hundred samples of {name}, not selected.",
+    "sweeps/*_trade.png": "What the sweep {name} trades: no run is better in both scores than those on the line.",
+    "sweeps/*.png": "Scores over the params of the sweep {name}, with intervals where there are any.",
+}
+
+# Tables that are not shown as they are, and why.
+NOT_SHOWN = {
+    "evaluate/confusion/*": "a line for each image; shown as shares",
+    "evaluate/kl_per_latent": "a line for each latent; drawn by 'make plots'",
+    "evaluate/knn_choice": "each k of each row; drawn by 'make plots'",
+    "claims/claims": "without the claims that times decide; the report has those too",
+    "pca/variance": "a line for each component; drawn in variance.png",
+    "reference/reference": "shown with its notes in the same cells",
+    "seeds/seeds": "every score; shown are the first of them",
+    "seeds/values": "each seed's scores, which seeds.csv summarises",
+}
+
+
+def of_columns(table: str) -> dict[str, str]:
+    """Return a sentence for each column that a table may have.
+
+    Args:
+        table: its file below metrics/ without the ending, such as "evaluate/generators".
+
+    Raises:
+        PageError: nothing is known of this table.
+    """
+    found = _first(table, _COLUMNS)
+    if found is None:
+        raise PageError(
+            f"tools/meanings.py does not say what the table {table} means; a sentence for each column, please"
+        )
+    return _COLUMNS[found]
+
+
+def is_shown(table: str) -> bool:
+    """Return whether the report shows a table as it is."""
+    return _first(table, NOT_SHOWN) is None
+
+
+def picture(path: Path, metrics: Path) -> Picture:
+    """Return a figure below the folder `metrics` with its sentence.
+
+    Raises:
+        PageError: nothing says what it means.
+    """
+    name = path.relative_to(metrics).as_posix()
+    found = _first(name, _FIGURES)
+    if found is None:
+        raise PageError(f"tools/meanings.py does not say what the figure {name} means; a sentence, please")
+    meaning = _FIGURES[found].format(row=path.parent.name, name=path.stem.removesuffix("_trade"))
+    return Picture(path, name.removesuffix(".png").replace("/", ", ").replace("_", " "), meaning)
+
+
+def _first(name: str, patterns: Iterable[str]) -> str | None:
+    return next((pattern for pattern in patterns if fnmatch(name, pattern)), None)

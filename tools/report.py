@@ -1,0 +1,235 @@
+"""Write the report of the run in the workspace: every table and figure, what each number means, and what rows cost.
+
+One HTML file that can be sent, and opens without a network. `make report` runs this, into report/index.html, which is
+no part of git: costs differ from run to run.
+"""
+
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from latentbench import artifacts, progress
+from latentbench.errors import LatentbenchError
+from tools import claims, experiments, meanings, pages, reference, seeds
+from tools.pages import Picture, Section
+from tools.runs import Run
+
+_PAGE = Path("report/index.html")
+_PACKAGES = ("torch", "numpy", "scikit-learn", "dvc")
+_FIRST_PARAMS = ("latent_dim", "n_samples", "seed", "threads", "device", "precision")
+
+
+def main() -> None:
+    """Run the command."""
+    try:
+        text = report(Run(Path()), facts(Path()))
+        artifacts.write_text(_PAGE, text)
+    except LatentbenchError as error:
+        sys.exit(f"report: {error}")
+    progress.note(f"written: {_PAGE}, {len(text) / 2**20:.1f} MiB")
+
+
+def facts(root: Path) -> dict[str, str]:
+    """Return what identifies the run in the workspace: commit, data, versions.
+
+    Raises:
+        ExperimentError: the workspace is no git repository.
+        ArtifactError: it has no dvc.lock or params.yaml.
+    """
+    lock = yaml.safe_load(artifacts.read_bytes(root / "dvc.lock"))
+    changed = experiments.changed_files()
+    params = yaml.safe_load(artifacts.read_bytes(root / "params.yaml"))
+    found = {
+        "commit": experiments.revision_of("HEAD") + (f", with changes of {', '.join(changed)}" if changed else ""),
+        "data": f"{lock['stages']['download']['outs'][0]['md5']} (MD5 of data/raw in dvc.lock)",
+        "versions": ", ".join(["python " + sys.version.split()[0], *(f"{name} {version(name)}" for name in _PACKAGES)]),
+    }
+    return found | {name: yaml.safe_dump(params[name]).split("\n")[0] for name in _FIRST_PARAMS}
+
+
+def report(run: Run, about: dict[str, str]) -> str:
+    """Return the report of a run as HTML.
+
+    Args:
+        run: whose tables and figures are shown.
+        about: what identifies it, by name.
+
+    Raises:
+        CostsError: its timings are missing.
+        NotMeasuredError: a table is.
+        PageError: a column or a figure has no meaning.
+    """
+    introduction = (
+        "One comparison of the ways to compress images and to generate them. Numbers in brackets are the ends of 95% "
+        "intervals. Below each table stands what its columns mean."
+    )
+    return pages.render("latentbench: report of a run", introduction, about, Contents(run).sections())
+
+
+class Contents:
+    """What a run left, in the order of the report; what no section asks for comes last, so that nothing is left out.
+
+    Args:
+        run: as for `report`.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._metrics = run.root / "metrics"
+        self._figures = sorted(self._metrics.rglob("*.png"))
+        names = (path.relative_to(self._metrics).with_suffix("").as_posix() for path in self._metrics.rglob("*.csv"))
+        self._tables = sorted(filter(meanings.is_shown, names))
+
+    def sections(self) -> Iterator[Section]:
+        """Yield the sections of the report."""
+        yield self._params()
+        yield self._representations()
+        yield self._generators()
+        yield self._table("evaluate/likelihoods", "Likelihoods", "What VAEs and the diffusion model on pixels pay.")
+        yield self._claims()
+        yield Section(
+            "Figures of the reference report beside ours",
+            "What the report prints, what the same methods give without its mistakes, and why they differ.",
+            reference.side_by_side(self.run.table("reference/reference")),
+            meanings.of_columns("reference/reference"),
+        )
+        yield Section(
+            "Costs",
+            "What each row took on the machine of this run; seconds and memory differ from run to run.",
+            self.run.costs,
+            meanings.of_columns("costs"),
+        )
+        yield Section(
+            "Seeds",
+            "The same trainings with other seeds: a difference between two rows needs these intervals too.",
+            seeds.side_by_side(self.run.table("seeds/seeds")),
+            meanings.of_columns("seeds/seeds"),
+        )
+        yield Section("Sweeps", "Runs over params that trade one score for another.", parts=list(self._sweeps()))
+        yield Section(
+            "PCA and Isomap",
+            parts=[
+                Section("The train images", pictures=self._pictures("preprocess/*")),
+                Section("PCA", pictures=self._pictures("pca/*")),
+                self._table("pca/knn", "PCA: kNN by number of components"),
+                self._table("pca/reconstruction", "PCA: images rebuilt from its components"),
+                self._table("pca/classes", "PCA: what its directions say of the classes"),
+                Section("Isomap", pictures=self._pictures("isomap/*")),
+                self._table("isomap/search", "Isomap: its two numbers"),
+                self._table("isomap/s_curve", "Isomap and PCA on the S-curve"),
+            ],
+        )
+        yield Section("Latent spaces", "What is in the latents.", parts=list(self._folders("latent_explore")))
+        yield Section("Diffusion models", "From noise to images.", parts=list(self._folders("diffusion_explore")))
+        yield self._trainings()
+        rest = [self._table(name, name) for name in list(self._tables)]
+        pictures = self._pictures("*")
+        if rest or pictures:
+            yield Section("More", pictures=pictures, parts=rest)
+
+    def _pictures(self, *patterns: str) -> list[Picture]:
+        """Take the figures whose paths match the patterns, in the order of these."""
+        taken = []
+        for pattern in patterns:
+            matching = [path for path in self._figures if fnmatch(path.relative_to(self._metrics).as_posix(), pattern)]
+            self._figures = [path for path in self._figures if path not in matching]
+            taken += [meanings.picture(path, self._metrics) for path in matching]
+        return taken
+
+    def _table(self, name: str, title: str, explanation: str = "", **more: Any) -> Section:
+        """Take a table."""
+        if name in self._tables:
+            self._tables.remove(name)
+        return Section(title, explanation, self.run.table(name), meanings.of_columns(name), **more)
+
+    def _params(self) -> Section:
+        flat = experiments.flatten(self.run.params)
+        values = [
+            yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip() for value in flat.values()
+        ]
+        table = pd.DataFrame({"param": list(flat), "value": values})
+        meaning = {"param": "Its key in params.yaml, where each is explained.", "value": "What this run has."}
+        return Section("Params", "Everything that was chosen for this run.", table, meaning, folded=True)
+
+    def _representations(self) -> Section:
+        return self._table(
+            "evaluate/representations",
+            "Representations",
+            "Each way to represent images, judged by a classifier on the nearest neighbours among the train images. "
+            "Intervals are over the test images; what another seed changes is told below.",
+            pictures=self._pictures("evaluate/knn_accuracy.png", "evaluate/reconstructions.png"),
+            parts=[self._table("evaluate/neighborhoods", "How well neighbourhoods are kept"), *self._classes()],
+        )
+
+    def _classes(self) -> Iterator[Section]:
+        """Yield what the classifier makes of each class, by representation."""
+        for row in self.run.table("evaluate/representations")["row"]:
+            name = f"evaluate/classification/{row}"
+            if name not in self._tables:
+                continue
+            yield self._table(name, f"Classes by {row}", folded=True)
+            images = self.run.table(f"evaluate/confusion/{row}")
+            shares = pd.crosstab(images["actual"], images["predicted"], normalize="index").round(4)
+            table = shares.rename_axis("class", axis="index").rename_axis(None, axis="columns").reset_index()
+            meaning = {str(name): f"Share of them that is taken for {name}." for name in shares}
+            meaning["class"] = "The class of the images."
+            yield Section(f"Confusions by {row}", "", table, meaning, folded=True)
+
+    def _generators(self) -> Section:
+        return self._table(
+            "evaluate/generators",
+            "Generators",
+            "Each way to generate images, judged against held-out test images in the features of the reference "
+            "classifier. Intervals are jackknives over images. The rows that begin with real are real images.",
+            pictures=self._pictures("evaluate/frechet.png", "evaluate/samples.png", "evaluate/samples/*"),
+            parts=[self._table("evaluate/inpainting", "Lower halves filled in")],
+        )
+
+    def _claims(self) -> Section:
+        found = claims.table(claims.check(self.run, with_times=True))
+        found["claim"] = found.pop("about") + " " + found["claim"]
+        pictures = {path: meanings.picture(self._metrics / path, self._metrics).name for path in found["figure"]}
+        return Section(
+            "Claims of the reference report",
+            "Each claim is a list of comparisons: all hold, it is supported; none, it is not; some, it is in part. "
+            "Scores differ only where their 95% intervals do not overlap, or one does not reach a stated number. Times "
+            f"have no interval, and differ from a factor of {claims.FACTOR:g} on.",
+            found.assign(figure=found["figure"].map(pictures)),
+            meanings.of_columns("claims/claims"),
+        )
+
+    def _sweeps(self) -> Iterator[Section]:
+        for name in [name for name in self._tables if name.startswith("sweeps/")]:
+            table, known = self.run.table(name), meanings.of_columns(name)
+            params = {str(column): f"The param {column} in params.yaml." for column in table if column not in known}
+            self._tables.remove(name)
+            yield Section(name.removeprefix("sweeps/"), "", table, known | params, self._pictures(f"{name}*"))
+
+    def _folders(self, stage: str) -> Iterator[Section]:
+        """Yield what a stage that looks into models wrote: their numbers together, then a section for each model."""
+        folders = sorted(path for path in (self._metrics / stage).iterdir() if path.is_dir())
+        numbers = pd.DataFrame([{"row": each.name, **artifacts.read_json(each / "metrics.json")} for each in folders])
+        yield Section(f"{stage}: numbers", "", numbers, meanings.of_columns(stage))
+        for folder in folders:
+            inside = f"{stage}/{folder.name}/"
+            tables = [name for name in self._tables if name.startswith(inside)]
+            parts = [self._table(name, f"{folder.name}: {name.removeprefix(inside)}") for name in tables]
+            yield Section(folder.name, pictures=self._pictures(f"{inside}*"), parts=parts)
+
+    def _trainings(self) -> Section:
+        losses = [name for name in self._tables if name.endswith("/loss")]
+        rows = [name.removesuffix("/loss") for name in losses]
+        numbers = [{"row": row, **artifacts.read_json(self._metrics / row / "metrics.json")} for row in rows]
+        parts = [self._table(name, f"Losses of {row}", folded=True) for name, row in zip(losses, rows, strict=True)]
+        title = "Trainings", "How the training of each network ended, and its losses on the way."
+        return Section(*title, pd.DataFrame(numbers), meanings.of_columns("training"), parts=parts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""One run of the pipeline as the tools read it: its committed tables, and what it cost."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from latentbench import artifacts
+from latentbench.errors import LatentbenchError
+
+_TIMES = ("transform_s_per_1000", "knn_s_per_1000", "sample_s_per_1000")
+
+
+class NotMeasuredError(LatentbenchError):
+    """A run has no such number."""
+
+
+class CostsError(LatentbenchError):
+    """The timings of a run are not there; the message says how to have them."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number with its 95% interval; one that has none is its own interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if self.low == self.high:
+            return f"{self.value:.4g}"
+        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
+
+    def above(self, other: "Score | float") -> bool:
+        """Tell whether it is larger even at the nearest ends of the intervals."""
+        return self.low > (other if isinstance(other, float | int) else other.high)
+
+    def below(self, other: "Score | float") -> bool:
+        """Tell whether it is smaller even at the nearest ends of the intervals."""
+        return self.high < (other if isinstance(other, float | int) else other.low)
+
+
+class Run:
+    """A run by the files that it left.
+
+    Args:
+        root: of the project.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._tables: dict[str, pd.DataFrame] = {}
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """params.yaml."""
+        content: dict[str, Any] = yaml.safe_load(artifacts.read_bytes(self.root / "params.yaml"))
+        return content
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table below metrics/, such as "evaluate/generators".
+
+        Raises:
+            NotMeasuredError: the run has none.
+        """
+        if name not in self._tables:
+            path = self.root / "metrics" / f"{name}.csv"
+            if not path.exists():
+                raise NotMeasuredError(f"there is no metrics/{name}.csv")
+            self._tables[name] = artifacts.read_table(path)
+        return self._tables[name]
+
+    def score(self, name: str, of: str, /, **where: str | float) -> Score:
+        """Return a score of the line of a table where columns have given values.
+
+        Raises:
+            NotMeasuredError: there is no such table, column or line, or its cell is empty.
+        """
+        table = self.table(name)
+        there = pd.Series(True, index=table.index)
+        for column, value in where.items():
+            there &= table[column] == value
+        told = f"{of} of {', '.join(str(value) for value in where.values())} in metrics/{name}.csv"
+        if of not in table or there.sum() != 1:
+            raise NotMeasuredError(f"there is no {told}")
+        line = table[there].iloc[0]
+        ends = [float(line.get(f"{of}{end}", line[of])) for end in ("", "_lo", "_hi")]
+        if math.isnan(ends[0]):
+            raise NotMeasuredError(f"there is no {told}")
+        return Score(*ends)
+
+    def number(self, path: str, *keys: str) -> Score:
+        """Return a number of a JSON file below metrics/, with its interval where `key_lo` and `key_hi` stand beside it.
+
+        Raises:
+            NotMeasuredError: there is no such file or number.
+        """
+        file = self.root / "metrics" / path
+        content: Any = artifacts.read_json(file) if file.exists() else {}
+        *outer, last = keys
+        for key in outer:
+            content = content.get(key, {})
+        if last not in content:
+            raise NotMeasuredError(f"there is no {' '.join(keys)} in metrics/{path}")
+        return Score(*(float(content.get(f"{last}{end}", content[last])) for end in ("", "_lo", "_hi")))
+
+    def rows(self) -> list[str]:
+        """Return the rows of the comparison, representations first."""
+        names = ("evaluate/representations", "evaluate/generators")
+        return list(dict.fromkeys(row for name in names for row in self.table(name)["row"]))
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """What each row of the comparison took: seconds to fit, represent, classify and generate, and memory.
+
+        Raises:
+            CostsError: a timing is missing.
+        """
+        folder = self.root / "data" / "timing"
+        times = self._timing(folder / "costs.json")
+        lines = []
+        for row in self.rows():
+            line: dict[str, Any] = {"row": row}
+            stage = next((name for name in (row, f"diffusion_{row}") if name in self._stages), None)
+            if stage is not None:
+                timing = self._timing(folder / f"{stage}.json")
+                fitted = f"{row}_fit" if row in {"pca", "isomap"} else stage  # these two judge in the same stage
+                line["fit_s"] = self._timing(folder / f"{fitted}.json")["seconds"]
+                line["stage_s"], line["peak_memory_mib"] = timing["seconds"], timing["peak_memory_mib"]
+            line |= {name: times[row][name] for name in _TIMES if name in times.get(row, {})}
+            lines.append(line)
+        table = pd.DataFrame(lines)
+        return table[table.drop(columns="row").notna().any(axis="columns")]
+
+    @cached_property
+    def _stages(self) -> set[str]:
+        """The timing files of the runs that fit something, by name without ending."""
+        stages = yaml.safe_load(artifacts.read_bytes(self.root / "dvc.yaml"))["stages"]
+        names = {f"{stage}_{value}" for stage in ("ae", "vae") for value in stages[stage]["matrix"]["arch"]}
+        return {"pca", "isomap", *names, *(f"diffusion_{row}" for row in stages["diffusion"]["matrix"]["row"])}
+
+    def cost(self, row: str, name: str) -> Score:
+        """Return a cost of a row.
+
+        Raises:
+            CostsError: the timings are missing.
+            NotMeasuredError: the row has no such cost.
+        """
+        known = self.costs.set_index("row")[name].dropna().to_dict() if name in self.costs else {}
+        if row not in known:
+            raise NotMeasuredError(f"there is no {name} of {row} in data/timing")
+        return Score(*[float(known[row])] * 3)
+
+    @staticmethod
+    def _timing(path: Path) -> dict[str, Any]:
+        if not path.exists():
+            raise CostsError(
+                f"{path.as_posix()} is not there, and what rows cost is no part of git: 'dvc checkout' brings the "
+                "timings of this commit out of DVC's cache ('dvc pull' out of a remote), 'make repro' measures them"
+            )
+        return artifacts.read_json(path)

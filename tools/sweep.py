@@ -1,0 +1,422 @@
+"""Run the pipeline over params, by a grid or by a search, and draw the trade that it finds.
+
+Runs are DVC experiments, named after their params, of which only those that are not there yet are run; the committed
+run stands for its own params. A run killed half-way goes on with the same command. `make sweep` runs this; the table
+and figures in metrics/sweeps are committed by hand.
+"""
+
+import argparse
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+import yaml
+from matplotlib.figure import Figure
+
+from latentbench import artifacts, figures, progress
+from latentbench.errors import LatentbenchError
+from latentbench.evaluation import tables
+from tools import experiments
+from tools.experiments import ExperimentError
+
+_FOLDER = Path("metrics/sweeps")
+_N_AT_RANDOM = 4  # runs of a search before it learns from them; however many follow, so that more can be asked for
+_GRID = ("vae.dense.beta=0.01,0.1,1,4,12.25,24.5",)
+# What is told of each run beside the score that it is chosen by, and where it is from.
+_SHOWN = {
+    "knn_leave_one_out": "representations",
+    "knn_accuracy": "representations",
+    "mse": "representations",
+    "kl_nats": "likelihoods",
+    "frechet": "generators",
+}
+_TITLES = {
+    "knn_leave_one_out": "kNN accuracy, leave-one-out on train",
+    "knn_accuracy": "kNN accuracy on the test images",
+    "mse": "reconstruction error per pixel",
+    "kl_nats": "KL divergence, nats per image",
+    "frechet": "Fréchet distance of samples",
+}
+_DRAWN = ("knn_accuracy", "mse", "kl_nats", "frechet")
+_TRADES = (("frechet", "knn_leave_one_out"), ("mse", "knn_leave_one_out"))  # the first of which both are known
+_COMPARISONS = ("representations", "generators", "likelihoods")
+_TRAINING = "training"  # scores that the stage of a row writes itself, in metrics/<row>/metrics.json
+_MORE = {
+    *(
+        "knn_leave_one_out",
+        "knn_accuracy",
+        "knn_minus_raw",
+        "linear_probe",
+        "macro_f1",
+        "trustworthiness",
+        "continuity",
+    ),
+    *("psnr", "ssim", "density", "coverage", "cas", "elbo_nats"),
+}
+_LESS = {
+    *("mse", "frechet", "kernel_distance", "bits_per_dim", "bits_per_dim_importance"),
+    *("validation_loss", "validation_error", "validation_reconstruction"),
+}
+_HELP = """\
+scores:
+  A score is COMPARISON/ROW/SCORE, where COMPARISON is representations, generators or likelihoods (a CSV table in
+  metrics/evaluate), or training (metrics/ROW/metrics.json).
+  Chosen on train and validation images: representations/ROW/knn_leave_one_out and all of training/ROW. Choose by these.
+  All others are of the test images: what is chosen by one looks better by it than it is, and the command says so.
+  A training score runs the stage of its row alone; the others run what the comparison needs.
+
+examples:
+  python -m tools.sweep --grid latent_dim=8,16,32 vae.dense.beta=0.1,1
+  python -m tools.sweep --search latent_dim=4..64:int:log vae.dense.beta=0.01..10:log --trials 12
+  python -m tools.sweep --grid vae.conv.training.learning_rate=5e-4,1e-3 --score training/vae_conv/validation_loss
+"""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The score that runs are chosen by.
+
+    Attributes:
+        comparison, row, score: where it is.
+        larger: whether a larger one is better.
+    """
+
+    comparison: str
+    row: str
+    score: str
+    larger: bool
+
+    @property
+    def of_train(self) -> bool:
+        """Whether no test image is in it."""
+        return self.comparison == _TRAINING or self.score == "knn_leave_one_out"
+
+    @property
+    def targets(self) -> list[str]:
+        """The stage that writes it; what that needs is run too, and nothing else."""
+        if self.comparison != _TRAINING:
+            return ["evaluate"]
+        family, _, preset = self.row.partition("_")
+        if family in {"ae", "vae"}:
+            return [f"{family}@{preset}"]
+        return [f"diffusion@{self.row}" if family == "diffusion" else self.row]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a search may choose for a param."""
+
+    low: float
+    high: float
+    whole: bool
+    logarithmic: bool
+
+    def suggest(self, trial: optuna.Trial, key: str) -> float | int:
+        """Return a value, to three digits: others would be names of experiments that nobody can read."""
+        if self.whole:
+            return trial.suggest_int(key, int(self.low), int(self.high), log=self.logarithmic)
+        value = trial.suggest_float(key, self.low, self.high, log=self.logarithmic)
+        return min(max(float(f"{value:.3g}"), self.low), self.high)
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--grid", nargs="+", action="extend", metavar="KEY=A,B,...", help=f"every combination (default: {_GRID[0]})"
+    )
+    how.add_argument(
+        "--search",
+        nargs="+",
+        action="extend",
+        metavar="KEY=LOW..HIGH[:int][:log]",
+        help="choose by what was found so far (Optuna's TPE sampler, seeded)",
+    )
+    how.add_argument("--draw", metavar="NAME", help="draw metrics/sweeps/NAME.csv again, and run nothing")
+    parser.add_argument(
+        "--trials", type=int, default=12, help="runs of a search, the committed one included (default: 12)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of a search (default: 0)")
+    parser.add_argument("--score", help="what runs are chosen by (default: knn_leave_one_out of the params' row)")
+    parser.add_argument("--direction", choices=("maximize", "minimize"), help="where the score does not tell")
+    parser.add_argument("--name", help="of the files in metrics/sweeps (default: after the params)")
+    arguments = parser.parse_args()
+    if arguments.trials < 1:
+        parser.error(f"--trials: a search needs at least 1, not {arguments.trials}")
+    try:
+        if arguments.draw:
+            draw(arguments.draw)
+            return
+        experiments.check_committed()
+        experiments.check_reproduced()
+        given = dict(_parted(text) for text in arguments.search or arguments.grid or _GRID)
+        goal = choose_goal(list(given), arguments.score, arguments.direction)
+        if arguments.search:
+            runs = search(
+                {key: read_range(key, text) for key, text in given.items()}, goal, arguments.trials, arguments.seed
+            )
+        else:
+            runs = [(point, run(point, goal)) for point in read_grid(given)]
+        name = arguments.name or "_".join(given).replace(".", "_")
+        table = collect(runs, goal)
+        artifacts.write_table(_FOLDER / f"{name}.csv", table)
+        artifacts.write_text(_FOLDER / f"{name}.md", tables.markdown(artifacts.read_table(_FOLDER / f"{name}.csv")))
+        tell_best(table, goal)
+        draw(name)
+    except LatentbenchError as error:
+        sys.exit(f"sweep: {error}")
+    except KeyboardInterrupt:
+        sys.exit("sweep: interrupted; what has been run is kept")
+
+
+def choose_goal(keys: Sequence[str], score: str | None, direction: str | None) -> Goal:
+    """Return what runs over these params are chosen by.
+
+    Raises:
+        ExperimentError: the committed run has no such score, or it is not known which way it is better.
+    """
+    if score is None:
+        rows = {"_".join(key.split(".")[:2]) for key in keys if key.startswith(("ae.", "vae."))}
+        rows |= {key.split(".")[0] for key in keys if key.startswith(("pca.", "isomap."))}
+        if len(rows) > 1 or (not rows and set(keys) != {"latent_dim"}):
+            raise ExperimentError(
+                f"--score: {', '.join(keys)} do not tell which row is judged; --help tells the scores"
+            )
+        score = f"representations/{rows.pop() if rows else 'vae_dense'}/knn_leave_one_out"
+    comparison, row, name = ([*score.split("/"), "", ""])[:3]
+    if comparison not in (*_COMPARISONS, _TRAINING) or score.count("/") != 2:
+        raise ExperimentError(f"--score: {score} is not COMPARISON/ROW/SCORE; --help tells the scores")
+    if direction is None and name not in _MORE | _LESS:
+        raise ExperimentError(f"--direction: say whether {name} is to be maximized or minimized")
+    goal = Goal(comparison, row, name, direction == "maximize" if direction else name in _MORE)
+    scores_of("HEAD", goal)
+    return goal
+
+
+def read_grid(given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return every combination of the values of params, in their order.
+
+    Raises:
+        ExperimentError: there is no such param, or a value is not of its kind.
+    """
+    values = {key: [_value(key, text) for text in texts.split(",")] for key, texts in given.items()}
+    distinct = [sorted(set(each)) if _are_numbers(each) else list(dict.fromkeys(each)) for each in values.values()]
+    return [dict(zip(values, point, strict=True)) for point in itertools.product(*distinct)]
+
+
+def read_range(key: str, text: str) -> Range:
+    """Return the range LOW..HIGH[:int][:log] of a param.
+
+    Raises:
+        ExperimentError: there is no such param, or it is no such range.
+    """
+    match = re.fullmatch(r"([^:]+)\.\.([^:]+?)((?::int|:log)*)", text)
+    ends = [_value(key, end) for end in match.groups()[:2]] if match else []
+    if match is None or not _are_numbers(ends) or ends[0] >= ends[1]:
+        raise ExperimentError(
+            f"{key}={text}: a range is LOW..HIGH, then :int for whole numbers, :log for a logarithmic one"
+        )
+    found = Range(ends[0], ends[1], ":int" in match[3], ":log" in match[3])
+    if found.logarithmic and found.low <= 0:
+        raise ExperimentError(f"{key}={text}: a logarithmic range begins above 0")
+    return found
+
+
+def search(ranges: Mapping[str, Range], goal: Goal, n_trials: int, seed: int) -> list[tuple[dict[str, Any], str]]:
+    """Return the params and the revision of each run of a search, of which the first is the committed one.
+
+    The sampler is seeded and asked for one run at a time: so the same command goes the same way over the runs that are
+    there, and then on.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_N_AT_RANDOM)
+    study = optuna.create_study(direction="maximize" if goal.larger else "minimize", sampler=sampler)
+    committed = {key: experiments.value_at(experiments.committed_params(), key) for key in ranges}
+    if all(ranges[key].low <= value <= ranges[key].high for key, value in committed.items()):
+        study.enqueue_trial(committed)
+    runs: list[tuple[dict[str, Any], str]] = []
+    for _ in range(n_trials):
+        trial = study.ask()
+        point = {key: each.suggest(trial, key) for key, each in ranges.items()}
+        revision = run(point, goal)
+        value = scores_of(revision, goal)[goal.score]
+        study.tell(trial, value)
+        progress.note(f"run {trial.number + 1} of {n_trials}: {_told(point)}: {goal.score} {value:.4g}")
+        if point not in [other for other, _ in runs]:
+            runs.append((point, revision))
+    return sorted(runs, key=lambda each: list(each[0].values()))
+
+
+def run(point: Mapping[str, Any], goal: Goal) -> str:
+    """Return the revision with these params, after running it where it is not there."""
+    committed = experiments.committed_params()
+    if all(experiments.value_at(committed, key) == value for key, value in point.items()):
+        return experiments.revision_of("HEAD")
+    named = "-".join(f"{key}-{value:g}" if _are_numbers([value]) else f"{key}-{value}" for key, value in point.items())
+    return experiments.run("sweep-" + re.sub(r"[^\w.+-]+", "_", named), point, goal.targets)
+
+
+def scores_of(revision: str, goal: Goal) -> dict[str, float]:
+    """Return the scores of the goal's row in a run, the goal's first, with the ends of their intervals.
+
+    Raises:
+        ExperimentError: the run has no such row or score.
+    """
+    if goal.comparison == _TRAINING:
+        found = experiments.metrics(revision, goal.row)
+        shown = [name for name in found if name.startswith("validation_")]
+    else:
+        found = {}
+        for comparison in _COMPARISONS:
+            table = experiments.table(revision, comparison)
+            if goal.row in table.index:
+                found |= _scores_to_tell(table.loc[[goal.row]].to_dict("records")[0], comparison, goal)
+        shown = list(_SHOWN)
+    if goal.score not in found:
+        where = f"{goal.comparison}/{goal.row}"
+        raise ExperimentError(f"--score: there is no {goal.score} of {where}; there is {', '.join(found) or 'nothing'}")
+    order = dict.fromkeys([goal.score, *shown])
+    return {
+        f"{name}{end}": found[f"{name}{end}"] for name in order for end in ("", "_lo", "_hi") if f"{name}{end}" in found
+    }
+
+
+def _scores_to_tell(line: Mapping[Any, Any], comparison: str, goal: Goal) -> dict[str, float]:
+    """Return the numbers of a line: all of the goal's comparison, of the others those that are shown."""
+    numbers = {str(name): value for name, value in line.items() if _are_numbers([value]) and not pd.isna(value)}
+    if comparison == goal.comparison:
+        return numbers
+    return {name: numbers[name] for name in numbers if _SHOWN.get(re.sub("_(lo|hi)$", "", name)) == comparison}
+
+
+def collect(runs: Sequence[tuple[Mapping[str, Any], str]], goal: Goal) -> pd.DataFrame:
+    """Return a line for each run: its params by their shortest names, the goal's score, and the others.
+
+    Raises:
+        ExperimentError: the runs were judged by different classifiers.
+    """
+    keys = list(runs[0][0])
+    last = [key.split(".")[-1] for key in keys]
+    names = {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
+    lines = [
+        {**{names[key]: value for key, value in point.items()}, **scores_of(revision, goal)} for point, revision in runs
+    ]
+    if goal.comparison != _TRAINING:
+        judges = [experiments.table(revision, "generators")["classifier"].iloc[0] for _, revision in runs]
+        experiments.check_one_judge(pd.Series(judges))
+    return pd.DataFrame(lines)
+
+
+def tell_best(table: pd.DataFrame, goal: Goal) -> None:
+    """Say which run is best, and by which images."""
+    best = int((table[goal.score] if goal.larger else -table[goal.score]).to_numpy().argmax())
+    line = table.to_dict("records")[best]
+    params = dict(itertools.takewhile(lambda item: item[0] != goal.score, line.items()))
+    images = "train and validation images" if goal.of_train else "the test images, so that it looks better than it is"
+    progress.note(f"best: {_told(params)}, {goal.score} {line[goal.score]:.4g}; chosen by {images}")
+
+
+def draw(name: str) -> None:
+    """Draw a table in metrics/sweeps: its scores over its params, and one score against another where it has both.
+
+    Raises:
+        ArtifactError: there is no such table.
+    """
+    table = artifacts.read_table(_FOLDER / f"{name}.csv")
+    scores = [column for column in table if column in {*_SHOWN, *_MORE, *_LESS}]
+    params = list(itertools.takewhile(lambda column: column not in scores, map(str, table)))
+    artifacts.write_figure(_FOLDER / f"{name}.png", figures.sweep(list(_panels(table, params, scores))))
+    written = [f"{name}.csv", f"{name}.md", f"{name}.png"]
+    trade = next((pair for pair in _TRADES if set(pair) <= set(scores)), None)
+    if trade is not None and len(table) > 1:
+        artifacts.write_figure(_FOLDER / f"{name}_trade.png", _trade(table, params, *trade))
+        written.append(f"{name}_trade.png")
+    progress.note(f"in {_FOLDER}: {', '.join(written)}")
+
+
+def _panels(table: pd.DataFrame, params: Sequence[str], scores: Sequence[str]) -> Iterator[figures.Panel]:
+    """Yield what is drawn: of a grid each score over its first param, of a search its score over each param."""
+    first, *others = params
+    if len(table) == np.prod([table[param].nunique() for param in params]):
+        parts = list(table.groupby(others, sort=False)) if others else [((), table)]
+        for score in [score for score in scores if score in _DRAWN] or scores[:1]:
+            lines = [_line(part, first, score, _told(dict(zip(others, key, strict=True)))) for key, part in parts]
+            yield figures.Panel(_TITLES.get(score, score), first, lines)
+    else:
+        for param in params:
+            yield figures.Panel(
+                _TITLES.get(scores[0], scores[0]), param, [_line(table, param, scores[0], "")], joined=False
+            )
+
+
+def _line(table: pd.DataFrame, param: str, score: str, label: str) -> figures.Line:
+    lows, highs = (table.get(f"{score}{end}", table[score]).to_numpy() for end in ("_lo", "_hi"))
+    return figures.Line(label, table[param].tolist(), table[score].to_numpy(), lows, highs)
+
+
+def _trade(table: pd.DataFrame, params: Sequence[str], x: str, y: str) -> Figure:
+    labels = [_told(point) for point in table[list(params)].to_dict("records")]
+    better: list[Callable[[Any, Any], bool]] = [
+        (lambda a, b: a > b) if score in _MORE else (lambda a, b: a < b) for score in (x, y)
+    ]
+    points = table[[x, y]].to_numpy()
+    # A run is on the front where no other is at least as good in both scores and better in one.
+    front = [
+        not any(
+            any(better[i](other[i], point[i]) for i in (0, 1))
+            and not any(better[i](point[i], other[i]) for i in (0, 1))
+            for other in points
+        )
+        for point in points
+    ]
+    return figures.trade(points, labels, np.array(front), (_TITLES[x], _TITLES[y]))
+
+
+def _parted(text: str) -> tuple[str, str]:
+    key, equals, values = text.partition("=")
+    if not (key and equals and values):
+        raise ExperimentError(f"{text}: a param is given as KEY=VALUES")
+    return key, values
+
+
+def _value(key: str, text: str) -> Any:
+    """Return a value of a param, of the kind that the committed one is.
+
+    Raises:
+        ExperimentError: it is of another kind, or there is no such param.
+    """
+    committed, value = experiments.value_at(experiments.committed_params(), key), yaml.safe_load(text)
+    if isinstance(value, str):  # YAML reads 1e-3 as text
+        try:
+            value = float(value)
+        except ValueError:
+            value = text
+    if isinstance(committed, float) and _are_numbers([value]):
+        return float(value)
+    if committed is not None and type(value) is not type(committed):
+        raise ExperimentError(f"{key}={text}: the committed value is {committed!r}, and this one of another kind")
+    return value
+
+
+def _are_numbers(values: Sequence[object]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _told(point: Mapping[Any, Any]) -> str:
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in point.items()
+    )
+
+
+if __name__ == "__main__":
+    main()
