@@ -57,21 +57,21 @@ class Explorer {
     element("theme").value = state.theme;
     this.#theme = state.theme;
     this.#paint();
-    await this.#arrange(state.panes);
+    this.#arrange(state.panes.length);
+    await Promise.all(state.panes.map((pane, index) => this.panes[index].open(pane)));
   }
 
-  /** Have as many panes as there are states, and show them. */
-  async #arrange(states) {
-    while (this.panes.length > states.length) this.panes.pop().element.remove();
-    while (this.panes.length < states.length) {
+  /** Have one pane or two. */
+  #arrange(n) {
+    while (this.panes.length > n) this.panes.pop().element.remove();
+    while (this.panes.length < n) {
       const name = PANES[this.panes.length];
       const pane = new Pane(name, this.description, this.shared, this.engine, () => this.#changed());
       this.panes.push(pane);
       element("panes").append(pane.element);
     }
-    element("panes").classList.toggle("two", states.length > 1);
-    element("compare").setAttribute("aria-pressed", String(states.length > 1));
-    await Promise.all(states.map((state, index) => this.panes[index].open(state)));
+    element("panes").classList.toggle("two", n > 1);
+    element("compare").setAttribute("aria-pressed", String(n > 1));
   }
 
   #changed() {
@@ -157,13 +157,14 @@ class Explorer {
   }
 
   async #compare() {
-    const states = this.panes.map((pane) => pane.state);
-    if (states.length > 1) {
-      await this.#arrange(states.slice(0, 1));
+    if (this.panes.length > 1) {
+      this.#arrange(1);
     } else {
       const { models } = this.description;
-      const next = models[(models.findIndex(({ row }) => row === states[0].model) + 1) % models.length];
-      await this.#arrange([states[0], defaultPane(next)]);
+      const next = models[(models.indexOf(this.panes[0].model) + 1) % models.length];
+      this.#arrange(2);
+      await this.panes[1].open(defaultPane(next));
+      announce(`${next.row} stands beside ${this.panes[0].model.row}.`);
     }
     this.#changed();
     await this.own.update();

@@ -1,6 +1,6 @@
 // The map: all images as dots, or as pictures where one is close enough; zoom, pan, marks and keys.
 
-import { quadtree, scaleLinear, select, zoom, zoomIdentity } from "../libraries/plot.js";
+import { quadtree, scaleLinear, select, zoom, zoomIdentity } from "../libraries/d3.js";
 import { MAP, channels } from "./colors.js";
 import { make } from "./elements.js";
 import { Raster, pixel } from "./raster.js";
@@ -8,7 +8,7 @@ import { Raster, pixel } from "./raster.js";
 const MARGIN = 0.9; // share of the map that all images take when nothing is zoomed
 const FARTHEST = 0.5;
 const CLOSEST = 2000;
-const REACH = 14; // CSS pixels within which the pointer is at an image
+const REACH = 14; // CSS pixels within which the pointer is at a dot
 const STEP = 12; // CSS pixels of an arrow key
 const PICTURE = 34; // CSS pixels of a picture's side
 const PICTURES_BELOW = 2500; // images in view at which dots become pictures
@@ -22,12 +22,14 @@ export class ScatterMap {
   #tip = make("div", { class: "tip", hidden: true });
   #tipPicture = make("canvas", { "aria-hidden": "true" });
   #tipText = make("span");
-  #context = this.#canvas.getContext("2d", { willReadFrequently: true }); // in memory: its pixels are written by us
+  #context = this.#canvas.getContext("2d", { alpha: false }); // nothing shines through: cheaper to put on the screen
   #raster = null;
   #space = null;
   #drawn = new Uint32Array(); // indices of the images that are shown
   #tree = null; // of those; made when it is first asked
   #frame = 0;
+  #stale = true; // whether the next frame needs more than its marks drawn anew
+  #marked = []; // boxes around the small marks of the last frame, [left, top, width, height] in device pixels
   #size = { width: 0, height: 0 }; // CSS pixels
   #density = 1; // device pixels in a CSS pixel
   #fit = { x: 0, y: 0, scale: 1 }; // centre of all images, and CSS pixels in a unit, where nothing is zoomed
@@ -104,6 +106,13 @@ export class ScatterMap {
     this.#apply();
   }
 
+  /** Move the map, where it has to be, so that a point is in view. */
+  reveal(point) {
+    const [x, y] = this.#place(point);
+    if (x >= 0 && y >= 0 && x <= this.#size.width && y <= this.#size.height) return;
+    this.view = { x: point[0], y: point[1], zoom: Math.min(1, this.#view.zoom) };
+  }
+
   /** Zoom by a factor around the middle. */
   zoomBy(factor) {
     select(this.#canvas).call(this.#zooming.scaleBy, factor);
@@ -121,8 +130,19 @@ export class ScatterMap {
     return this.#tree.find(x, y, reach / this.#scale()) ?? -1;
   }
 
-  /** Draw with the next frame. */
+  /** Draw everything with the next frame. */
   draw() {
+    this.#stale = true;
+    this.#ask();
+  }
+
+  /** Move the mark of the decoded point with the next frame. */
+  mark(point) {
+    this.current = Array.from(point);
+    this.#ask();
+  }
+
+  #ask() {
     if (this.#frame || !this.#space) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
@@ -243,10 +263,10 @@ export class ScatterMap {
   }
 
   #hover(place) {
-    const index = place ? this.nearest(this.#point(place), REACH) : -1;
+    const index = place ? this.nearest(this.#point(place), this.pictured ? PICTURE / 2 : REACH) : -1;
     if (index !== this.#hovered) {
       this.#hovered = index;
-      this.draw();
+      this.#ask();
     }
     this.#tip.hidden = index < 0;
     if (index < 0) return;
@@ -295,8 +315,28 @@ export class ScatterMap {
 
   #render() {
     if (!this.#raster || !this.#space) return;
+    const { width, height } = this.#raster;
+    const boxes = this.#stale ? [[0, 0, width, height]] : this.#marked;
+    if (this.#stale) this.#drawImages();
+    this.#stale = false;
+    this.#marked = this.#smallMarks().map(([x, y]) => {
+      const reach = 18 * this.#density;
+      return [x * this.#density - reach, y * this.#density - reach, 2 * reach, 2 * reach].map(Math.floor);
+    });
+    // Where nothing but marks moved, only the places that they left are put back, and only there are others drawn again.
+    const context = this.#context;
+    context.save();
+    context.beginPath();
+    for (const box of [...boxes, ...this.#marked]) context.rect(...box);
+    context.clip();
+    for (const box of [...boxes, ...this.#marked]) context.putImageData(this.#raster.image, 0, 0, ...box);
+    this.#drawMarks();
+    context.restore();
+  }
+
+  /** Draw the images into the raster, as dots or pictures. */
+  #drawImages() {
     const { theme, labels, colors } = this.shared;
-    const { points } = this.#space;
     const density = this.#density;
     const scale = this.#scale() * density;
     const view = {
@@ -308,13 +348,18 @@ export class ScatterMap {
     const radius = density * Math.min(5, base * Math.max(1, this.#view.zoom) ** 0.3);
     const pixels = colors.map((color) => pixel(channels(color)));
     this.#raster.clear(pixel(channels(MAP[theme].ground)));
-    this.#raster.dots(points, this.#drawn, labels, pixels, view, radius);
+    this.#raster.dots(this.#space.points, this.#drawn, labels, pixels, view, radius);
     this.#drawPictures(view, pixels);
-    this.#context.putImageData(this.#raster.image, 0, 0);
-    this.#drawMarks();
     this.element.dataset.pictures = this.pictured;
     this.element.dataset.count = this.#drawn.length;
     this.element.dataset.zoom = this.#view.zoom.toFixed(2);
+  }
+
+  /** Return where the marks are that move often, in CSS pixels: the decoded point and the image under the pointer. */
+  #smallMarks() {
+    const marks = this.current ? [this.#place(this.current)] : [];
+    if (this.#hovered >= 0) marks.push(this.#place(this.#space.points.subarray(2 * this.#hovered, 2 * this.#hovered + 2)));
+    return marks;
   }
 
   /** Draw pictures of the images in view where they are few; one in each field of a net that stays where it is. */
@@ -352,10 +397,10 @@ export class ScatterMap {
 
   #drawMarks() {
     const context = this.#context;
-    const { mark, halo, letters, line } = MAP[this.shared.theme];
+    const { mark, halo } = MAP[this.shared.theme];
     context.save();
     context.scale(this.#density, this.#density);
-    this.#drawTicks(context, letters, line);
+    this.#drawTicks(context, MAP[this.shared.theme]);
     context.lineJoin = "round";
     const twice = (draw) => {
       for (const [color, width] of [[halo, 5], [mark, 2]]) {
@@ -409,14 +454,23 @@ export class ScatterMap {
     context.restore();
   }
 
-  #drawTicks(context, letters, line) {
+  #drawTicks(context, { letters, halo, line }) {
     const { width, height } = this.#size;
     if (!this.#space.axisName(0)) return;
     const [left, top] = this.#point([0, 0]);
     const [right, bottom] = this.#point([width, height]);
     const across = scaleLinear([left, right], [0, width]);
     const down = scaleLinear([top, bottom], [0, height]);
+    const write = (text, x, y) => {
+      context.strokeStyle = halo;
+      context.lineWidth = 4;
+      context.strokeText(text, x, y);
+      context.fillText(text, x, y);
+      context.strokeStyle = line;
+      context.lineWidth = 1;
+    };
     context.font = "11px system-ui, sans-serif";
+    context.lineJoin = "round";
     context.fillStyle = letters;
     context.strokeStyle = line;
     context.lineWidth = 1;
@@ -430,7 +484,7 @@ export class ScatterMap {
       context.moveTo(x, height);
       context.lineTo(x, height - 5);
       context.stroke();
-      context.fillText(format(value), x, height - 6);
+      write(format(value), x, height - 6);
     }
     context.textAlign = "left";
     context.textBaseline = "middle";
@@ -442,7 +496,7 @@ export class ScatterMap {
       context.moveTo(0, y);
       context.lineTo(5, y);
       context.stroke();
-      context.fillText(formatDown(value), 8, y);
+      write(formatDown(value), 8, y);
     }
   }
 }

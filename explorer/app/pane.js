@@ -151,9 +151,8 @@ export class Pane {
    */
   setLatent(latent, what, point = this.#space.pointOf(latent), since = performance.now()) {
     this.latent = latent;
-    this.map.current = Array.from(point);
+    this.map.mark(point);
     this.latents.latent = latent;
-    this.map.draw();
     this.#showNearest();
     this.#request({ latent, since });
     if (what) announce(`${this.#model.row}: ${what}. ${this.#nearText()}`);
@@ -173,7 +172,10 @@ export class Pane {
     const { height, width } = this.description.dataset;
     const feeds = { images: floats(pixels, [1, height, width]) };
     const { latents } = await this.engine.run(`data/models/${row}/encoder.onnx`, feeds);
-    if (latents.length === this.#model.latent_dim && row === this.#model.row) this.setLatent(latents, what);
+    if (latents.length === this.#model.latent_dim && row === this.#model.row) {
+      this.setLatent(latents, what);
+      this.map.reveal(this.map.current);
+    }
     const decoder = `data/models/${row}/decoder.onnx`;
     const { images } = await this.engine.run(decoder, { latents: floats(latents, [1, latents.length]) });
     return { row, latent: latents, reconstruction: images };

@@ -1,0 +1,150 @@
+"""Serve the latent explorer on this machine alone, and open it: `python -m latentbench.explore --help`."""
+
+import argparse
+import contextlib
+import sys
+import webbrowser
+from collections.abc import Sequence
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from latentbench import progress
+from latentbench.errors import InputError, LatentbenchError
+
+HOST = "127.0.0.1"
+_NAMES = (HOST, "localhost")
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+}
+_HEADERS = {
+    # A new run is seen at once; a file that is as it was is cheap to send from this machine to itself.
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # The rest of the policy stands in the page, so that it holds wherever the page is served from.
+    "Content-Security-Policy": "frame-ancestors 'none'",
+}
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """Return what is served of a folder, by path of the URL: the files that are in it now, and nothing else.
+
+    Raises:
+        InputError: there is no page in it.
+    """
+    if not (folder / "index.html").is_file():
+        raise InputError(f"there is no explorer in {folder}; 'make repro' makes it, or 'dvc checkout' brings it back")
+    found = {f"/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*") if path.is_file()}
+    return found | {"/": folder / "index.html"}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD for listed files, to programs on this machine that call it by its own name.
+
+    Args:
+        served: the files by path of the URL.
+    """
+
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "latentbench", ""
+
+    def __init__(self, *arguments: object, served: dict[str, Path]) -> None:
+        self._served = served
+        super().__init__(*arguments)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        """Send a file."""
+        self._answer(with_content=True)
+
+    def do_HEAD(self) -> None:
+        """Send what a file is, without it."""
+        self._answer(with_content=False)
+
+    def _answer(self, *, with_content: bool) -> None:
+        # Another site can give this address a name of its own, and would then pass for this page.
+        name = self.headers.get("Host", "").rsplit(":", maxsplit=1)[0]
+        path = self._served.get(unquote(urlsplit(self.path).path))
+        if name not in _NAMES:
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+        elif path is None or not path.is_file():
+            self.send_error(HTTPStatus.NOT_FOUND)
+        else:
+            content = path.read_bytes()
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", _TYPES.get(path.suffix, "application/octet-stream"))
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if with_content:
+                # The reader may have gone on to something else.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self.wfile.write(content)
+
+    def end_headers(self) -> None:
+        """Put in what every answer has."""
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Say nothing of what went well."""
+
+
+def server(folder: Path, port: int) -> ThreadingHTTPServer:
+    """Return a server of the explorer in a folder, bound to this machine's own address alone.
+
+    Args:
+        folder: that holds the page.
+        port: to listen at; 0 for any that is free.
+
+    Raises:
+        InputError: there is no page, or the port is taken.
+    """
+    handler = partial(Handler, served=files(folder))
+    try:
+        return ThreadingHTTPServer((HOST, port), handler)
+    except OSError as error:
+        raise InputError(f"port {port} cannot be had: {error}; choose another with --port, or 0 for any") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m latentbench.explore", description=__doc__)
+    parser.add_argument(
+        "--folder", type=Path, default=Path("data/explorer"), help="that holds the page (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=_port, default=8765, help="0 for any that is free (default: %(default)s)")
+    parser.add_argument("--no-open", dest="open", action="store_false", help="do not open a browser")
+    options = parser.parse_args(arguments)
+    try:
+        serving = server(options.folder, options.port)
+    except LatentbenchError as error:
+        sys.exit(f"explore: {error}")
+    address = f"http://{HOST}:{serving.server_port}/"
+    progress.note(f"the explorer is at {address} until you press Ctrl+C")
+    if options.open and not webbrowser.open(address):
+        progress.note("no browser could be started here: open that address in yours")
+    with serving, contextlib.suppress(KeyboardInterrupt):
+        serving.serve_forever()
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**16:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, not {number}")
+    return number
+
+
+if __name__ == "__main__":
+    main()
