@@ -89,7 +89,9 @@ export class Latents {
       if (value > Number(slider.max)) slider.max = value;
       if (slider.valueAsNumber !== value) slider.value = value;
       const text = value.toFixed(2);
-      if (output.textContent !== text) output.textContent = text;
+      if (output.textContent === text) continue;
+      output.textContent = text;
+      slider.setAttribute("aria-valuetext", text);
     }
   }
 

@@ -63,7 +63,7 @@ class Explorer {
 
   /** Have one pane or two. */
   #arrange(n) {
-    while (this.panes.length > n) this.panes.pop().element.remove();
+    while (this.panes.length > n) this.panes.pop().close();
     while (this.panes.length < n) {
       const name = PANES[this.panes.length];
       const pane = new Pane(name, this.description, this.shared, this.engine, () => this.#changed());
@@ -151,6 +151,11 @@ class Explorer {
       this.shared.dragPans = event.target.value === "pan";
     });
     element("compare").addEventListener("click", () => this.#compare().catch(report));
+    // A link alone would put its target into the address, where the view stands.
+    element("skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      document.querySelector(".map canvas")?.focus();
+    });
     element("share").addEventListener("click", () => this.#share());
     darkScheme.addEventListener("change", () => this.#paint());
     addEventListener("hashchange", () => this.open().catch(report));
@@ -185,24 +190,27 @@ class Explorer {
 /**
  * What tests and the curious may read, as `window.latentbench`; nothing in it changes the page.
  * - ready: a promise that the first map and its decoder are there; `imagesReady` that all images are.
- * - panes: for each, `model`, `map`, `view`, `latent`, `decoded` {pixels, latent} and `point` on the map.
+ * - panes: for each, `model`, `map`, `view`, `latent`, `from`, `to`, `decoded` {pixels, latent} and `point` on the map.
  * - ownImage: pixels of the image that was drawn or dropped, or null.
  * - diffusion: what the last sample went through, or null; see `Diffusion`.
  */
 function publish(explorer, ready, imagesReady) {
+  const numbers = (array) => array && [...array];
   window.latentbench = Object.freeze({
     ready,
     imagesReady,
     get panes() {
       return explorer().panes.map((pane) => ({
         ...pane.state,
-        latent: [...pane.latent],
+        from: numbers(pane.interpolation.ends.from),
+        to: numbers(pane.interpolation.ends.to),
+        latent: numbers(pane.latent),
         point: [...pane.map.current],
-        decoded: pane.decoded && { pixels: [...pane.decoded.pixels], latent: [...pane.decoded.latent] },
+        decoded: pane.decoded && { pixels: numbers(pane.decoded.pixels), latent: numbers(pane.decoded.latent) },
       }));
     },
     get ownImage() {
-      return explorer().own.pixels && [...explorer().own.pixels];
+      return numbers(explorer().own.pixels);
     },
     get diffusion() {
       return explorer().diffusion?.trajectory ?? null;
@@ -217,7 +225,10 @@ async function start() {
 }
 
 addEventListener("error", (event) => report(event.error ?? event.message));
-addEventListener("unhandledrejection", (event) => report(event.reason));
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault(); // it is reported here
+  report(event.reason);
+});
 if (checkBrowser()) {
   let explorer;
   const started = start().then((made) => {

@@ -35,6 +35,7 @@ export class ScatterMap {
   #fit = { x: 0, y: 0, scale: 1 }; // centre of all images, and CSS pixels in a unit, where nothing is zoomed
   #view = { x: 0, y: 0, zoom: 1 }; // centre in units of the map
   #zooming;
+  #resizing = new ResizeObserver(() => this.#resize());
   #dragging = false;
   #hovered = -1;
 
@@ -61,7 +62,7 @@ export class ScatterMap {
       .on("zoom", (event) => this.#zoomed(event));
     select(this.#canvas).call(this.#zooming).on("dblclick.zoom", null);
     this.#listen();
-    new ResizeObserver(() => this.#resize()).observe(this.element);
+    this.#resizing.observe(this.element);
   }
 
   /** Show a space, whole or from a view. */
@@ -70,6 +71,12 @@ export class ScatterMap {
     this.refresh();
     this.#measure();
     this.view = view;
+  }
+
+  /** Draw no more. */
+  close() {
+    this.#resizing.disconnect();
+    cancelAnimationFrame(this.#frame);
   }
 
   /** Say what the map shows to those who cannot see it. */
@@ -102,7 +109,8 @@ export class ScatterMap {
   }
 
   set view(view) {
-    this.#view = view ? { ...view } : { x: this.#fit.x, y: this.#fit.y, zoom: 1 };
+    const { x, y, zoom: factor } = view ?? { x: this.#fit.x, y: this.#fit.y, zoom: 1 };
+    this.#view = { x, y, zoom: Math.min(CLOSEST, Math.max(FARTHEST, factor)) };
     this.#apply();
   }
 

@@ -1,7 +1,7 @@
 // One model: its map, the decoded point, its sliders and its interpolation.
 
 import { loadPlaces } from "./data.js";
-import { button, choice, labelled, make } from "./elements.js";
+import { button, choice, freshId, labelled, make } from "./elements.js";
 import { floats, latestOnly } from "./engine.js";
 import { Interpolation } from "./interpolation.js";
 import { Latents } from "./latents.js";
@@ -22,7 +22,7 @@ export class Pane {
   #model = null;
   #space = null;
   #opening = 0; // the number of the model or map that was asked for last
-  #name;
+  #title = make("h2", { class: "hidden", id: freshId("pane") });
   #header = make("div", { class: "controls" });
   #about = make("p", { class: "note" });
   #picture;
@@ -40,7 +40,7 @@ export class Pane {
    * @param {() => void} changed called whenever the pane's part of the address is another.
    */
   constructor(name, description, shared, engine, changed) {
-    this.#name = name;
+    this.#title.textContent = `Model ${name.toUpperCase()}`;
     this.description = description;
     this.shared = shared;
     this.engine = engine;
@@ -67,7 +67,8 @@ export class Pane {
     );
     this.element = make(
       "section",
-      { class: "pane", "aria-label": `Model ${name.toUpperCase()}`, data: { pane: name } },
+      { class: "pane", "aria-labelledby": this.#title.id, data: { pane: name } },
+      this.#title,
       this.#header,
       this.#about,
       make(
@@ -132,6 +133,13 @@ export class Pane {
     this.latent = null;
     this.interpolation.reset(state.from, state.to);
     this.setLatent(state.latent ?? Float32Array.from(model.mean), null);
+  }
+
+  /** Leave the page. */
+  close() {
+    this.interpolation.pause();
+    this.map.close();
+    this.element.remove();
   }
 
   /** Take note that other images are shown, or in other colours. */
