@@ -1,0 +1,245 @@
+// The page as a whole: what all panes share, the panes, and the address.
+
+import { classColors } from "./colors.js";
+import { loadDescription, loadImages, loadLabels } from "./data.js";
+import { Diffusion } from "./diffusion.js";
+import { button, make } from "./elements.js";
+import { Engine } from "./engine.js";
+import { announce, checkBrowser, notify, report } from "./messages.js";
+import { OwnImage } from "./own_image.js";
+import { Pane } from "./pane.js";
+import { Images } from "./pictures.js";
+import { defaultPane, format, parse } from "./state.js";
+
+const QUIET = 250; // ms without a change before the address is written: browsers allow but so many a second
+const PANES = ["a", "b"];
+
+const element = (id) => document.getElementById(id);
+const darkScheme = matchMedia("(prefers-color-scheme: dark)");
+
+/** The whole page. */
+class Explorer {
+  panes = [];
+  #theme = "auto";
+  #writing = 0;
+
+  constructor(description, labels) {
+    this.description = description;
+    this.shared = {
+      dataset: description.dataset,
+      labels,
+      images: null,
+      hidden: new Set(),
+      split: "train",
+      colors: [],
+      theme: "light",
+      dragPans: false,
+    };
+    this.engine = new Engine();
+    this.own = new OwnImage(description.dataset, () => this.panes);
+    const sections = [this.own.element];
+    if (description.diffusion.length) {
+      // A worker of its own: steps of a sample are not to wait for a drag, nor the other way round.
+      this.diffusion = new Diffusion(description, new Engine());
+      sections.push(this.diffusion.element);
+    }
+    element("sections").replaceChildren(...sections);
+    this.#listen();
+  }
+
+  /** Show what the address says. */
+  async open() {
+    const { state, problems } = parse(location.hash, this.description);
+    if (problems.length) notify(`Parts of the address could not be read and are left out: ${problems.join("; ")}.`);
+    this.shared.split = state.split;
+    this.shared.hidden = state.hidden;
+    element("split").value = state.split;
+    element("theme").value = state.theme;
+    this.#theme = state.theme;
+    this.#paint();
+    this.#arrange(state.panes.length);
+    await Promise.all(state.panes.map((pane, index) => this.panes[index].open(pane)));
+  }
+
+  /** Have one pane or two. */
+  #arrange(n) {
+    while (this.panes.length > n) this.panes.pop().close();
+    while (this.panes.length < n) {
+      const name = PANES[this.panes.length];
+      const pane = new Pane(name, this.description, this.shared, this.engine, () => this.#changed());
+      this.panes.push(pane);
+      element("panes").append(pane.element);
+    }
+    element("panes").classList.toggle("two", n > 1);
+    element("compare").setAttribute("aria-pressed", String(n > 1));
+  }
+
+  #changed() {
+    clearTimeout(this.#writing);
+    this.#writing = setTimeout(() => {
+      if (this.panes.some((pane) => !pane.latent)) return;
+      const panes = this.panes.map((pane) => pane.state);
+      const state = { split: this.shared.split, hidden: this.shared.hidden, theme: this.#theme, panes };
+      history.replaceState(null, "", `#${format(state, this.description)}`);
+    }, QUIET);
+  }
+
+  /** Take on the colours of the theme. */
+  #paint() {
+    const theme = this.#theme === "auto" ? (darkScheme.matches ? "dark" : "light") : this.#theme;
+    document.documentElement.dataset.theme = theme;
+    this.shared.theme = theme;
+    this.shared.colors = classColors(this.description.dataset.classes.length, theme);
+    this.#showLegend();
+    for (const pane of this.panes) pane.map.draw();
+  }
+
+  #showLegend() {
+    const { dataset, hidden, colors } = this.shared;
+    const items = dataset.classes.map((name, index) => {
+      const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
+      swatch.style.setProperty("--color", colors[index]);
+      const toggle = button("", () => this.#toggle(index), {
+        class: "class",
+        "aria-pressed": String(!hidden.has(index)),
+        data: { class: index },
+      });
+      toggle.append(swatch, name);
+      return toggle;
+    });
+    const all = button("All", () => this.#hide(new Set()), { class: "quiet", "aria-label": "Show all classes" });
+    const none = button("None", () => this.#hide(new Set(dataset.classes.keys())), {
+      class: "quiet",
+      "aria-label": "Hide all classes",
+    });
+    element("legend").replaceChildren(...items, all, none);
+  }
+
+  #toggle(index) {
+    const hidden = new Set(this.shared.hidden);
+    if (!hidden.delete(index)) hidden.add(index);
+    this.#hide(hidden);
+    const name = this.description.dataset.classes[index];
+    announce(`${name} ${hidden.has(index) ? "hidden" : "shown"}, ${this.panes[0]?.map.count} images on the map.`);
+  }
+
+  #hide(hidden) {
+    this.shared.hidden = hidden;
+    for (const toggle of element("legend").querySelectorAll("[data-class]")) {
+      toggle.setAttribute("aria-pressed", String(!hidden.has(Number(toggle.dataset.class))));
+    }
+    this.#refresh();
+  }
+
+  #refresh() {
+    for (const pane of this.panes) pane.refresh();
+    this.#changed();
+  }
+
+  #listen() {
+    element("split").addEventListener("change", (event) => {
+      this.shared.split = event.target.value;
+      this.#refresh();
+      announce(`${this.panes[0].map.count} images on the map.`);
+    });
+    element("theme").addEventListener("change", (event) => {
+      this.#theme = event.target.value;
+      this.#paint();
+      this.#changed();
+    });
+    element("drag").addEventListener("change", (event) => {
+      this.shared.dragPans = event.target.value === "pan";
+    });
+    element("compare").addEventListener("click", () => this.#compare().catch(report));
+    // A link alone would put its target into the address, where the view stands.
+    element("skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      document.querySelector(".map canvas")?.focus();
+    });
+    element("share").addEventListener("click", () => this.#share());
+    darkScheme.addEventListener("change", () => this.#paint());
+    addEventListener("hashchange", () => this.open().catch(report));
+  }
+
+  async #compare() {
+    if (this.panes.length > 1) {
+      this.#arrange(1);
+    } else {
+      const { models } = this.description;
+      const next = models[(models.indexOf(this.panes[0].model) + 1) % models.length];
+      this.#arrange(2);
+      await this.panes[1].open(defaultPane(next));
+      announce(`${next.row} stands beside ${this.panes[0].model.row}.`);
+    }
+    this.#changed();
+    await this.own.update();
+  }
+
+  async #share() {
+    const status = element("share-status");
+    try {
+      await navigator.clipboard.writeText(location.href);
+      status.textContent = "Copied.";
+    } catch {
+      status.textContent = "Not allowed here: copy it from the address bar.";
+    }
+    announce(status.textContent);
+  }
+}
+
+/**
+ * What tests and the curious may read, as `window.latentbench`; nothing in it changes the page.
+ * - ready: a promise that the first map and its decoder are there; `imagesReady` that all images are.
+ * - panes: for each, `model`, `map`, `view`, `latent`, `from`, `to`, `decoded` {pixels, latent} and `point` on the map.
+ * - ownImage: pixels of the image that was drawn or dropped, or null.
+ * - diffusion: what the last sample went through, or null; see `Diffusion`.
+ */
+function publish(explorer, ready, imagesReady) {
+  const numbers = (array) => array && [...array];
+  window.latentbench = Object.freeze({
+    ready,
+    imagesReady,
+    get panes() {
+      return explorer().panes.map((pane) => ({
+        ...pane.state,
+        from: numbers(pane.interpolation.ends.from),
+        to: numbers(pane.interpolation.ends.to),
+        latent: numbers(pane.latent),
+        point: [...pane.map.current],
+        decoded: pane.decoded && { pixels: numbers(pane.decoded.pixels), latent: numbers(pane.decoded.latent) },
+      }));
+    },
+    get ownImage() {
+      return numbers(explorer().own.pixels);
+    },
+    get diffusion() {
+      return explorer().diffusion?.trajectory ?? null;
+    },
+  });
+}
+
+async function start() {
+  const description = await loadDescription();
+  const labels = await loadLabels(description.dataset);
+  return new Explorer(description, labels);
+}
+
+addEventListener("error", (event) => report(event.error ?? event.message));
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault(); // it is reported here
+  report(event.reason);
+});
+if (checkBrowser()) {
+  let explorer;
+  const started = start().then((made) => {
+    explorer = made;
+    return made;
+  });
+  const ready = started.then((made) => made.open());
+  const imagesReady = ready.then(async () => {
+    const { dataset } = explorer.description;
+    explorer.shared.images = new Images(await loadImages(dataset), dataset);
+    for (const pane of explorer.panes) pane.refresh();
+  });
+  publish(() => explorer, ready, imagesReady);
+}

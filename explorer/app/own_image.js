@@ -1,0 +1,228 @@
+// An image of one's own: drawn, dropped or chosen as a file, and what the models make of it.
+
+import { button, freshId, labelled, make } from "./elements.js";
+import { Expected, announce, report } from "./messages.js";
+import { clearPicture, pictureFor, showUnit, squaredError } from "./pictures.js";
+
+const MOST_BYTES = 10 * 2 ** 20;
+const MOST_PIXELS = 40e6;
+const SCREEN = 280; // pixels of the sheet's longer side
+const BRUSH = 2.2; // pixels of the dataset's images
+
+/** A sheet to draw on, and reconstructions by every pane's model. */
+export class OwnImage {
+  /** The image as the models see it, (height, width) float32 in [0, 1]; null before there is one. */
+  pixels = null;
+  #sheet = make("canvas", { class: "sheet", tabIndex: 0, role: "application", "aria-label": "Sheet to draw on" });
+  #context = this.#sheet.getContext("2d", { willReadFrequently: true });
+  #seen;
+  #results = make("div", { class: "results" });
+  #last = null; // where the brush was
+  #pen = null; // where the keys have the brush
+  #file = make("input", { type: "file", accept: "image/*" });
+  #drop;
+
+  /**
+   * @param {object} dataset
+   * @param {() => object[]} panes returns those that are open; each has `encode(pixels)`.
+   */
+  constructor(dataset, panes) {
+    this.dataset = dataset;
+    this.panes = panes;
+    const { height, width } = dataset;
+    this.#seen = pictureFor(dataset, "", "The image as the models see it");
+    this.ratio = SCREEN / Math.max(height, width);
+    this.#sheet.width = Math.round(width * this.ratio);
+    this.#sheet.height = Math.round(height * this.ratio);
+    const keys = freshId("keys");
+    this.#sheet.setAttribute("aria-describedby", keys);
+    this.#drop = make(
+      "div",
+      { class: "drop" },
+      this.#sheet,
+      make("p", { class: "note", id: keys }, "Draw here, with keys: arrows move the brush, with Shift they paint, and space sets a dot. Or drop an image file."),
+    );
+    this.element = make(
+      "section",
+      { class: "card own", id: "own", "aria-labelledby": "own-title" },
+      make("h2", { id: "own-title" }, "Your own image"),
+      make("p", { class: "note" }, "Light on black, as the images of the dataset; the encoders place it on the maps."),
+      make(
+        "div",
+        { class: "controls" },
+        labelled("Image file", this.#file),
+        button("Invert", () => this.#invert()),
+        button("Clear", () => this.#clear()),
+      ),
+      make("div", { class: "workbench" }, this.#drop, this.#results),
+    );
+    this.#fill();
+    this.#listen();
+    this.update();
+  }
+
+  /** Have every pane encode the image, such as after a change of its model. */
+  async update() {
+    const seen = make("figure", {}, this.#seen, make("figcaption", {}, "Original"));
+    if (!this.pixels) {
+      this.#results.replaceChildren(seen);
+      return;
+    }
+    const { pixels } = this;
+    showUnit(this.#seen, pixels, this.dataset);
+    try {
+      const found = await Promise.all(this.panes().map((pane) => pane.encode(pixels)));
+      if (pixels !== this.pixels) return;
+      const figures = found.map(({ row, reconstruction }) => {
+        const error = squaredError(pixels, reconstruction);
+        const canvas = pictureFor(this.dataset, "", `Reconstruction by ${row}`);
+        showUnit(canvas, reconstruction, this.dataset);
+        return make("figure", { data: { row } }, canvas, make("figcaption", {}, `${row}: MSE ${error.toPrecision(3)}`));
+      });
+      this.#results.replaceChildren(seen, ...figures);
+      announce("Your image is encoded, and the sliders are set to its latents.");
+    } catch (error) {
+      report(error);
+    }
+  }
+
+  /** Take a file as the image; messages say why it cannot be. */
+  async take(file) {
+    try {
+      if (file.size > MOST_BYTES) {
+        throw new Expected(`${file.name} is too large: ${(file.size / 2 ** 20).toFixed(1)} MiB, at most 10 are taken.`);
+      }
+      let picture;
+      try {
+        picture = await createImageBitmap(file);
+      } catch {
+        throw new Expected(`${file.name} is no image that this browser can read. PNG, JPEG and WebP are.`);
+      }
+      if (picture.width * picture.height > MOST_PIXELS) {
+        throw new Expected(`${file.name} is too large: ${picture.width} × ${picture.height} pixels, at most 40 million are taken.`);
+      }
+      const { width, height } = this.#sheet;
+      const scale = Math.min(width / picture.width, height / picture.height);
+      const [wide, high] = [picture.width * scale, picture.height * scale];
+      this.#fill();
+      this.#context.imageSmoothingQuality = "high";
+      this.#context.drawImage(picture, (width - wide) / 2, (height - high) / 2, wide, high);
+      this.#changed();
+    } catch (error) {
+      report(error);
+    }
+  }
+
+  #fill() {
+    this.#context.fillStyle = "black";
+    this.#context.fillRect(0, 0, this.#sheet.width, this.#sheet.height);
+  }
+
+  #clear() {
+    this.#fill();
+    this.pixels = null;
+    clearPicture(this.#seen);
+    this.#file.value = "";
+    this.update();
+  }
+
+  #invert() {
+    const { width, height } = this.#sheet;
+    this.#context.globalCompositeOperation = "difference";
+    this.#context.fillStyle = "white";
+    this.#context.fillRect(0, 0, width, height);
+    this.#context.globalCompositeOperation = "source-over";
+    this.#changed();
+  }
+
+  /** Scale the sheet down to the size of the dataset's images and take its luma. */
+  #changed() {
+    const { width, height } = this.dataset;
+    const { data } = this.#context.getImageData(0, 0, this.#sheet.width, this.#sheet.height);
+    const pixels = new Float32Array(width * height);
+    const counts = new Float32Array(width * height);
+    for (let y = 0, at = 0; y < this.#sheet.height; y += 1) {
+      const line = Math.min(height - 1, Math.floor(y / this.ratio)) * width;
+      for (let x = 0; x < this.#sheet.width; x += 1, at += 4) {
+        const place = line + Math.min(width - 1, Math.floor(x / this.ratio));
+        pixels[place] += (0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]) / 255;
+        counts[place] += 1;
+      }
+    }
+    this.pixels = pixels.map((value, place) => Math.min(1, value / counts[place]));
+    this.update();
+  }
+
+  #stroke(from, to) {
+    this.#context.strokeStyle = "white";
+    this.#context.lineWidth = BRUSH * this.ratio;
+    this.#context.lineCap = "round";
+    this.#context.beginPath();
+    this.#context.moveTo(...from);
+    this.#context.lineTo(...to);
+    this.#context.stroke();
+  }
+
+  #listen() {
+    const sheet = this.#sheet;
+    const place = (event) => {
+      const box = sheet.getBoundingClientRect();
+      return [
+        ((event.clientX - box.left) / box.width) * sheet.width,
+        ((event.clientY - box.top) / box.height) * sheet.height,
+      ];
+    };
+    sheet.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      sheet.setPointerCapture(event.pointerId);
+      this.#last = place(event);
+      this.#stroke(this.#last, this.#last);
+      this.#changed();
+    });
+    sheet.addEventListener("pointermove", (event) => {
+      if (!this.#last) return;
+      const now = place(event);
+      this.#stroke(this.#last, now);
+      this.#last = now;
+      this.#changed();
+    });
+    for (const end of ["pointerup", "pointercancel"]) sheet.addEventListener(end, () => (this.#last = null));
+    sheet.addEventListener("keydown", (event) => this.#key(event));
+    this.#file.addEventListener("change", () => {
+      if (this.#file.files.length) this.take(this.#file.files[0]);
+    });
+    this.#drop.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      this.#drop.classList.add("over");
+    });
+    this.#drop.addEventListener("dragleave", () => this.#drop.classList.remove("over"));
+    this.#drop.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.#drop.classList.remove("over");
+      if (event.dataTransfer.files.length) this.take(event.dataTransfer.files[0]);
+      else report(new Expected("What was dropped is no file. Save the image first, and drop it from its folder."));
+    });
+  }
+
+  #key(event) {
+    const { width, height } = this.#sheet;
+    this.#pen ??= [width / 2, height / 2];
+    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (arrow) {
+      const keep = (value, most) => Math.min(most, Math.max(0, value));
+      const next = [keep(this.#pen[0] + this.ratio * arrow[0], width), keep(this.#pen[1] + this.ratio * arrow[1], height)];
+      if (event.shiftKey) {
+        this.#stroke(this.#pen, next);
+        this.#changed();
+      }
+      this.#pen = next;
+      announce(`Brush at column ${Math.round(next[0] / this.ratio)}, row ${Math.round(next[1] / this.ratio)}.`);
+    } else if (event.key === " ") {
+      this.#stroke(this.#pen, this.#pen);
+      this.#changed();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+}

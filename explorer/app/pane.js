@@ -1,0 +1,305 @@
+// One model: its map, the decoded point, its sliders and its interpolation.
+
+import { loadPlaces } from "./data.js";
+import { button, choice, freshId, labelled, make } from "./elements.js";
+import { floats, latestOnly } from "./engine.js";
+import { Interpolation } from "./interpolation.js";
+import { Latents } from "./latents.js";
+import { ScatterMap } from "./map.js";
+import { announce, report } from "./messages.js";
+import { pictureFor, showUnit } from "./pictures.js";
+import { Space } from "./spaces.js";
+import { defaultPane } from "./state.js";
+
+const MAP_NAMES = { latents: "two latents", pca: "PCA", neighbors: "neighbours" };
+
+/** A pane of the page. */
+export class Pane {
+  /** The current latent, (latent_dim,) float32. */
+  latent = null;
+  /** Pixels that were decoded last, (height, width) float32, and the latent that they are of. */
+  decoded = null;
+  #model = null;
+  #space = null;
+  #opening = 0; // the number of the model or map that was asked for last
+  #title = make("h2", { class: "hidden", id: freshId("pane") });
+  #header = make("div", { class: "controls" });
+  #about = make("p", { class: "note" });
+  #picture;
+  #caption = make("figcaption", {}, "Decoded");
+  #near;
+  #nearCaption = make("figcaption", {}, "Nearest image");
+  #nearest = -1;
+  #request;
+
+  /**
+   * @param {string} name of the pane.
+   * @param {object} description of the pipeline.
+   * @param {object} shared see `ScatterMap`.
+   * @param {import("./engine.js").Engine} engine
+   * @param {() => void} changed called whenever the pane's part of the address is another.
+   */
+  constructor(name, description, shared, engine, changed) {
+    this.#title.textContent = `Model ${name.toUpperCase()}`;
+    this.description = description;
+    this.shared = shared;
+    this.engine = engine;
+    this.changed = changed;
+    this.#picture = pictureFor(description.dataset, "large", "Decoded image");
+    this.#near = pictureFor(description.dataset, "", "Nearest image on the map");
+    this.map = new ScatterMap(shared, {
+      decode: (point, since) => this.#decodePoint(point, since),
+      moved: () => changed(),
+      pick: (end) => this.interpolation.pick(end),
+      nearest: () => this.goToNearest(),
+    });
+    this.latents = new Latents((latent, what) => this.setLatent(latent, what));
+    this.interpolation = new Interpolation(description.dataset, {
+      current: () => this.latent,
+      decode: (latent) => this.decode(latent),
+      show: (latent, what) => this.setLatent(latent, what),
+      changed: () => this.#endsChanged(),
+    });
+    this.#request = latestOnly(
+      (wanted) => this.decode(wanted.latent),
+      (pixels, wanted) => this.#show(pixels, wanted),
+      report,
+    );
+    this.element = make(
+      "section",
+      { class: "pane", "aria-labelledby": this.#title.id, data: { pane: name } },
+      this.#title,
+      this.#header,
+      this.#about,
+      make(
+        "div",
+        { class: "stage" },
+        make("div", { class: "map-frame" }, this.map.element, this.#toolbar()),
+        make(
+          "div",
+          { class: "side" },
+          make(
+            "div",
+            { class: "card decoded" },
+            make("figure", {}, this.#picture, this.#caption),
+            make(
+              "figure",
+              {},
+              this.#near,
+              this.#nearCaption,
+              button("Go to it", () => this.goToNearest(), { "aria-label": "Go to the latent of the nearest image" }),
+            ),
+          ),
+          this.interpolation.element,
+          this.latents.element,
+        ),
+      ),
+    );
+  }
+
+  /** The pane's part of the address. */
+  get state() {
+    const { from, to } = this.interpolation.ends;
+    const mean = this.latent.every((value, index) => value === Math.fround(this.#model.mean[index]));
+    return {
+      model: this.#model.row,
+      map: this.#space.map.name,
+      view: this.map.view,
+      latent: mean ? null : this.latent,
+      from,
+      to,
+    };
+  }
+
+  /** The model that is shown. */
+  get model() {
+    return this.#model;
+  }
+
+  /** Show what a state says. */
+  async open(state) {
+    this.#opening += 1;
+    const opening = this.#opening;
+    const model = this.description.models.find(({ row }) => row === state.model);
+    const { maps, anchors } = await loadPlaces(model, this.description.dataset);
+    if (opening !== this.#opening) return;
+    const place = model.maps.findIndex(({ name }) => name === state.map);
+    const sameModel = this.#model === model;
+    this.#model = model;
+    this.#space = new Space(model, model.maps[place], maps[place], anchors);
+    this.#showHeader();
+    this.map.show(this.#space, state.view);
+    if (!sameModel) this.latents.show(model);
+    this.latent = null;
+    this.interpolation.reset(state.from, state.to);
+    this.setLatent(state.latent ?? Float32Array.from(model.mean), null);
+  }
+
+  /** Leave the page. */
+  close() {
+    this.interpolation.pause();
+    this.map.close();
+    this.element.remove();
+  }
+
+  /** Take note that other images are shown, or in other colours. */
+  refresh() {
+    if (!this.#space) return;
+    this.map.refresh();
+    this.#showNearest();
+    this.#describe();
+  }
+
+  /**
+   * Show a latent.
+   * @param {Float32Array} latent
+   * @param {string | null} what it is, to be read out; null for nothing.
+   * @param {ArrayLike<number>} [point] where it is on the map, if that is known.
+   * @param {number} [since] when it was asked for.
+   */
+  setLatent(latent, what, point = this.#space.pointOf(latent), since = performance.now()) {
+    this.latent = latent;
+    this.map.mark(point);
+    this.latents.latent = latent;
+    this.#showNearest();
+    this.#request({ latent, since });
+    if (what) announce(`${this.#model.row}: ${what}. ${this.#nearText()}`);
+    this.changed();
+  }
+
+  /** Return the image of a latent, (height, width) float32. */
+  async decode(latent) {
+    const { row, latent_dim: width } = this.#model;
+    const { images } = await this.engine.run(`data/models/${row}/decoder.onnx`, { latents: floats(latent, [1, width]) });
+    return images;
+  }
+
+  /** Go to the latent of an image, and return what the model makes of it. */
+  async encode(pixels, what = "your image") {
+    const { row } = this.#model;
+    const { height, width } = this.description.dataset;
+    const feeds = { images: floats(pixels, [1, height, width]) };
+    const { latents } = await this.engine.run(`data/models/${row}/encoder.onnx`, feeds);
+    if (latents.length === this.#model.latent_dim && row === this.#model.row) {
+      this.setLatent(latents, what);
+      this.map.reveal(this.map.current);
+    }
+    const decoder = `data/models/${row}/decoder.onnx`;
+    const { images } = await this.engine.run(decoder, { latents: floats(latents, [1, latents.length]) });
+    return { row, latent: latents, reconstruction: images };
+  }
+
+  /** Go to the latent of the image that is nearest on the map. */
+  async goToNearest() {
+    const { images } = this.shared;
+    if (this.#nearest < 0 || !images) return;
+    try {
+      await this.encode(images.unit(this.#nearest), this.#imageName(this.#nearest));
+    } catch (error) {
+      report(error);
+    }
+  }
+
+  #toolbar() {
+    return make(
+      "div",
+      { class: "toolbar" },
+      button("+", () => this.map.zoomBy(1.5), { "aria-label": "Zoom in", title: "Zoom in (+)" }),
+      button("−", () => this.map.zoomBy(1 / 1.5), { "aria-label": "Zoom out", title: "Zoom out (-)" }),
+      button(
+        "All",
+        () => {
+          this.map.view = null;
+          this.changed();
+        },
+        { "aria-label": "Show all images", title: "Show all images (0)" },
+      ),
+    );
+  }
+
+  #showHeader() {
+    const { models } = this.description;
+    const model = this.#model;
+    const select = (change) => {
+      this.open({ ...this.state, ...change }).catch(report);
+    };
+    const rows = models.map(({ row }) => [row, row]);
+    const maps = model.maps.map(({ name }) => [name, MAP_NAMES[name]]);
+    const toModel = (row) => {
+      const next = models.find((other) => other.row === row);
+      const map = next.maps.some(({ name }) => name === this.#space.map.name) ? { map: this.#space.map.name } : {};
+      this.open({ ...defaultPane(next), ...map })
+        .then(() => announce(`Model ${row}.`))
+        .catch(report);
+    };
+    const toMap = (map) => select({ map, view: null });
+    const focused = document.activeElement?.dataset?.choice;
+    const within = this.#header.contains(document.activeElement);
+    const modelChoice = choice(rows, model.row, toModel);
+    const mapChoice = choice(maps, this.#space.map.name, toMap);
+    modelChoice.dataset.choice = "model";
+    mapChoice.dataset.choice = "map";
+    this.#header.replaceChildren(labelled("Model", modelChoice), labelled("Map", mapChoice));
+    if (within) this.#header.querySelector(`[data-choice="${focused}"]`)?.focus();
+    const kind = model.family === "vae" ? "Variational autoencoder" : "Autoencoder";
+    const axes = [0, 1].map((axis) => this.#space.axisName(axis)).filter(Boolean);
+    const across = axes.length ? ` Across: ${axes[0]}; up: ${axes[1]}.` : " Images with alike latents are close together.";
+    this.#about.textContent = `${kind} with ${model.latent_dim} latents.${across}`;
+    this.#describe();
+  }
+
+  #describe() {
+    const { split } = this.shared;
+    const which = split === "both" ? "train and test" : split;
+    this.map.label =
+      `Map of ${this.#model.row}, ${MAP_NAMES[this.#space.map.name]}: ${this.map.count} ${which} images. ` +
+      "Click or use the arrow keys to decode a point.";
+  }
+
+  #decodePoint(point, since) {
+    this.interpolation.pause();
+    const latent = this.#space.latentAt(point, this.latent);
+    this.setLatent(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, point, since);
+  }
+
+  #show(pixels, { latent, since }) {
+    showUnit(this.#picture, pixels, this.description.dataset);
+    this.decoded = { pixels, latent };
+    this.element.dataset.decoded = String(Number(this.element.dataset.decoded ?? 0) + 1);
+    // From the hand to the picture, for whoever observes measures; kept by no one else.
+    performance.measure("latentbench: decode", { start: since, end: performance.now() });
+    performance.clearMeasures("latentbench: decode");
+  }
+
+  #imageName(index) {
+    const { dataset, labels } = this.shared;
+    const test = index >= dataset.n_train;
+    return `${dataset.classes[labels[index]]}, ${test ? "test" : "train"} image ${test ? index - dataset.n_train : index}`;
+  }
+
+  #nearText() {
+    return this.#nearest < 0 ? "" : `Nearest: ${this.#imageName(this.#nearest)}.`;
+  }
+
+  #showNearest() {
+    const { images } = this.shared;
+    this.#nearest = this.map.nearest(this.map.current ?? [0, 0]);
+    this.#nearCaption.textContent = this.#nearest < 0 ? "No image is shown" : this.#imageName(this.#nearest);
+    this.#near.hidden = this.#nearest < 0 || !images;
+    if (!this.#near.hidden) images.show(this.#near, this.#nearest);
+  }
+
+  #endsChanged() {
+    const { from, to } = this.interpolation.ends;
+    const marks = [
+      [from, "A"],
+      [to, "B"],
+    ];
+    this.map.marks = marks
+      .filter(([latent]) => latent)
+      .map(([latent, text]) => ({ point: this.#space.pointOf(latent), text }));
+    this.map.path = this.interpolation.path().map((latent) => this.#space.pointOf(latent));
+    this.map.draw();
+    if (this.latent) this.changed();
+  }
+}

@@ -1,0 +1,64 @@
+// Grey images on canvases.
+
+import { make } from "./elements.js";
+
+/** The images of the dataset. */
+export class Images {
+  /**
+   * @param {Uint8Array} bytes (n, height, width)
+   * @param {{height: number, width: number}} dataset
+   */
+  constructor(bytes, { height, width }) {
+    this.bytes = bytes;
+    this.height = height;
+    this.width = width;
+  }
+
+  /** Return the pixels of one, (height, width) uint8. */
+  pixels(index) {
+    const size = this.height * this.width;
+    return this.bytes.subarray(index * size, (index + 1) * size);
+  }
+
+  /** Return the pixels of one, (height, width) float32 in [0, 1]. */
+  unit(index) {
+    return Float32Array.from(this.pixels(index), (value) => value / 255);
+  }
+
+  /** Show one on a canvas. */
+  show(canvas, index) {
+    showUnit(canvas, this.unit(index), this);
+  }
+}
+
+/** Return a canvas for images of a dataset's size, which is marked as empty until one is shown. */
+export function pictureFor({ height, width }, kind, label) {
+  const canvas = make("canvas", { class: `picture ${kind} empty`, role: "img", "aria-label": label });
+  canvas.width = width;
+  canvas.height = height;
+  return canvas;
+}
+
+/** Take the image away from a canvas. */
+export function clearPicture(canvas) {
+  canvas.getContext("2d", { willReadFrequently: true }).clearRect(0, 0, canvas.width, canvas.height);
+  canvas.classList.add("empty");
+}
+
+/** Show pixels, (height, width) in [0, 1] and cut off there, on a canvas of that size; the style sheet enlarges it. */
+export function showUnit(canvas, pixels, { height, width }) {
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  const image = new ImageData(width, height);
+  for (let at = 0; at < pixels.length; at += 1) {
+    const value = Math.round(255 * pixels[at]); // the array cuts off at 0 and 255
+    image.data.set([value, value, value, 255], 4 * at);
+  }
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
+  canvas.classList.remove("empty");
+}
+
+/** Return the mean squared difference of two images. */
+export function squaredError(first, second) {
+  return first.reduce((sum, value, at) => sum + (value - second[at]) ** 2, 0) / first.length;
+}

@@ -1,0 +1,143 @@
+// What is looked at, as the part of the address after "#", so that a view can be shared.
+//
+//   split=test&hide=0.3&theme=dark&a=vae_dense&a.map=pca&a.view=0.1,-2,4&a.latent=...&a.from=...&a.to=...&b=ae_conv&...
+//
+// A latent is stored as 16-bit steps of 1/2048 of its spread from the mean, in base64 for addresses.
+
+import { spread } from "./spaces.js";
+
+export const SPLITS = ["train", "test", "both"];
+export const THEMES = ["auto", "light", "dark"];
+const STEPS = 2048;
+const PANES = ["a", "b"];
+const LATENTS = ["latent", "from", "to"];
+
+/** Return a latent as text. */
+export function encodeLatent(model, latent) {
+  const bytes = new DataView(new ArrayBuffer(2 * latent.length));
+  latent.forEach((value, index) => {
+    const steps = Math.round((STEPS * (value - model.mean[index])) / (spread(model, index) || 1));
+    bytes.setInt16(2 * index, Math.min(32767, Math.max(-32768, steps)), true);
+  });
+  const text = btoa(String.fromCharCode(...new Uint8Array(bytes.buffer)));
+  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/** Return a latent from text; null where the text is none of this model. */
+export function decodeLatent(model, text) {
+  let raw;
+  try {
+    raw = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  } catch {
+    return null; // no base64: the caller says so
+  }
+  if (raw.length !== 2 * model.latent_dim) return null;
+  const bytes = new DataView(Uint8Array.from(raw, (letter) => letter.charCodeAt(0)).buffer);
+  return Float32Array.from(
+    { length: model.latent_dim },
+    (_, index) => model.mean[index] + (bytes.getInt16(2 * index, true) / STEPS) * spread(model, index),
+  );
+}
+
+/** Return what a pane shows where nothing else is said. */
+export function defaultPane(model) {
+  return { model: model.row, map: defaultMap(model), view: null, latent: null, from: null, to: null };
+}
+
+/** Return the name of a model's map that is shown first: the one of neighbours, which tells classes apart best. */
+export function defaultMap(model) {
+  return model.maps[model.maps.length - 1].name;
+}
+
+/** Return the state in which the page opens. */
+export function defaults(description) {
+  const model = description.models.find(({ family }) => family === "vae") ?? description.models[0];
+  return { split: "train", hidden: new Set(), theme: "auto", panes: [defaultPane(model)] };
+}
+
+/** Return a state as text; what is as in the defaults is left out. */
+export function format(state, description) {
+  const parts = [];
+  if (state.split !== "train") parts.push(`split=${state.split}`);
+  if (state.hidden.size) parts.push(`hide=${[...state.hidden].sort((a, b) => a - b).join(".")}`);
+  if (state.theme !== "auto") parts.push(`theme=${state.theme}`);
+  state.panes.forEach((pane, index) => {
+    const key = PANES[index];
+    const model = description.models.find(({ row }) => row === pane.model);
+    parts.push(`${key}=${pane.model}`);
+    if (pane.map !== defaultMap(model)) parts.push(`${key}.map=${pane.map}`);
+    if (pane.view) {
+      const { x, y, zoom } = pane.view;
+      parts.push(`${key}.view=${[x, y, zoom].map((value) => Number(value.toPrecision(6))).join(",")}`);
+    }
+    for (const name of LATENTS) if (pane[name]) parts.push(`${key}.${name}=${encodeLatent(model, pane[name])}`);
+  });
+  return parts.join("&");
+}
+
+/**
+ * Return the state that a text stands for.
+ * @returns {{state: object, problems: string[]}} what is wrong in the text is left at its default and named.
+ */
+export function parse(text, description) {
+  const state = defaults(description);
+  const problems = [];
+  const given = new Map();
+  for (const part of text.replace(/^#/, "").split("&").filter(Boolean)) {
+    const [key, ...rest] = part.split("=");
+    given.set(key, unescaped(rest.join("=")));
+  }
+  const take = (key) => {
+    const value = given.get(key);
+    given.delete(key);
+    return value;
+  };
+  const oneOf = (key, allowed, otherwise) => {
+    const value = take(key);
+    if (value === undefined) return otherwise;
+    if (allowed.includes(value)) return value;
+    problems.push(`${key} is "${value}", not ${allowed.join(", ")}`);
+    return otherwise;
+  };
+  state.split = oneOf("split", SPLITS, state.split);
+  state.theme = oneOf("theme", THEMES, state.theme);
+  const hidden = take("hide");
+  if (hidden !== undefined) {
+    const classes = hidden.split(".").map((value) => (/^\d+$/.test(value) ? Number(value) : Number.NaN));
+    if (classes.every((value) => value < description.dataset.classes.length)) state.hidden = new Set(classes);
+    else problems.push(`hide is "${hidden}", not numbers of classes`);
+  }
+  const rows = description.models.map(({ row }) => row);
+  const panes = [];
+  for (const key of PANES) {
+    const row = oneOf(key, rows, key === "a" ? state.panes[0].model : null);
+    if (row === null) continue;
+    const model = description.models.find((other) => other.row === row);
+    const pane = defaultPane(model);
+    pane.map = oneOf(`${key}.map`, model.maps.map(({ name }) => name), pane.map);
+    const view = take(`${key}.view`);
+    if (view !== undefined) {
+      const [x, y, zoom, ...more] = view.split(",").map((value) => (value.trim() ? Number(value) : Number.NaN));
+      if ([x, y, zoom].every(Number.isFinite) && zoom > 0 && more.length === 0) pane.view = { x, y, zoom };
+      else problems.push(`${key}.view is "${view}", not a centre and a zoom`);
+    }
+    for (const name of LATENTS) {
+      const latent = take(`${key}.${name}`);
+      if (latent === undefined) continue;
+      pane[name] = decodeLatent(model, latent);
+      if (!pane[name]) problems.push(`${key}.${name} is no latent of ${row}`);
+    }
+    panes.push(pane);
+  }
+  state.panes = panes;
+  for (const key of given.keys()) problems.push(`"${key}" is unknown`);
+  return { state, problems };
+}
+
+function unescaped(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a stray "%": whoever reads the value finds it wrong, and says so
+  }
+}

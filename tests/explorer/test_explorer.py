@@ -1,0 +1,543 @@
+"""The latent explorer in a real browser: every control does what it says, and its networks compute what torch's do."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser
+
+from latentbench.diffusion import models as diffusion_models
+from latentbench.diffusion import samplers
+from stages import models
+from tests.explorer.session import Session
+from tests.pipeline.workspace import Workspace
+
+PIXELS = 1e-4  # how far pixels computed in the browser may be from torch's
+
+
+@pytest.fixture(scope="module")
+def folder(finished: Workspace) -> Path:
+    return finished.folder / "data" / "explorer"
+
+
+@pytest.fixture(scope="module")
+def description(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "data" / "explorer.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def labels(folder: Path) -> dict[str, np.ndarray]:
+    return {split: np.fromfile(folder / "data" / "labels" / f"{split}.bin", np.uint8) for split in ("train", "test")}
+
+
+def model_of(description: dict[str, Any], row: str) -> dict[str, Any]:
+    return dict(next(model for model in description["models"] if model["row"] == row))
+
+
+def points_of(folder: Path, description: dict[str, Any], row: str, name: str) -> np.ndarray:
+    """Return where a map has the images, (n_train + n_test, 2)."""
+    maps = model_of(description, row)["maps"]
+    points = np.fromfile(folder / "data" / "models" / row / "maps.bin", "<f4").reshape(len(maps), -1, 2)
+    return np.asarray(points[[entry["name"] for entry in maps].index(name)])
+
+
+# --- The networks
+
+
+def test_every_decoder_and_encoder_computes_what_torch_does(
+    session: Session, description: dict[str, Any], finished: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    test_image = np.load(finished.folder / "data" / "processed" / "test_images.npy", mmap_mode="r")[0]
+    Image.fromarray(np.kron(test_image, np.ones((3, 3), np.uint8))).save(tmp_path / "image.png")
+    rows = [model["row"] for model in description["models"]]
+    session.open(f"a={rows[0]}")
+    for row in rows:
+        session.page.get_by_label("Model", exact=True).select_option(row)
+        session.until(lambda row=row: session.pane()["model"] == row)
+        session.page.get_by_role("button", name="Random draw").click()
+        decoded = session.settle()["decoded"]
+        network = models.load_coder(row)
+        with torch.no_grad():
+            expected = network.decode(torch.tensor([decoded["latent"]]))[0]
+            if model_of(description, row)["family"] == "vae":  # what decodes to pixels is a matter of the likelihood
+                expected = expected if expected.min() >= 0 else expected.sigmoid()
+        assert np.abs(np.ravel(decoded["pixels"]) - expected.numpy().ravel()).max() < PIXELS, row
+        before = session.pane()["latent"]
+        session.page.get_by_label("Image file").set_input_files([])
+        session.page.get_by_label("Image file").set_input_files(tmp_path / "image.png")
+        session.until(lambda before=before: session.pane()["latent"] != before)
+        given = torch.tensor(session.page.evaluate("latentbench.ownImage")).reshape(1, *test_image.shape)
+        with torch.no_grad():
+            latent = network.encode(given)[0]
+        assert np.allclose(session.settle()["latent"], latent.numpy(), atol=1e-3, rtol=1e-4), row
+
+
+def test_diffusion_takes_the_steps_that_torch_takes(
+    session: Session, description: dict[str, Any], finished: Workspace
+) -> None:
+    session.open()
+    panel = session.page.locator("#diffusion")
+    for entry in description["diffusion"]:
+        row = entry["row"]
+        panel.get_by_label("Diffusion model").select_option(row)
+        panel.get_by_label("Seed").fill("7")
+        panel.get_by_role("button", name="Sample", exact=True).click()
+        session.until(lambda row=row: session.page.evaluate("row => latentbench.diffusion?.row === row", row))
+        session.until(lambda: session.page.evaluate("latentbench.diffusion.done"))
+        run = session.page.evaluate(
+            """(() => { const { start, steps, label } = latentbench.diffusion;
+            return { label, start: [...start], steps: steps.map(({ level, y, x0, pixels }) =>
+            ({ level, y: [...y], x0: [...x0], pixels: [...pixels] })) }; })()"""
+        )
+        model, _ = diffusion_models.load(finished.folder / "data" / "models" / row)
+        start = torch.tensor(run["start"]).reshape(1, *entry["shape"])
+        assert 0.5 < start.std() / math.sqrt(1 + entry["levels"][0] ** 2) < 1.5
+        denoise = model.denoise()
+        steps = list(samplers.sample(denoise, entry["levels"], start, "dpm_solver"))
+        assert len(run["steps"]) == len(steps) == panel.locator(".strip li").count()
+        for ours, theirs in zip(run["steps"], steps, strict=True):
+            assert ours["level"] == pytest.approx(theirs.level)
+            assert np.allclose(ours["y"], theirs.y.numpy().ravel(), atol=PIXELS, rtol=PIXELS)
+            with torch.no_grad():
+                pixels = model.space.decode(theirs.x0).clamp(0, 1).numpy().ravel()
+            assert np.abs(np.array(ours["pixels"]) - pixels).max() < PIXELS
+
+
+def test_a_sample_depends_on_its_seed_alone(session: Session) -> None:
+    session.open()
+    panel = session.page.locator("#diffusion")
+
+    def sample(name: str) -> list[float]:
+        panel.get_by_role("button", name=name, exact=True).click()
+        session.until(lambda: session.page.evaluate("latentbench.diffusion.done"))
+        return list(session.page.evaluate("[...latentbench.diffusion.steps.at(-1).pixels]"))
+
+    panel.get_by_label("Diffusion model").select_option(index=1)
+    panel.get_by_label("Seed").fill("3")
+    first = sample("Sample")
+    assert sample("Sample again") != first
+    assert panel.get_by_label("Seed").input_value() != "3"
+    panel.get_by_label("Seed").fill("3")
+    assert sample("Sample") == first
+
+
+def test_a_sample_of_a_class_is_told_so(session: Session, description: dict[str, Any]) -> None:
+    known = [entry["row"] for entry in description["diffusion"] if entry["classes_known"]]
+    session.open()
+    panel = session.page.locator("#diffusion")
+    for entry in description["diffusion"]:
+        panel.get_by_label("Diffusion model").select_option(entry["row"])
+        assert panel.get_by_label("Class").count() == int(entry["classes_known"])
+    if known:
+        panel.get_by_label("Diffusion model").select_option(known[0])
+        panel.get_by_label("Class").select_option(description["dataset"]["classes"][2])
+        panel.get_by_role("button", name="Sample", exact=True).click()
+        session.until(lambda: session.page.evaluate("latentbench.diffusion?.done === true"))
+        assert session.page.evaluate("latentbench.diffusion.label") == 2
+
+
+# --- The map
+
+
+def test_all_images_are_on_the_map(session: Session, description: dict[str, Any]) -> None:
+    session.open()
+    n_train, n_test = (description["dataset"][name] for name in ("n_train", "n_test"))
+    assert session.shown() == n_train
+    for split, n in (("test", n_test), ("both", n_train + n_test), ("train", n_train)):
+        session.page.get_by_label("Images", exact=True).select_option(split)
+        assert session.shown() == n
+    session.announced(f"{n_train} images on the map")
+    assert session.notices() == ""
+    assert not session.page.locator("#progress").is_visible()
+
+
+def test_a_click_decodes_the_point_of_each_map(session: Session, folder: Path, description: dict[str, Any]) -> None:
+    model = description["models"][0]
+    for entry in model["maps"]:
+        session.open(f"a={model['row']}&a.map={entry['name']}")
+        before = np.array(session.pane()["latent"])
+        session.page.mouse.click(*session.place(0.6, 0.4))
+        shown = session.settle()
+        latent, point = np.array(shown["latent"]), np.array(shown["point"])
+        if entry["name"] == "latents":
+            expected = before.copy()
+            expected[entry["dimensions"]] = point
+        elif entry["name"] == "pca":
+            expected = model["mean"] + point @ np.array(entry["components"])
+        else:
+            anchors = np.fromfile(folder / "data" / "models" / model["row"] / "anchors.bin", "<f4")
+            places = points_of(folder, description, model["row"], "neighbors")[model["anchor_index"]]
+            distance = np.hypot(*(places - point).T)
+            nearest = np.argsort(distance)[:8]
+            weights = 1 / distance[nearest]
+            expected = weights / weights.sum() @ anchors.reshape(-1, model["latent_dim"])[nearest]
+        assert np.allclose(latent, expected, atol=1e-4), entry["name"]
+        assert not np.allclose(latent, before)
+
+
+def test_a_drag_decodes_where_it_ends(session: Session) -> None:
+    session.open()
+    session.page.mouse.move(*session.place(0.3, 0.3))
+    session.page.mouse.down()
+    first = session.pane()["point"]
+    session.page.mouse.move(*session.place(0.7, 0.5), steps=8)
+    session.page.mouse.up()
+    moved = session.settle()
+    assert moved["point"][0] > first[0]
+    assert moved["point"][1] < first[1]
+    session.page.mouse.move(*session.place(0.5, 0.5))
+    assert session.pane()["point"] == moved["point"]
+
+
+def test_hovering_shows_the_nearest_image(
+    session: Session, folder: Path, description: dict[str, Any], labels: dict[str, np.ndarray]
+) -> None:
+    row = description["models"][0]["row"]
+    session.open(f"a={row}&a.map=pca")
+    n_train = description["dataset"]["n_train"]
+    points = points_of(folder, description, row, "pca")
+    session.page.mouse.click(*session.place(0.5, 0.5))  # tells which point that is
+    point = np.array(session.pane()["point"])
+    expected = int(np.hypot(*(points[:n_train] - point).T).argmin())
+    assert f"train image {expected}" in session.page.locator(".decoded").inner_text()
+    session.page.mouse.move(*session.place(0.5, 0.5), steps=2)
+    session.page.mouse.move(*session.place(0.5, 0.501))
+    tip = session.page.locator(".tip")
+    tip.wait_for()
+    shown = int(tip.get_attribute("data-index") or -1)
+    nearby = np.argsort(np.hypot(*(points[:n_train] - point).T))[:5]
+    assert shown in nearby
+    assert description["dataset"]["classes"][labels["train"][shown]] in tip.inner_text()
+    session.page.mouse.move(*session.place(0.5, -0.05))
+    assert not tip.is_visible()
+
+
+def test_zoom_turns_dots_into_pictures(session: Session) -> None:
+    session.open()
+    session.page.mouse.move(*session.place(0.5, 0.5))
+    for _ in range(12):
+        session.page.mouse.wheel(0, -300)
+    session.until(lambda: (session.pane()["view"] or {"zoom": 1})["zoom"] > 8)
+    session.until(lambda: int(session.map().get_attribute("data-pictures") or 0) > 0)
+    zoomed = session.pane()["view"]["zoom"]
+    session.page.get_by_label("Zoom out").click()
+    assert session.pane()["view"]["zoom"] == pytest.approx(zoomed / 1.5)
+    session.page.get_by_label("Zoom in").click()
+    assert session.pane()["view"]["zoom"] == pytest.approx(zoomed)
+    session.page.get_by_label("Show all images").click()
+    assert session.pane()["view"] is None
+    session.until(lambda: session.map().get_attribute("data-zoom") == "1.00")
+
+
+@pytest.mark.parametrize("way", ["control", "shift"])
+def test_a_drag_may_move_the_map_instead(session: Session, way: str) -> None:
+    session.open()
+    before = session.pane()
+    if way == "control":
+        session.page.get_by_label("Dragging").select_option("pan")
+    else:
+        session.page.keyboard.down("Shift")
+    session.page.mouse.move(*session.place(0.5, 0.5))
+    session.page.mouse.down()
+    session.page.mouse.move(*session.place(0.7, 0.4), steps=4)
+    session.page.mouse.up()
+    session.page.keyboard.up("Shift")
+    after = session.pane()
+    assert before["view"] is None
+    assert after["view"] is not None
+    assert after["view"]["zoom"] == pytest.approx(1.0)
+    assert after["latent"] == before["latent"]
+
+
+def test_classes_can_be_hidden(session: Session, labels: dict[str, np.ndarray]) -> None:
+    session.open()
+    toggle = session.page.locator("#legend [data-class='3']")
+    toggle.click()
+    assert toggle.get_attribute("aria-pressed") == "false"
+    assert session.shown() == (labels["train"] != 3).sum()
+    session.page.get_by_label("Hide all classes").click()
+    assert session.shown() == 0
+    assert "No image" in session.page.locator(".decoded").inner_text()
+    toggle.click()
+    assert session.shown() == (labels["train"] == 3).sum()
+    session.page.get_by_label("Show all classes").click()
+    assert session.shown() == len(labels["train"])
+
+
+def test_keys_move_the_point_and_the_map(session: Session) -> None:
+    session.open()
+    session.page.keyboard.press("Tab")
+    assert session.page.evaluate("document.activeElement.textContent") == "Skip to the map"
+    session.page.keyboard.press("Enter")
+    before = session.pane()
+    session.page.keyboard.press("ArrowRight")
+    session.page.keyboard.press("ArrowUp")
+    moved = session.settle()
+    assert moved["point"][0] > before["point"][0]
+    assert moved["point"][1] > before["point"][1]
+    session.announced("Nearest:")
+    session.page.keyboard.press("Shift+ArrowLeft")
+    session.page.keyboard.press("+")
+    assert session.pane()["point"] == moved["point"]
+    assert session.pane()["view"]["zoom"] == pytest.approx(1.5)
+    session.page.keyboard.press("-")
+    session.page.keyboard.press("0")
+    assert session.pane()["view"] is None
+    session.page.keyboard.press("a")
+    session.page.keyboard.press("n")
+    session.until(lambda: session.pane()["latent"] != moved["latent"])
+    session.page.keyboard.press("b")
+    shown = session.pane()
+    assert shown["from"] is not None
+    assert shown["to"] is not None
+
+
+# --- Latents
+
+
+def test_sliders_are_in_the_order_of_importance_and_set_latents(session: Session, description: dict[str, Any]) -> None:
+    model = model_of(description, "vae_dense")
+    session.open("a=vae_dense")
+    sliders = session.page.locator(".sliders input")
+    order = [int(slider.get_attribute("data-latent") or -1) for slider in sliders.all()]
+    assert order == model["order"]
+    before = session.pane()
+    session.page.get_by_label(re.compile(f"^z{order[0]},")).focus()
+    for _ in range(3):
+        session.page.keyboard.press("PageUp")
+    after = session.settle()
+    changed = np.flatnonzero(np.array(before["latent"]) != np.array(after["latent"]))
+    assert changed.tolist() == [order[0]]
+    assert after["decoded"]["pixels"] != before["decoded"]["pixels"]
+    session.page.get_by_role("button", name="Reset").click()
+    assert np.allclose(session.settle()["latent"], model["mean"], atol=1e-6)
+
+
+def test_random_draws_are_from_the_prior_or_the_fitted_normal(session: Session, description: dict[str, Any]) -> None:
+    for row in ("vae_dense", "ae_dense"):
+        model = model_of(description, row)
+        session.open(f"a={row}")
+        draws = []
+        for _ in range(20):
+            session.page.get_by_role("button", name="Random draw").click()
+            draws.append(session.pane()["latent"])
+        latents = np.array(draws)
+        if model["family"] == "ae":
+            latents = (latents - model["mean"]) / model["deviation"]
+        assert abs(latents.mean()) < 4 / math.sqrt(latents.size)
+        assert abs(latents.std() - 1) < 4 / math.sqrt(2 * latents.size)
+
+
+def test_interpolation_goes_from_a_to_b(session: Session) -> None:
+    session.open("a=vae_dense&a.map=pca")
+    play = session.page.get_by_role("button", name="Play")
+    assert play.is_disabled()
+    session.page.mouse.click(*session.place(0.3, 0.4))
+    session.page.get_by_role("button", name="Pick A here").click()
+    session.page.mouse.click(*session.place(0.7, 0.6))
+    session.page.get_by_role("button", name="Pick B here").click()
+    shown = session.pane()
+    a, b = np.array(shown["from"]), np.array(shown["to"])
+    scrubber = session.page.get_by_label("Position")
+    scrubber.fill("50")
+    assert np.allclose(session.settle()["latent"], (a + b) / 2, atol=1e-5)
+    session.page.get_by_label("Path").select_option("spherical")
+    angle = math.acos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    assert np.allclose(session.settle()["latent"], (a + b) * math.sin(angle / 2) / math.sin(angle), atol=1e-4)
+    scrubber.fill("100")
+    assert np.allclose(session.settle()["latent"], b, atol=1e-5)
+    scrubber.fill("0")
+    play.click()
+    session.until(lambda: 5 < float(scrubber.input_value()))
+    session.page.get_by_role("button", name="Pause").click()
+    stopped = scrubber.input_value()
+    session.page.wait_for_timeout(100)
+    assert scrubber.input_value() == stopped
+    assert 0 < float(stopped) <= 100
+
+
+# --- An image of one's own
+
+
+def test_a_drawing_is_encoded(session: Session) -> None:
+    session.open()
+    before = session.pane()
+    sheet = session.page.get_by_label("Sheet to draw on")
+    sheet.scroll_into_view_if_needed()
+    box = sheet.bounding_box()
+    assert box is not None
+    session.page.mouse.move(box["x"] + 60, box["y"] + 60)
+    session.page.mouse.down()
+    session.page.mouse.move(box["x"] + 60, box["y"] + 160, steps=5)
+    session.page.mouse.up()
+    session.until(lambda: session.pane()["latent"] != before["latent"])
+    session.page.locator("#own figure[data-row]").wait_for()
+    drawn = np.array(session.page.evaluate("latentbench.ownImage"))
+    assert 0.02 < drawn.mean() < 0.3
+    sheet.focus()
+    session.page.keyboard.press("Space")
+    session.until(lambda: np.sum(session.page.evaluate("latentbench.ownImage")) > drawn.sum())
+    session.page.get_by_role("button", name="Invert").click()
+    assert np.mean(session.page.evaluate("latentbench.ownImage")) > 0.6
+    session.page.get_by_role("button", name="Clear").click()
+    assert session.page.evaluate("latentbench.ownImage") is None
+
+
+def test_files_that_are_no_images_are_refused(session: Session, tmp_path: Path) -> None:
+    session.open()
+    chooser = session.page.get_by_label("Image file")
+    chooser.set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no image"})
+    session.until(lambda: "notes.txt is no image" in session.notices())
+    session.page.get_by_role("button", name="Close").click()
+    with (tmp_path / "huge.png").open("wb") as huge:
+        huge.truncate(11 * 2**20)
+    chooser.set_input_files(tmp_path / "huge.png")
+    session.until(lambda: "huge.png is too large" in session.notices())
+    assert session.page.evaluate("latentbench.ownImage") is None
+
+
+def test_a_dropped_image_is_taken(session: Session) -> None:
+    session.open()
+    before = session.pane()["latent"]
+    session.page.locator(".drop").evaluate(
+        """async (target) => {
+        const canvas = new OffscreenCanvas(60, 40);
+        const context = canvas.getContext("2d");
+        context.fillStyle = "white";
+        context.fillRect(10, 10, 30, 20);
+        const data = new DataTransfer();
+        data.items.add(new File([await canvas.convertToBlob()], "box.png", { type: "image/png" }));
+        target.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        }"""
+    )
+    session.until(lambda: session.pane()["latent"] != before)
+    assert np.max(session.page.evaluate("latentbench.ownImage")) > 0.9
+
+
+# --- The page as a whole
+
+
+def test_two_models_stand_side_by_side(session: Session, description: dict[str, Any]) -> None:
+    session.open()
+    compare = session.page.get_by_role("button", name="Side by side")
+    compare.click()
+    session.page.locator("[data-pane=b][data-decoded]").wait_for()
+    assert compare.get_attribute("aria-pressed") == "true"
+    other = description["models"][-1]["row"]
+    second = session.page.locator("[data-pane=b]")
+    second.get_by_label("Model", exact=True).select_option(other)
+    session.until(lambda: session.pane(1)["model"] == other)
+    before = session.settle()
+    session.page.mouse.click(*session.place(0.3, 0.3, "b"))
+    session.settle(1)
+    assert session.pane(0) == before
+    boxes = [session.map(pane).bounding_box() for pane in "ab"]
+    assert all(box is not None for box in boxes)
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]  # type: ignore[index]
+    compare.click()
+    session.until(lambda: session.page.locator(".pane").count() == 1)
+
+
+def test_the_address_restores_the_view(session: Session) -> None:
+    session.open("a=vae_conv&a.map=pca&theme=dark")
+    session.page.get_by_label("Images", exact=True).select_option("test")
+    session.page.locator("#legend [data-class='1']").click()
+    session.page.get_by_label("Zoom in").click()
+    session.page.get_by_role("button", name="Random draw").click()
+    session.page.get_by_role("button", name="Pick A here").click()
+    session.page.get_by_role("button", name="Random draw").click()
+    session.page.get_by_role("button", name="Pick B here").click()
+    session.page.get_by_role("button", name="Side by side").click()
+    session.page.locator("[data-pane=b][data-decoded]").wait_for()
+    before, beside, shown = session.settle(), session.settle(1), session.shown()
+    fragment = session.fragment()
+    session.open(fragment)
+    after = session.settle()
+    assert session.shown() == shown
+    assert session.page.locator("html").get_attribute("data-theme") == "dark"
+    assert session.page.get_by_label("Images", exact=True).input_value() == "test"
+    assert session.pane(1)["model"] == beside["model"]
+    assert (after["model"], after["map"]) == (before["model"], before["map"]) == ("vae_conv", "pca")
+    assert after["view"] == pytest.approx(before["view"], rel=1e-4)
+    assert np.allclose(after["latent"], before["latent"], atol=2e-3)
+    for end in ("from", "to"):
+        assert np.allclose(after[end], before[end], atol=2e-3)
+    assert session.fragment() == fragment  # the same view has the same address
+
+
+@pytest.mark.parametrize(
+    ("fragment", "named"),
+    [
+        ("a=no_such_model", "no_such_model"),
+        ("a=vae_dense&a.map=globe", "globe"),
+        ("a=vae_dense&a.latent=AAAA", "a.latent"),
+        ("a=vae_dense&a.view=1,2", "a.view"),
+        ("hide=99&split=all&%%%=1", "hide"),
+    ],
+)
+def test_a_malformed_address_is_named_and_left_out(session: Session, fragment: str, named: str) -> None:
+    session.open(fragment)
+    assert "could not be read" in session.notices()
+    assert named in session.notices()
+    assert session.pane()["model"] == "vae_dense"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_in_the_way_of_assistive_technology(chromium: Browser, address: str, scheme: str) -> None:
+    session = Session(chromium, address, color_scheme=scheme)
+    session.open("a=vae_dense&a.map=pca&b=ae_conv&a.view=0,0,3")
+    assert session.page.locator("html").get_attribute("data-theme") == scheme
+    session.page.get_by_label("Image file").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"-"})
+    session.until(lambda: "a.txt" in session.notices())
+    found = Axe().run(session.page)
+    session.close()
+    assert found.violations_count == 0, found.generate_report()
+    assert session.said == []
+
+
+def test_the_theme_can_be_chosen(session: Session) -> None:
+    session.open()
+    background = "getComputedStyle(document.body).backgroundColor"
+    for theme in ("dark", "light"):
+        session.page.get_by_label("Theme").select_option(theme)
+        assert session.page.locator("html").get_attribute("data-theme") == theme
+    light = session.page.evaluate(background)
+    session.page.get_by_label("Theme").select_option("dark")
+    assert session.page.evaluate(background) != light
+    assert "theme=dark" in session.fragment()
+
+
+def test_a_narrow_screen_needs_no_sideways_scrolling(chromium: Browser, address: str) -> None:
+    session = Session(chromium, address, viewport={"width": 360, "height": 740})
+    session.open("a=vae_dense&a.map=latents&b=ae_conv")
+    width = session.page.evaluate("document.documentElement.scrollWidth")
+    tops = [session.map(pane).bounding_box() for pane in "ab"]
+    session.close()
+    assert width == 360
+    assert tops[0]["y"] + tops[0]["height"] <= tops[1]["y"]  # type: ignore[index]
+
+
+def test_a_missing_file_is_named_with_what_to_do(chromium: Browser, address: str) -> None:
+    session = Session(chromium, address)
+    session.page.route("**/vae_dense/maps.bin", lambda route: route.fulfill(status=404))
+    session.page.goto(address)
+    session.until(lambda: "data/models/vae_dense/maps.bin" in session.notices())
+    assert "make repro" in session.notices()
+    session.close()
+
+
+def test_a_browser_without_webassembly_is_told_so(chromium: Browser, address: str) -> None:
+    session = Session(chromium, address)
+    session.page.add_init_script("delete globalThis.WebAssembly")
+    session.page.goto(address)
+    session.until(lambda: "no WebAssembly" in session.notices())
+    session.close()
+    assert session.said == []
