@@ -84,7 +84,7 @@ def tiles(
     def write(text: str, right: float, down: float, size: float, **placed: Any) -> None:
         figure.text(right / total_width, 1.0 - down / total_height, text, fontsize=size, linespacing=1.0, **placed)
 
-    write(title, beside, 5, 9, va="top", ha="left")
+    write(title, 6, 5, 9, va="top", ha="left")
     for row, label in enumerate(row_labels):
         write(label, beside - 6, above + row * step_down + scale * height / 2, 8, va="center", ha="right")
     for row, texts in enumerate(captions):
@@ -118,11 +118,7 @@ def class_maps(
             linewidths=0,
             rasterized=True,
         )
-        for colour, label, centroid in zip(colours, classes, centroids, strict=True):
-            if np.isfinite(centroid).all():
-                axes.plot(*centroid, "o", markersize=5, color=colour, markeredgecolor="black", markeredgewidth=0.8)
-                note = axes.annotate(label, centroid, (0, 5), textcoords="offset points", ha="center", fontsize=7)
-                note.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
+        _name_centroids(axes, centroids, classes, colours)
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
     figure.suptitle(title, fontsize=10)
@@ -245,6 +241,33 @@ def dots_with_intervals(
     _light_grid(axes)
     axes.set_xlabel(axis_name)
     return figure
+
+
+def _name_centroids(axes: Axes, centroids: np.ndarray, classes: Sequence[str], colours: np.ndarray) -> None:
+    """Mark centroids (n_classes, 2) and write their names above them, moved up as far as names would overlap."""
+    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    inches = (centroids - low) / (high - low) * 3.6  # about, of the side of a map
+    taken: list[tuple[float, float, float]] = []  # the middle and half the width of a name, and where it stands
+    for label in np.argsort(inches[:, 1]):
+        if not np.isfinite(centroids[label]).all():
+            continue
+        middle, up = inches[label]
+        half, height = 0.03 * len(classes[label]), 0.13
+        lifted = up + 0.07
+        while any(abs(middle - x) < half + w and abs(lifted - y) < height for x, w, y in taken):
+            lifted += 0.02
+        taken.append((middle, half, lifted))
+        axes.plot(*centroids[label], "o", markersize=5, color=colours[label], mec="black", mew=0.8)
+        note = axes.annotate(
+            classes[label],
+            centroids[label],
+            (0.0, 72.0 * (lifted - up)),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "shrinkA": 0.0, "shrinkB": 2.0},
+        )
+        note.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
 
 
 def _light_grid(axes: Axes) -> None:

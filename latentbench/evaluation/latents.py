@@ -47,15 +47,15 @@ def kernel_to_prior(draws: np.ndarray) -> float:
     is exact: a Gaussian integrates over a Gaussian in closed form. Below zero by chance where the two laws are alike.
     """
     n, dim = draws.shape
-    points = torch.tensor(draws, dtype=torch.float64)
+    points = torch.tensor(draws, dtype=torch.float32) / dim**0.5
     squares = points.square().sum(dim=1)
     within = 0.0
     for start in range(0, n, _BATCH):
         block = slice(start, start + _BATCH)
-        distances = squares[block, None] + squares - 2.0 * points[block] @ points.T
-        within += torch.exp(-distances.clamp(min=0.0) / (2.0 * dim)).sum().item()
+        exponents = torch.addmm(-0.5 * squares, points[block], points.T).sub_(0.5 * squares[block, None])
+        within += exponents.clamp_(max=0.0).exp_().sum(dtype=torch.float64).item()
     pairs = (within - n) / (n * (n - 1))  # a point with itself is no pair
-    across = (dim / (dim + 1.0)) ** (dim / 2.0) * torch.exp(-squares / (2.0 * (dim + 1.0))).mean().item()
+    across = (dim / (dim + 1.0)) ** (dim / 2.0) * torch.exp(-squares.double() / (2.0 + 2.0 / dim)).mean().item()
     return float(pairs - 2.0 * across + (dim / (dim + 2.0)) ** (dim / 2.0))
 
 
