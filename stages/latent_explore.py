@@ -185,7 +185,8 @@ class Explorer:
         deviations = np.sqrt(self._plane.variances[: len(self._plane.components)])
         across = np.linspace(-_SPAN, _SPAN, _GRID)
         steps = [across * deviation for deviation in deviations]
-        grid = np.stack(np.meshgrid(*steps), axis=-1)[::-1]  # the second component rises, as in a map
+        steps[1:] = [step[::-1] for step in steps[1:]]  # the second component rises, as in a map
+        grid = np.stack(np.meshgrid(*steps), axis=-1)
         points = self._plane.inverse_transform(grid.reshape(-1, len(steps)))
         images = self._decoded(torch.tensor(points, dtype=torch.float32))
         title = f"{self.row}: the plane of most variance, {_SPAN:g} deviations to each side of the mean"
@@ -246,8 +247,11 @@ class Explorer:
             "interpolation_confidence_spherical": found["spherical"],
         }
 
-    def arithmetic(self) -> None:
-        """Draw test images with the difference of two classes added, and write what the classifier makes of them."""
+    def arithmetic(self) -> dict[str, float]:
+        """Draw test images with the difference of two classes added; return how often the classifier sees it.
+
+        That is the share of images, with the whole difference, that it takes for the class that was added.
+        """
         named = [[self._label(name) for name in each] for each in self.params.arithmetic or []]
         means = torch.tensor(self._class_means(self.train.numpy()), dtype=torch.float32)
         lines, grid, captions, names = [], [], [], []
@@ -257,19 +261,21 @@ class Explorer:
             points = self.test[index, None] + strengths[:, None] * (means[plus] - means[minus])
             images = self._decoded(points.flatten(0, 1)).unflatten(0, points.shape[:2])
             probabilities = self._probabilities(images.flatten(0, 1)).reshape(*points.shape[:2], -1)
-            of_plus = (probabilities.argmax(axis=2) == plus).mean(axis=0)
             of_three = [self.dataset.classes[each] for each in (label, minus, plus)]
-            lines.append((*of_three, len(index), *of_plus, probabilities[:, 2].max(axis=1).mean()))
+            called_plus = (probabilities.argmax(axis=2) == plus).mean(axis=0)
+            confidence = probabilities.max(axis=2).mean(axis=0)
+            lines += [(*of_three, *each) for each in zip(strengths.tolist(), called_plus, confidence, strict=True)]
             original = inference.to_unit(torch.tensor(self.dataset.test_images[index[:1]]))
             grid.append(torch.cat([original, images[0]]))
             seen = np.concatenate([self._probabilities(original), probabilities[0]])
             captions.append([f"{self.dataset.classes[each.argmax()]}\n{each.max():.2f}" for each in seen])
             names.append(f"{of_three[0]}\n- {of_three[1]}\n+ {of_three[2]}")
-        columns = ["image", "minus", "plus", "n", *(f"called_plus_{each:g}" for each in (0, *_STRENGTHS)), "confidence"]
-        artifacts.write_table(self.folder / "arithmetic.csv", pd.DataFrame(lines, columns=columns))
+        table = pd.DataFrame(lines, columns=["image", "minus", "plus", "strength", "called_plus", "confidence"])
+        artifacts.write_table(self.folder / "arithmetic.csv", table)
         steps = ", ".join(f"{each:g}" for each in _STRENGTHS)
         title = f"{self.row}: image, decoded, with {steps} x the difference"
         self._picture("arithmetic", torch.stack(grid), names, title, captions)
+        return {"arithmetic_called_plus": float(table.loc[table["strength"] == 1.0, "called_plus"].mean())}
 
     @cached_property
     def _plane(self) -> pca.PCA:
@@ -363,7 +369,7 @@ def main() -> None:
         explorer.plane()
         explorer.traversals()
         found |= explorer.interpolations()
-        explorer.arithmetic()
+        found |= explorer.arithmetic()
         artifacts.write_metrics(explorer.folder / "metrics.json", found)
 
 

@@ -1,10 +1,12 @@
 """Pictures hold what they were given."""
 
 import io
+from itertools import combinations
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 from latentbench import figures
 
@@ -107,17 +109,17 @@ def test_tiles_are_images_at_whole_pixels_in_few_shades(rng: np.random.Generator
     assert [text.get_text() for text in figure.texts] == ["title", "one", "two\nlines", *"abcabc"]
 
 
-def test_maps_name_each_class_that_is_there_once_without_overlap(rng: np.random.Generator) -> None:
+def test_maps_name_each_class_that_is_there_and_no_name_covers_another(rng: np.random.Generator) -> None:
     labels = np.repeat([0, 1, 2], 50)
     points = rng.normal(size=(150, 2))
-    centroids = np.array([points[labels == label].mean(axis=0) for label in range(3)] + [[np.nan, np.nan]])
-    figure = figures.class_maps([("one", points, centroids), ("two", -points, -centroids)], labels, list("abcd"), "t")
+    centroids = np.array([[0.0, 0.0], [0.1, 0.05], [-0.1, 0.1], [np.nan, np.nan]])
+    names = ["Ankle boot", "Pullover", "T-shirt/top", "never"]
+    figure = figures.class_maps([("one", points, centroids), ("two", -points, -centroids)], labels, names, "title")
     figure.draw_without_rendering()
     for axes, sign in zip(figure.axes, (1, -1), strict=True):
         assert axes.collections[0].get_offsets().shape == (150, 2)
-        marks = np.concatenate([line.get_xydata() for line in axes.lines])
-        np.testing.assert_allclose(np.sort(marks, axis=0), np.sort(sign * centroids[:3], axis=0))
-        assert sorted(note.get_text() for note in axes.texts) == ["a", "b", "c"]
-        boxes = [note.get_tightbbox() for note in axes.texts]
-        ends = sorted((box.y0, box.y1, box.x0, box.x1) for box in boxes)
-        assert len(ends) == 3
+        marks = {tuple(place) for line in axes.lines for place in line.get_xydata()}
+        assert marks == {tuple(place) for place in sign * centroids[:3]}
+        assert sorted(note.get_text() for note in axes.texts) == names[:3]
+        boxes = [Text.get_window_extent(note) for note in axes.texts]
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
