@@ -356,7 +356,7 @@ def test_interpolation_goes_from_a_to_b(session: Session) -> None:
     assert np.allclose(session.settle()["latent"], b, atol=1e-5)
     scrubber.fill("0")
     play.click()
-    session.until(lambda: 5 < float(scrubber.input_value()))
+    session.until(lambda: float(scrubber.input_value()) > 5)
     session.page.get_by_role("button", name="Pause").click()
     stopped = scrubber.input_value()
     session.page.wait_for_timeout(100)
