@@ -5,7 +5,8 @@ The real page and points, as `make repro` leaves them, moved by a real pointer:
   decode  milliseconds from the pointer's move to the frame that shows the decoded image, while it is dragged over the
           map: the network runs in between
 Beside them, in the same browser and at the same size, what else could have drawn those points, anew for each frame:
-Canvas 2D and bare WebGL, below which no library built on it can come. An empty frame is the floor: 16.7 ms, the display's own.
+Canvas 2D and bare WebGL, below which no library built on it can come. An empty frame is the floor: 16.7 ms, the
+display's own.
 """
 
 import argparse
