@@ -95,8 +95,8 @@ class Contents:
         yield self._claims()
         yield Section(
             "Figures of the reference report beside ours",
-            "What the report prints, what the same methods give without its mistakes, and why they differ; as 'make reference' "
-            "left them.",
+            "What the report prints, what the same methods give without its mistakes, and why they differ; as "
+            "'make reference' left them.",
             reference.side_by_side(self.run.table("reference/reference")),
             meanings.of_columns("reference/reference"),
         )
