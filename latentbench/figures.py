@@ -78,7 +78,7 @@ def tiles(
             canvas[top : top + scale * height, left : left + scale * width] = shown
     longest = max((len(line) for label in row_labels for line in label.split("\n")), default=0)
     beside, above = 7 * longest + 12, 26 if title else 4
-    total_width, total_height = beside + canvas.shape[1] + 4, above + canvas.shape[0]
+    total_width, total_height = max(beside + canvas.shape[1] + 4, 7 * len(title) + 12), above + canvas.shape[0]
     figure = Figure(figsize=(total_width / _DPI, total_height / _DPI), dpi=_DPI)
     figure.figimage(canvas, beside, 0, cmap="gray_r", vmin=0.0, vmax=1.0, origin="upper")
 
