@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data repro test lint types lock experiments seeds sweep reference readme report plots \
+.PHONY: help setup data repro test lint types lock experiments seeds sweep compare reference readme report plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
 	benchmark-diffusion clean
 
@@ -41,8 +41,12 @@ types: setup
 experiments: setup  ## list the experiments: the params and headline numbers that differ
 	dvc exp show --only-changed --no-pager --drop '^(data|stages|latentbench)/|metrics\.json|^(Created|State|Executor)$$'
 
-seeds: setup  ## the comparison over N seeds, 5 by default: metrics/seeds (a training of everything for each)
-	python -m tools.seeds --n $(or $(N),5)
+seeds: setup  ## the comparison over N seeds, 5 by default, with other params by SET: metrics/seeds (a training of everything for each)
+	python -m tools.seeds --n $(or $(N),5) $(if $(SET),--set $(SET))
+
+compare: setup  ## experiments or commits A and B: each difference with its interval, compare/ (A=main B=<name>)
+	python -m tools.compare $(or $(A),$(error give two experiments or commits, A=... and B=...)) \
+		$(or $(B),$(error give two experiments or commits, A=... and B=...))
 
 sweep: setup  ## a GRID of params or a SEARCH by TRIALS, beta of the dense VAE by default: metrics/sweeps (a training for each run)
 	python -m tools.sweep $(if $(GRID),--grid $(GRID)) $(if $(SEARCH),--search $(SEARCH)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SCORE),--score $(SCORE))
@@ -87,4 +91,4 @@ plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.make_plots_page
 
 clean:  ## remove the virtual environment and the caches of the tools (results and DVC's cache stay)
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots report
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots report compare

@@ -1,6 +1,9 @@
-"""How good generated images are: one judge for every row, at equal terms."""
+"""How good images are: one judge for every row, at equal terms."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,16 +11,47 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import inference, seeding, training
+from latentbench import artifacts, inference, seeding, threads, training
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import samples
 from latentbench.evaluation.likelihood import mean_with_interval
 from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
+from latentbench.params.base import View
 from latentbench.params.evaluate import EvaluateParams
+from latentbench.params.project import Project
+from stages import entry, models, paths, verdicts
+from stages.verdicts import Verdict
 
 # The pupil's own recipe: what is compared is what it learns from, not how.
 _PUPIL_BATCH, _PUPIL_RATE = 64, 2e-3
+_N_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a model tells of the likelihood of the test images.
+
+    Attributes:
+        parts: scores by name, as `Verdict.bound`.
+        likelihood: the observation model.
+        bits_per_dim: (n_test,) float64, of each test image; None where there is a loss and no likelihood.
+        kl_per_latent: (latent_dim,) float64 nats, falling; empty for what is no VAE.
+    """
+
+    parts: Mapping[str, float]
+    likelihood: str
+    bits_per_dim: np.ndarray | None = None
+    kl_per_latent: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a judge says of images; `Verdict` explains what it holds."""
+
+    scores: dict[str, Any]
+    left_out: dict[str, np.ndarray]
+    outcomes: dict[str, np.ndarray]
 
 
 class Judge:
@@ -49,8 +83,12 @@ class Judge:
         self._target = self._features(target)
         self._sharpness = samples.sharpness(target / 255.0)
         self._distance = self._to_train(target, "test images")
+        # Intervals of two runs are paired where they left out the same groups of the same images.
+        groups = self._generator("jackknife").permutation(len(chosen))
+        parts = (target.tobytes(), groups.astype(np.int64).tobytes(), str(params.n_groups).encode())
+        self.target = hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
-    def scores(
+    def judge(
         self,
         row: str,
         images: np.ndarray,
@@ -58,8 +96,8 @@ class Judge:
         *,
         from_train: bool = False,
         validates: bool = False,
-    ) -> dict[str, Any]:
-        """Return the scores of a row by name.
+    ) -> Judged:
+        """Return the scores of a row, and what intervals of their differences to another run's are made of.
 
         Args:
             row: for progress bars.
@@ -80,27 +118,26 @@ class Judge:
         )
         probabilities = inference.apply(self._classify, torch.tensor(images))
         guessed = probabilities.argmax(dim=1).numpy()
+        outcomes = {"confident_share": (probabilities.max(dim=1).values > samples.CONFIDENT).numpy()}
+        if not validates:
+            outcomes["cas"] = self._taught_by(images, guessed if labels is None else labels)
         estimates = {
             "frechet": frechet,
             "kernel_distance": kernel,
             "density": density,
             "coverage": coverage,
             "sharpness": self._ratio(samples.sharpness(images / 255.0), self._sharpness),
-            "confident_share": mean_with_interval((probabilities.max(dim=1).values > samples.CONFIDENT).double()),
         }
         if not from_train:
             estimates["nearest_train"] = self._ratio(self._to_train(images, row), self._distance)
-        if not validates:
-            correct = self._taught_by(images, guessed if labels is None else labels)
-            estimates["cas"] = mean_with_interval(torch.tensor(correct).double())
+        left_out = {name: np.array(estimate.left_out) for name, estimate in estimates.items()}
+        estimates |= {name: mean_with_interval(torch.tensor(each).double()) for name, each in outcomes.items()}
         found: dict[str, Any] = {"n": n}
         for name, estimate in estimates.items():
             found |= {name: estimate.value, f"{name}_lo": estimate.low, f"{name}_hi": estimate.high}
         counts = np.bincount(guessed, minlength=probabilities.shape[1])[np.unique(self._dataset.train_labels)]
-        return found | {
-            "classes_present": int((counts > 0).sum()),
-            "rarest_class_share": counts.min() / n,
-        }
+        found |= {"classes_present": int((counts > 0).sum()), "rarest_class_share": float(counts.min() / n)}
+        return Judged(found, left_out, outcomes)
 
     def _features(self, images: np.ndarray) -> np.ndarray:
         features: np.ndarray = inference.apply(self._see, torch.tensor(images)).numpy()
@@ -145,3 +182,94 @@ class Judge:
 
     def _generator(self, name: str) -> np.random.Generator:
         return seeding.numpy_generator(self._seed, "evaluate", name)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A stage that judges, while it runs.
+
+    Attributes:
+        view: the params that it declared.
+        project: those at the top level.
+        params: those of `evaluate`.
+        dataset: whose test images rows are compared with.
+    """
+
+    view: View
+    project: Project
+    params: EvaluateParams
+    dataset: Dataset
+
+    def n(self, n_drawn: int) -> int:
+        """Return by how many images every row is judged, where each generator drew so many."""
+        return min(len(self.dataset.test_images), len(self.dataset.train_images), n_drawn)
+
+    def judge(self, n: int) -> Judge:
+        """Return the judge of rows of n images."""
+        see, classify = _eye(models.load_classifier(), self.params)
+        return Judge(see, classify, self.dataset, self.params, self.project.seed, n)
+
+    def keep(
+        self,
+        row: str,
+        judge: Judge,
+        images: np.ndarray,
+        judged: Judged,
+        calls: int | None = None,
+        bound: Bound | None = None,
+    ) -> None:
+        """Write what was judged of a row.
+
+        Args:
+            row: as `verdicts.write` names it.
+            judge: that judged it.
+            images: (n, height, width) uint8, which it judged.
+            judged: what it said.
+            calls: of the network, for each image; None where no network draws them.
+            bound: on the likelihood of the test images, of a model that has one.
+        """
+        scores, outcomes = dict(judged.scores), dict(judged.outcomes)
+        if calls is not None:
+            scores["calls"] = calls
+        if bound is not None and bound.bits_per_dim is not None:
+            names = ("bits_per_dim", "bits_per_dim_lo", "bits_per_dim_hi")
+            scores |= {name: bound.parts[name] for name in names}
+            outcomes["bits_per_dim"] = bound.bits_per_dim
+        # Distances in the features of different networks must never be compared: the hash tells them apart.
+        seen_by = ("classifier",) if self.params.features == "classifier" else ("classifier", "pca")
+        verdict = Verdict(
+            scores,
+            "+".join(artifacts.model_hash(paths.model(name)) for name in seen_by),
+            judge.target,
+            images[:_N_SHOWN],
+            judged.left_out,
+            outcomes,
+            bound.parts if bound else {},
+            bound.likelihood if bound else "",
+            bound.kl_per_latent if bound else np.empty(0),
+        )
+        verdicts.write(row, verdict)
+
+
+@contextmanager
+def stage(name: str, item: dict[str, str] | None = None) -> Iterator[Session]:
+    """Do for a stage that judges what `entry.stage` does for all."""
+    with entry.stage(name, item) as view:
+        project, params = view.section(Project), view.section(EvaluateParams, "evaluate")
+        threads.use(project.threads)
+        yield Session(view, project, params, Dataset(paths.PROCESSED))
+
+
+def _eye(
+    classifier: Classifier, params: EvaluateParams
+) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Return what maps uint8 images to features, and what maps them to class probabilities."""
+
+    def classify(pixels: Tensor) -> Tensor:
+        return torch.as_tensor(classifier(inference.to_unit(pixels)).softmax(dim=1))
+
+    if params.features == "classifier":
+        return lambda pixels: classifier.features(inference.to_unit(pixels)), classify
+    arrays, _ = artifacts.read_model(paths.model("pca"))
+    components, mean = torch.tensor(arrays["components"]), torch.tensor(arrays["mean"])
+    return lambda pixels: (inference.to_unit(pixels).flatten(1) - mean) @ components.T, classify

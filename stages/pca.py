@@ -1,4 +1,4 @@
-"""Fit PCA to the train images: components, scores, variance, and what a number of components is worth."""
+"""Fit PCA to the train images: components, scores, variance, what a number of components is worth, and samples."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.params.project import Project
 from latentbench.params.reduction import PCAParams
-from latentbench.reduction import pca
+from latentbench.reduction import gaussian, pca
 from stages import entry, paths
 
 _FOLDER = paths.METRICS / "pca"
@@ -25,7 +25,8 @@ _N_RESAMPLES = 1000  # of the test images, behind intervals
 def main() -> None:
     """Run the stage."""
     with entry.stage("pca") as view:
-        threads.use(view.section(Project).threads)
+        project = view.section(Project)
+        threads.use(project.threads)
         params = view.section(PCAParams, "pca")
         dataset = Dataset(paths.PROCESSED)
         _, scale = dataset.scaler
@@ -39,11 +40,15 @@ def main() -> None:
         artifacts.write_array(paths.embedding("pca", "train"), train)
         artifacts.write_array(paths.embedding("pca", "test"), test)
         # Kept so that scores times components give pixels, whether or not they were standardised.
-        artifacts.write_model(
-            paths.model("pca"),
-            {"mean": fitted.mean, "components": fitted.components * fitted.scale},
-            {"standardize": params.standardize},
-        )
+        kept = {
+            "mean": fitted.mean,
+            "components": fitted.components * fitted.scale,
+            "deviations": np.sqrt(fitted.variances[: params.n_components]),
+        }
+        artifacts.write_model(paths.model("pca"), kept, {"standardize": params.standardize})
+        generator = seeding.numpy_generator(project.seed, "pca", "samples")
+        drawn = gaussian.draw(**kept, n=project.n_samples, generator=generator)
+        artifacts.write_array(paths.samples("pca"), gaussian.to_pixels(drawn, *dataset.train_images.shape[1:]))
         doublings = [2**i for i in range(params.n_components.bit_length())]
         counts = sorted({*doublings, params.n_components, *params.reconstructions})
         rebuilt = _judge_reconstructions(counts, fits, basis, dataset)

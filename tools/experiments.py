@@ -105,9 +105,37 @@ def revision_of(name: str) -> str:
     return _git("rev-parse", name).strip()
 
 
+def resolve(name: str) -> str:
+    """Return the revision of an experiment or commit.
+
+    An experiment of the last commit comes first, then what git knows by this name, then experiments of other commits.
+
+    Raises:
+        ExperimentError: there is none, or there are several experiments of this name.
+    """
+    of_this_commit = found().get(name)
+    if of_this_commit:
+        return of_this_commit
+    try:
+        return _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+    except ExperimentError:
+        elsewhere = _git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").split()
+    if len(elsewhere) != 1:
+        count = f"{len(elsewhere)} experiments" if elsewhere else "no experiment or commit"
+        raise ExperimentError(
+            f"{name}: there is {count} of this name; 'dvc exp list --all-commits' shows what there is"
+        )
+    return elsewhere[0]
+
+
 def committed_params() -> dict[str, Any]:
     """Return params.yaml of the last commit."""
-    content: dict[str, Any] = yaml.safe_load(_show("HEAD", "params.yaml"))
+    return params_of("HEAD")
+
+
+def params_of(revision: str) -> dict[str, Any]:
+    """Return params.yaml of a revision."""
+    content: dict[str, Any] = yaml.safe_load(_show(revision, "params.yaml"))
     return content
 
 

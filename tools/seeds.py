@@ -1,14 +1,19 @@
 """Train everything again with other seeds, and tell what the seed alone changes: each score's mean and 95% interval.
 
 The committed run is the first seed; the others are DVC experiments named seed-<number>, of which only those that are
-not there yet are run. `make seeds N=5` runs this; its tables in metrics/seeds are committed by hand.
+not there yet are run. `make seeds N=5` runs this; its tables in metrics/seeds are committed by hand. With other params,
+`make seeds N=5 SET="latent_dim=32"`, all are experiments, seed-<number>-<params>, and the tables lie in a folder of
+their own.
 """
 
 import argparse
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
@@ -21,41 +26,71 @@ _FOLDER = Path("metrics/seeds")
 _COMPARISONS = ("representations", "generators", "likelihoods")
 _SHOWN = ("knn_accuracy", "mse", "frechet", "bits_per_dim")
 _WITHOUT_SEED = ("raw", "raw_l1", "pca")
-_NO_SCORES = ("dims", "n", "n_importance", "knn_k", "calls")  # of a row, but not of how good it is
+_NO_SCORES = (
+    "dims",
+    "n",
+    "n_importance",
+    "knn_k",
+    "calls",
+    "bytes_per_image",
+    "model_bytes",
+)  # of a row, but not of how good it is
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=5, help="number of seeds, the committed one included (default: 5)")
-    n = parser.parse_args().n
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="params that differ from the commit's"
+    )
+    arguments = parser.parse_args()
+    n = arguments.n
     if n < 2:
         parser.error(f"--n: an interval needs at least 2 seeds, not {n}")
+    folder = _FOLDER / name_of(arguments.set)
     try:
-        runs = _run(n)
+        runs = _run(n, arguments.set)
         values = pd.concat([collect(seed, revision) for seed, revision in runs.items()], ignore_index=True)
         summary = summarise(values)
-        artifacts.write_table(_FOLDER / "values.csv", values)
-        artifacts.write_table(_FOLDER / "seeds.csv", summary)
+        artifacts.write_table(folder / "values.csv", values)
+        artifacts.write_table(folder / "seeds.csv", summary)
         # From the file, so that the same digits are rounded wherever this table is shown.
-        written = artifacts.read_table(_FOLDER / "seeds.csv")
-        artifacts.write_text(_FOLDER / "seeds.md", tables.markdown(side_by_side(written)))
+        written = artifacts.read_table(folder / "seeds.csv")
+        artifacts.write_text(folder / "seeds.md", tables.markdown(side_by_side(written)))
     except LatentbenchError as error:
         sys.exit(f"seeds: {error}")
     except KeyboardInterrupt:
         sys.exit("seeds: interrupted; what has been run is kept")
-    progress.note(f"written: {_FOLDER}/seeds.csv, seeds.md and values.csv")
+    progress.note(f"written: {folder}/seeds.csv, seeds.md and values.csv")
 
 
-def _run(n: int) -> dict[int, str]:
-    """Return the revision of each of n seeds, the committed one first, after running those that are not there."""
+def name_of(settings: Sequence[str]) -> str:
+    """Return a name for params "key=value" that folders and experiments can have; "" for none."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(sorted(settings))).strip("-.")
+
+
+def _run(n: int, settings: Sequence[str]) -> dict[int, str]:
+    """Return the revision of each of n seeds, the committed one first, after running those that are not there.
+
+    Raises:
+        ExperimentError: one of `settings` is not of the form key=value, or sets the seed.
+    """
+    changes = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or key == "seed":
+            raise ExperimentError(f"{setting!r}: params are set as key=value, and the seed by how many there are")
+        experiments.value_at(experiments.committed_params(), key)
+        changes[key] = yaml.safe_load(value)
     experiments.check_committed()
     experiments.check_reproduced()
     first = int(experiments.value_at(experiments.committed_params(), "seed"))
-    runs = {first: experiments.revision_of("HEAD")}
-    for seed in range(first + 1, first + n):
+    runs = {} if changes else {first: experiments.revision_of("HEAD")}
+    for seed in range(first + len(runs), first + n):
         progress.note(f"seed {seed}: {len(runs)} of {n} are there")
-        runs[seed] = experiments.run(f"seed-{seed}", {"seed": seed})
+        name = "-".join(filter(None, ["seed", str(seed), name_of(settings)]))
+        runs[seed] = experiments.run(name, {**changes, "seed": seed})
     return runs
 
 
@@ -65,12 +100,14 @@ def collect(seed: int, revision: str) -> pd.DataFrame:
     The judge is the hash of the classifier in whose features generated images are compared.
     """
     comparisons = {name: experiments.table(revision, name) for name in _COMPARISONS}
+    comparisons["representations"] = comparisons["representations"].drop(index=list(_WITHOUT_SEED), errors="ignore")
     lines = []
     for comparison in comparisons.values():
-        scores = comparison.drop(index=list(_WITHOUT_SEED), errors="ignore").select_dtypes("number")
+        scores = comparison.select_dtypes("number")
         kept = [name for name in map(str, scores) if name not in _NO_SCORES and not name.endswith(("_lo", "_hi"))]
         lines += [(row, name, values[name]) for row, values in scores[kept].iterrows() for name in kept]
     found = pd.DataFrame(lines, columns=["row", "score", "value"]).dropna()
+    found = found.drop_duplicates(["row", "score"])  # bits_per_dim stands in two comparisons
     judge = comparisons["generators"]["classifier"].iloc[0]
     return found.assign(seed=seed, judge=judge)[["seed", "judge", "row", "score", "value"]]
 

@@ -36,13 +36,19 @@ def ranks(points: np.ndarray, others: Sequence[np.ndarray], label: str = "ranks"
 
 
 def kept_share(ranked: np.ndarray, k: int, n: int) -> float:
-    """Return 1 less the normalised excess of the ranks of the first k (Venna & Kaski 2006, eq. 1 and 2).
+    """Return the mean of `kept_shares`: trustworthiness or continuity."""
+    return float(kept_shares(ranked, k, n).mean())
 
-    It is trustworthiness where `ranked` are the ranks in the original space of the nearest points in the embedding, and
-    continuity where it is the other way round. 1 is perfect; a random embedding has about 0.5.
+
+def kept_shares(ranked: np.ndarray, k: int, n: int) -> np.ndarray:
+    """Return, for each point, 1 less the normalised excess of the ranks of its first k, (m,) float64.
+
+    Its mean over all n points is trustworthiness (Venna & Kaski 2006, eq. 1) where `ranked` are the ranks in the
+    original space of the nearest points in the embedding, and continuity (eq. 2) where it is the other way round. 1 is
+    perfect; a random embedding has about 0.5.
 
     Args:
-        ranked: (n, at least k), what `ranks` returned for nearest neighbours.
+        ranked: (m, at least k), what `ranks` returned for nearest neighbours.
         k: size of the neighbourhood.
         n: number of points.
 
@@ -51,8 +57,9 @@ def kept_share(ranked: np.ndarray, k: int, n: int) -> float:
     """
     if not 1 <= k < n / 2:
         raise InputError(f"the size of a neighbourhood must be at least 1 and below {n / 2}, not {k}")
-    excess = np.maximum(ranked[:, :k] - k, 0).sum()
-    return float(1.0 - 2.0 * excess / (n * k * (2 * n - 3 * k - 1)))
+    excess = np.maximum(ranked[:, :k] - k, 0).sum(axis=1)
+    shares: np.ndarray = 1.0 - 2.0 * excess / (k * (2 * n - 3 * k - 1))
+    return shares
 
 
 @numba.njit(parallel=True, cache=True)

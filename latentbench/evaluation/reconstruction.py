@@ -12,7 +12,12 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 
 def mean_squared_error(images: np.ndarray, reconstructions: np.ndarray) -> float:
-    """Return the mean squared error per pixel.
+    """Return the mean of `squared_errors`: the mean squared error per pixel."""
+    return float(squared_errors(images, reconstructions).mean())
+
+
+def squared_errors(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """Return the mean squared error per pixel of each image, (n,) float64.
 
     Args:
         images: (n, height, width) uint8.
@@ -21,16 +26,15 @@ def mean_squared_error(images: np.ndarray, reconstructions: np.ndarray) -> float
     Raises:
         ValueError: the shapes differ.
     """
-    total = sum(float(np.square(x - y).sum()) for x, y in _pairs(images, reconstructions))
-    return total / images.size
+    return np.concatenate([np.square(x - y).mean(axis=(1, 2)) for x, y in _pairs(images, reconstructions)])
 
 
-def psnr(images: np.ndarray, reconstructions: np.ndarray) -> float:
-    """Return the peak signal-to-noise ratio in decibels: the mean over images of 10 log10(1 / mse of that image).
+def psnr(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """Return the peak signal-to-noise ratio of each image in decibels, 10 log10(1 / mse), (n,) float64.
 
-    The mean of the ratios, not the ratio of the mean error: a few bad images weigh less. An error below that of
-    rounding to 8 bits, a uniform one with the variance 1 / (12 * 255^2), counts as that: so the best there is are 58.9
-    decibels.
+    Their mean is the mean of the ratios, not the ratio of the mean error: a few bad images weigh less. An error below
+    that of rounding to 8 bits, a uniform one with the variance 1 / (12 * 255^2), counts as that: so the best there is
+    are 58.9 decibels.
 
     Args:
         images: (n, height, width) uint8.
@@ -39,15 +43,12 @@ def psnr(images: np.ndarray, reconstructions: np.ndarray) -> float:
     Raises:
         ValueError: the shapes differ.
     """
-    total = 0.0
-    for x, y in _pairs(images, reconstructions):
-        errors = np.square(x - y).mean(axis=(1, 2)).clip(min=_ROUNDING_ERROR)
-        total -= float(10.0 * np.log10(errors).sum())
-    return total / len(images)
+    ratios: np.ndarray = -10.0 * np.log10(squared_errors(images, reconstructions).clip(min=_ROUNDING_ERROR))
+    return ratios
 
 
-def ssim(images: np.ndarray, reconstructions: np.ndarray) -> float:
-    """Return the mean structural similarity (Wang et al. 2004, eq. 13 and 17), 1 for equal images, on average over all.
+def ssim(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """Return the mean structural similarity of each image (Wang et al. 2004, eq. 13 and 17), (n,) float64; 1 if equal.
 
     As there: an 11x11 Gaussian window of standard deviation 1.5, K1 = 0.01 and K2 = 0.03; the range of pixels is 1.
     Windows lie wholly within the image. Where it has fewer than 11 rows or columns, the window has the largest odd
@@ -61,14 +62,14 @@ def ssim(images: np.ndarray, reconstructions: np.ndarray) -> float:
         ValueError: the shapes differ.
     """
     rows, columns = (_window_means(size) for size in images.shape[1:])
-    total = 0.0
+    found = []
     for x, y in _pairs(images, reconstructions):
         mean_x, mean_y, square_x, square_y, product = (rows @ (z @ columns.T) for z in (x, y, x * x, y * y, x * y))
         var_x, var_y, cov = square_x - mean_x**2, square_y - mean_y**2, product - mean_x * mean_y
         luminance = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
         structure = (2 * cov + _C2) / (var_x + var_y + _C2)
-        total += float((luminance * structure).mean(axis=(1, 2)).sum())
-    return total / len(images)
+        found.append((luminance * structure).mean(axis=(1, 2)))
+    return np.concatenate(found)
 
 
 def _pairs(images: np.ndarray, reconstructions: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -1,7 +1,7 @@
 """How close generated images come to real ones, in the features of a classifier."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -65,11 +65,18 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95% interval."""
+    """A value with its 95% interval.
+
+    Attributes:
+        value, low, high: of the score.
+        left_out: of a jackknife, its values without each group in turn; two rows whose groups are the same have
+            a paired interval for their difference by them (`differences.by_jackknife`).
+    """
 
     value: float
     low: float
     high: float
+    left_out: tuple[float, ...] = ()
 
 
 def frechet_estimate(
@@ -91,7 +98,7 @@ def frechet_estimate(
     groups = list(zip(*_groups(features_a, features_b, n_groups, generator), strict=True))
     whole_a, whole_b = moments(features_a), moments(features_b)
     left_out = [frechet_distance(whole_a - moments(features_a[i]), whole_b - moments(features_b[j])) for i, j in groups]
-    return _jackknife(frechet_distance(whole_a, whole_b), left_out)
+    return jackknife(frechet_distance(whole_a, whole_b), left_out)
 
 
 def kernel_estimate(
@@ -136,7 +143,7 @@ def kernel_estimate(
 
     everyone = np.ones(n_groups, dtype=bool)
     left_out = [distance(np.arange(n_groups) != group) for group in range(n_groups)]
-    return _jackknife(distance(everyone), left_out, low=-np.inf)
+    return jackknife(distance(everyone), left_out, low=-np.inf)
 
 
 def density_and_coverage(
@@ -177,8 +184,8 @@ def density_and_coverage(
 
     whole = scores(np.ones(n_groups, dtype=bool))
     left_out = [scores(np.arange(n_groups) != group) for group in range(n_groups)]
-    density, coverage = (_jackknife(value, [each[i] for each in left_out]) for i, value in enumerate(whole))
-    return density, Estimate(coverage.value, coverage.low, min(1.0, coverage.high))
+    density, coverage = (jackknife(value, [each[i] for each in left_out]) for i, value in enumerate(whole))
+    return density, replace(coverage, high=min(1.0, coverage.high))
 
 
 def ratio_estimate(a: np.ndarray, b: np.ndarray, n_groups: int, generator: np.random.Generator) -> Estimate:
@@ -191,7 +198,7 @@ def ratio_estimate(a: np.ndarray, b: np.ndarray, n_groups: int, generator: np.ra
     for i, j in zip(*_groups(a, b, n_groups, generator), strict=True):
         kept = (whole - [a[i].sum(), b[j].sum()]) / [len(a) - len(i), len(b) - len(j)]
         left_out.append(kept[0] / kept[1])
-    return _jackknife(whole[0] / whole[1], left_out)
+    return jackknife(whole[0] / whole[1], left_out)
 
 
 def sharpness(images: np.ndarray) -> np.ndarray:
@@ -232,9 +239,12 @@ def _size(groups: Sequence[np.ndarray], kept: np.ndarray) -> int:
     return sum(len(group) for group, keep in zip(groups, kept, strict=True) if keep)
 
 
-def _jackknife(value: float, left_out: Sequence[float], low: float = 0.0) -> Estimate:
-    """Return a value with the interval that its values without each group in turn give, cut off at `low`."""
+def jackknife(value: float, left_out: Sequence[float], low: float = 0.0) -> Estimate:
+    """Return a value with the interval that its values without each group in turn give, cut off at `low`.
+
+    Shao & Tu 1995, section 2.3, for groups that are left out; Student's t on one degree of freedom less than groups.
+    """
     n_groups, others = len(left_out), np.array(left_out)
     variance = (n_groups - 1) / n_groups * np.square(others - others.mean()).sum()
     half_width = float(stats.t.ppf(0.975, n_groups - 1) * np.sqrt(variance))
-    return Estimate(value, max(low, value - half_width), value + half_width)
+    return Estimate(value, max(low, value - half_width), value + half_width, tuple(map(float, left_out)))

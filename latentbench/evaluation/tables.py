@@ -1,8 +1,25 @@
 """Comparison tables for people: what their cells say, and Markdown of it. Pages in HTML show the same cells."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pandas as pd
+
+V = TypeVar("V")
+_ENDS = ("", "_lo", "_hi")
+
+
+def ordered(values: Mapping[str, V], names: Sequence[str]) -> dict[str, V]:
+    """Return values by name in the order of `names`, each followed by the ends of its interval, `_lo` and `_hi`.
+
+    Raises:
+        KeyError: there is a value that no name is for.
+    """
+    found = {f"{name}{end}": values[f"{name}{end}"] for name in names for end in _ENDS if f"{name}{end}" in values}
+    if len(found) < len(values):
+        raise KeyError(f"no place among the columns for {sorted(set(values) - set(found))}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Tenenbaum, de Silva & Langford 2000 for the method; de Silva & Tenenbaum 2004 fo
 to m of them instead of all pairs, so that every image of a dataset can take part.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -142,26 +143,8 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         queries = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
-        if self.n_neighbors is not None:
-            near = nearest(queries, self._points, self.n_neighbors, p=self.p, label="isomap: new points")
-            indices, distances = list(near.indices), list(near.distances)
-        else:
-            search = NearestNeighbors(radius=self.radius, p=self.p).fit(self._points)
-            distances, indices = search.radius_neighbors(queries)
-            alone = [row for row, found in enumerate(indices) if not len(found)]
-            if alone:
-                raise InputError(
-                    f"{len(alone)} points, the first in row {alone[0]}, have no neighbour within the radius"
-                )
-        placed = np.empty((len(queries), self.n_components))
-        for start in range(0, len(queries), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            through = np.unique(np.concatenate(indices[block]))
-            ways = self._ways_from(through)
-            pairs = zip(indices[block], distances[block], strict=True)
-            shortest = [(ways[np.searchsorted(through, found)] + some[:, None]).min(axis=0) for found, some in pairs]
-            placed[block] = self.scaling_.place(np.stack(shortest))
-        return placed
+        neighborhood = (self.n_neighbors, self.radius, self.p)
+        return placed(queries, self._points, *neighborhood, self._ways_from, self.scaling_)
 
     def residual_variance(self, n_components: int) -> float:
         """Return 1 - R^2 of geodesic and embedded distances in the first components (Tenenbaum et al. 2000, note 42).
@@ -178,6 +161,46 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Return how far the kept dimensions are from the geodesic distances between landmarks, as scikit-learn."""
         check_is_fitted(self)
         return scaling.strain(self._between_landmarks, self.scaling_)
+
+
+def placed(
+    queries: np.ndarray,
+    points: np.ndarray,
+    n_neighbors: int | None,
+    radius: float | None,
+    p: int,
+    ways_from: Callable[[np.ndarray], np.ndarray],
+    scaled: scaling.Scaling,
+) -> np.ndarray:
+    """Embed new points (q, d) through the fitted points (n, d) that they are joined to, (q, n_components) float64.
+
+    Args:
+        queries, points: the new and the fitted points.
+        n_neighbors, radius, p: as for `Isomap`.
+        ways_from: returns the geodesic distances of fitted points, given by index (k,), to the m landmarks, (k, m).
+        scaled: of the distances between landmarks.
+
+    Raises:
+        InputError: there is no fitted point within `radius` of one.
+    """
+    if n_neighbors is not None:
+        near = nearest(queries, points, n_neighbors, p=p, label="isomap: new points")
+        indices, distances = list(near.indices), list(near.distances)
+    else:
+        search = NearestNeighbors(radius=radius, p=p).fit(points)
+        distances, indices = search.radius_neighbors(queries)
+        alone = [row for row, found in enumerate(indices) if not len(found)]
+        if alone:
+            raise InputError(f"{len(alone)} points, the first in row {alone[0]}, have no neighbour within the radius")
+    found = []
+    for start in range(0, len(queries), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        through = np.unique(np.concatenate(indices[block]))
+        ways = ways_from(through)
+        pairs = zip(indices[block], distances[block], strict=True)
+        shortest = [(ways[np.searchsorted(through, some)] + far[:, None]).min(axis=0) for some, far in pairs]
+        found.append(scaled.place(np.stack(shortest)))
+    return np.concatenate(found)
 
 
 def _room(shape: tuple[int, int], file: Path | None) -> np.ndarray:

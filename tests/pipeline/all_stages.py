@@ -25,6 +25,9 @@ ORDER = (
     "latent_explore",
     "diffusion",
     "diffusion_explore",
+    "judge_limits",
+    "judge_vae",
+    "judge_diffusion",
     "evaluate",
 )
 

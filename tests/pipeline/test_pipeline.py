@@ -43,7 +43,7 @@ def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
             assert embedding.dtype == np.float32
             assert np.isfinite(embedding).all()
             assert embedding.std(axis=0).min() > 0, f"{row} has a dimension that says nothing"
-    for row in (*VAES, *DIFFUSIONS):
+    for row in ("pca", *VAES, *DIFFUSIONS):
         samples = artifacts.read_array(data / "samples" / f"{row}.npy")
         assert samples.shape == (SMALL["n_samples"], 28, 28)
         assert samples.dtype == np.uint8
@@ -91,6 +91,40 @@ def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None
         assert 0 < scores_of["ssim"] < 1
 
 
+def test_the_outcomes_of_each_test_image_are_those_of_the_comparison(finished: Workspace) -> None:
+    representations = artifacts.read_json(finished.folder / "metrics/evaluate/representations.json")
+    outcomes, description = artifacts.read_model(finished.folder / "data/outcomes")
+    labels = artifacts.read_array(finished.folder / "data/processed/test_labels.npy")
+    assert description["n"] == len(labels)
+    np.testing.assert_array_equal(outcomes["labels"], labels)
+    for row, scores in representations.items():
+        for kind, name in (("knn", "knn_accuracy"), ("probe", "linear_probe")):
+            accuracies = {each: (outcomes[f"{each}.{kind}"] == labels).mean() for each in (row, "raw")}
+            assert accuracies[row] == pytest.approx(scores[name], rel=1e-5)
+            assert scores[f"{name}_lo"] <= scores[name] <= scores[f"{name}_hi"]
+            if row != "raw":
+                difference = scores[f"{name.removesuffix('_accuracy')}_minus_raw"]
+                assert difference == pytest.approx(accuracies[row] - accuracies["raw"], abs=1e-6)
+        assert scores["linear_probe"] > 0.5, f"{row} is hardly better than chance"
+        for name in {"trustworthiness", "continuity", "mse", "psnr", "ssim"} & set(scores):
+            assert outcomes[f"{row}.{name}"].mean() == pytest.approx(scores[name], rel=1e-4)
+        is_raw = row == "raw"
+        assert scores["bytes_per_image"] == scores["dims"] * (1 if is_raw else 4)
+        path = finished.folder / "data/models" / row / "model.safetensors"
+        assert scores["model_bytes"] == (0 if is_raw else path.stat().st_size)
+
+
+def test_costs_are_those_of_every_row(finished: Workspace) -> None:
+    found = artifacts.read_json(finished.folder / "data/timing/costs.json")
+    transformed = {row for row, seconds in found.items() if {"transform_s_per_1000", "knn_s_per_1000"} <= set(seconds)}
+    drawn = {row for row, seconds in found.items() if "sample_s_per_1000" in seconds}
+    assert transformed == set(ROWS)
+    assert drawn == {"pca", *VAES, *DIFFUSIONS, "diffusion_latent_guided"}
+    assert all(0 < seconds < 60 for each in found.values() for seconds in each.values())
+    assert found["diffusion"]["sample_s_per_1000"] > found["vae_dense"]["sample_s_per_1000"]
+    assert found["isomap"]["transform_s_per_1000"] > found["pca"]["transform_s_per_1000"]
+
+
 def test_the_bounds_say_what_their_parts_say(finished: Workspace) -> None:
     folder = finished.folder / "metrics" / "evaluate"
     likelihoods = artifacts.read_json(folder / "likelihoods.json")
@@ -119,7 +153,7 @@ def test_the_bounds_say_what_their_parts_say(finished: Workspace) -> None:
 def test_generated_images_are_judged_at_equal_terms(finished: Workspace) -> None:
     folder = finished.folder / "metrics"
     generators = artifacts.read_json(folder / "evaluate" / "generators.json")
-    assert set(generators) == {"real", "real_validation", *VAES, *DIFFUSIONS, "diffusion_latent_guided"}
+    assert set(generators) == {"real", "real_validation", "pca", *VAES, *DIFFUSIONS, "diffusion_latent_guided"}
     for row, scores_of in generators.items():
         assert scores_of["frechet_lo"] <= scores_of["frechet"] <= scores_of["frechet_hi"]
         assert scores_of["n"] == (200 if row == "real_validation" else SMALL["n_samples"])
@@ -175,7 +209,7 @@ def test_the_headline_is_what_one_wants_to_see_first(finished: Workspace) -> Non
     )
     headline = artifacts.read_json(folder / "headline.json")
     assert headline["knn"] == {row: representations[row]["knn_accuracy"] for row in ROWS}
-    assert headline["frechet"] == {row: generators[row]["frechet"] for row in ("real", *VAES, *DIFFUSIONS)}
+    assert headline["frechet"] == {row: generators[row]["frechet"] for row in ("real", "pca", *VAES, *DIFFUSIONS)}
     assert len(re.findall(r": [0-9]", json.dumps(headline))) <= 25
 
 
@@ -232,9 +266,10 @@ def test_repro_again_does_nothing(finished: Workspace) -> None:
 def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished: Workspace) -> None:
     before = finished.outputs()
     try:
-        done = finished.run("dvc", "exp", "run", "-S", "latent_dim=4")
+        done = finished.run("dvc", "exp", "run", "--name", "smaller", "-S", "latent_dim=4")
         expected = [f"{family}@{arch}" for family in ("ae", "vae") for arch in ("dense", "conv", "residual")]
         expected += [f"latent_explore@{row}" for row in CODERS]
+        expected += [f"judge_vae@{arch}" for arch in ("dense", "conv", "residual")]
         assert sorted(stages_run(done.stdout)) == sorted([*expected, "evaluate"])
         after = finished.outputs()
         embedding = artifacts.read_array(finished.folder / "data/embeddings/ae_dense/test.npy")
@@ -243,6 +278,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         assert {
             "data/embeddings/pca/train.npy",
             "data/samples/diffusion.npy",
+            "data/judged/diffusion/model.safetensors",
             "data/models/classifier/model.json",
         } <= same
         assert "data/samples/vae_dense.npy" not in same
@@ -255,6 +291,13 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         assert change["diff"] == pytest.approx(change["new"] - change["old"])
         table = finished.run("dvc", "exp", "show", "--only-changed", "--csv").stdout
         assert "latent_dim" in table.splitlines()[0]
+        compared = finished.run("python", "-m", "tools.compare", "HEAD", "smaller").stdout
+        assert "| latent_dim | 6 | 4 |" in compared
+        verdicts = dict(re.findall(r"^\| (\w+ \| \w+) \|.* \| ([a-z ]+) \|$", compared, re.MULTILINE))
+        assert verdicts["raw | knn_accuracy"] == verdicts["isomap | knn_accuracy"] == "the same"
+        assert verdicts["diffusion | frechet"] == verdicts["diffusion_latent_guided | cas"] == "the same"
+        assert verdicts["pca | mse"] == "worse", "fewer components, and no seed matters"
+        assert verdicts["ae_dense | mse"] == verdicts["vae_dense | frechet"] == "no seeds were run"
         finished.run("dvc", "plots", "diff", "HEAD", "--out", "dvc_plots")
         page = (finished.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
         assert "ae_dense_loss" in page

@@ -5,7 +5,7 @@ import pytest
 from sklearn.decomposition import PCA as Peer
 from sklearn.preprocessing import StandardScaler
 
-from latentbench.reduction import pca
+from latentbench.reduction import gaussian, pca
 
 
 def test_components_variances_scores_and_reconstructions_are_scikit_learns(points: np.ndarray) -> None:
@@ -55,3 +55,17 @@ def test_pixels_that_never_change_are_harmless(rng: np.random.Generator) -> None
 def test_impossible_numbers_are_refused(rng: np.random.Generator, n: int, m: int) -> None:
     with pytest.raises(ValueError, match="components|points"):
         pca.fit(rng.random((n, 20)), m)
+
+
+def test_draws_have_the_moments_of_the_kept_components(points: np.ndarray) -> None:
+    fitted = pca.fit(points, 30)
+    deviations = np.sqrt(fitted.variances[:30])
+    drawn = gaussian.draw(fitted.mean, fitted.components, deviations, 20_000, np.random.default_rng(0))
+    np.testing.assert_allclose(drawn.mean(axis=0), fitted.mean, atol=0.02)
+    expected = np.cov(fitted.inverse_transform(fitted.transform(points)).T)
+    assert np.linalg.norm(np.cov(drawn.T) - expected) < 0.03 * np.linalg.norm(expected)
+
+
+def test_pixels_are_rounded_and_cut_off() -> None:
+    found = gaussian.to_pixels(np.array([[-0.2, 0.5, 1.3, 1 / 255]]), 2, 2)
+    assert found.tolist() == [[[0, 128], [255, 1]]]

@@ -11,7 +11,9 @@ from latentbench import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.params.base import validate
 from latentbench.params.evaluate import EvaluateParams
+from stages import verdicts
 from stages.judging import Judge
+from stages.verdicts import Verdict, VerdictError
 
 N = 600
 PARAMS = {
@@ -58,7 +60,7 @@ def judge(dataset: Dataset) -> Judge:
 @pytest.fixture(scope="module")
 def real(judge: Judge, dataset: Dataset) -> dict[str, float]:
     """Return the scores of real images that are neither the target's nor trained on."""
-    return judge.scores("real", dataset.train_images[:N], dataset.train_labels[:N], from_train=True)
+    return judge.judge("real", dataset.train_images[:N], dataset.train_labels[:N], from_train=True).scores
 
 
 def test_real_images_are_as_good_as_can_be(real: dict[str, float]) -> None:
@@ -72,7 +74,7 @@ def test_real_images_are_as_good_as_can_be(real: dict[str, float]) -> None:
 
 
 def test_noise_is_none_of_that(judge: Judge, real: dict[str, float], rng: np.random.Generator) -> None:
-    noise = judge.scores("noise", rng.integers(256, size=(N, 28, 28)).astype(np.uint8))
+    noise = judge.judge("noise", rng.integers(256, size=(N, 28, 28)).astype(np.uint8)).scores
     assert noise["frechet"] > 20 * real["frechet"]
     assert noise["kernel_distance"] > 20 * abs(real["kernel_distance"])
     assert noise["density"] == noise["coverage"] == 0
@@ -82,7 +84,7 @@ def test_noise_is_none_of_that(judge: Judge, real: dict[str, float], rng: np.ran
 
 
 def test_one_image_repeated_covers_next_to_nothing(judge: Judge, dataset: Dataset, real: dict[str, float]) -> None:
-    one = judge.scores("one", np.repeat(dataset.train_images[:1], N, axis=0))
+    one = judge.judge("one", np.repeat(dataset.train_images[:1], N, axis=0)).scores
     assert one["frechet"] > 5 * real["frechet"]
     assert one["coverage"] < 0.05
     assert one["classes_present"] == 1
@@ -92,7 +94,7 @@ def test_one_image_repeated_covers_next_to_nothing(judge: Judge, dataset: Datase
 
 def test_half_of_the_classes_is_half_a_cover(judge: Judge, dataset: Dataset, real: dict[str, float]) -> None:
     some = np.flatnonzero(dataset.train_labels < 5)[:N]
-    half = judge.scores("half", dataset.train_images[some], dataset.train_labels[some], from_train=True)
+    half = judge.judge("half", dataset.train_images[some], dataset.train_labels[some], from_train=True).scores
     assert 0.4 < half["coverage"] < 0.8 < real["coverage"]
     assert half["density"] > 0.6, "what is there is good"
     assert half["cas"] == pytest.approx(real["cas"] / 2, abs=0.12)
@@ -101,4 +103,48 @@ def test_half_of_the_classes_is_half_a_cover(judge: Judge, dataset: Dataset, rea
 def test_blur_cannot_hide(judge: Judge, dataset: Dataset) -> None:
     images = dataset.train_images[:N] / 4
     blurred = images + np.roll(images, 1, axis=1) + np.roll(images, 1, axis=2) + np.roll(images, (1, 1), axis=(1, 2))
-    assert judge.scores("blur", blurred.astype(np.uint8))["sharpness"] < 0.7
+    judged = judge.judge("blur", blurred.astype(np.uint8))
+    assert judged.scores["sharpness"] < 0.7
+    # What two runs are compared by is there, and is what the scores are made of.
+    with_intervals = {name.removesuffix("_lo") for name in judged.scores if name.endswith("_lo")}
+    assert {*judged.left_out, *judged.outcomes} == with_intervals
+    for name, values in judged.outcomes.items():
+        assert values.mean() == pytest.approx(judged.scores[name])
+    for name, values in judged.left_out.items():
+        low, value, high = (judged.scores[f"{name}{end}"] for end in ("_lo", "", "_hi"))
+        half_width = max(high - value, value - low)  # one end may be cut off
+        assert len(values) == PARAMS["n_groups"]
+        assert 2.093 * np.sqrt(19 / 20 * np.square(values - values.mean()).sum()) == pytest.approx(half_width, rel=0.01)
+
+
+def verdict(n: int, judge: str = "a") -> Verdict:
+    return Verdict({"n": n}, judge, "target", np.zeros((1, 2, 2), dtype=np.uint8), {}, {})
+
+
+def test_rows_at_unequal_terms_are_refused() -> None:
+    equal = {"real": verdict(100), "real_validation": verdict(60), "vae": verdict(100)}
+    verdicts.check_equal_terms(equal)
+    with pytest.raises(VerdictError, match=r"unequal numbers of images \(real 100, real_validation 60, vae 90\)"):
+        verdicts.check_equal_terms(equal | {"vae": verdict(90)})
+    with pytest.raises(VerdictError, match=r"different classifiers \(a, b\)"):
+        verdicts.check_equal_terms(equal | {"vae": verdict(100, "b")})
+
+
+def test_what_was_judged_is_read_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    groups, right = {"frechet": np.array([1.0, 1 / 3])}, {"cas": np.array([True, False])}
+    wrote = Verdict({"n": 2, "frechet": 1 / 3}, "a", "t", shown, groups, right, {"n": 2}, "bernoulli", np.array([0.1]))
+    for row in ("diffusion", "diffusion/guided"):
+        verdicts.write(row, wrote)
+    found = verdicts.read_all(["diffusion"])
+    assert list(found) == ["diffusion", "diffusion_guided"]
+    read = found["diffusion_guided"]
+    assert (read.scores, read.bound, read.likelihood) == (wrote.scores, wrote.bound, wrote.likelihood)
+    for ours, theirs in (
+        (read.shown, shown),
+        (read.left_out["frechet"], groups["frechet"]),
+        (read.outcomes["cas"], right["cas"]),
+        (read.kl_per_latent, wrote.kl_per_latent),
+    ):
+        np.testing.assert_array_equal(ours, theirs, strict=True)

@@ -54,9 +54,18 @@ class Repository:
         ]
         generators = [
             {"row": "real", "frechet": 1.0 + shift, "frechet_lo": 0.5, "frechet_hi": 1.5, **judged},
-            {"row": "vae_dense", "frechet": 200 + shift, "frechet_lo": 190, "frechet_hi": 210, **judged},
+            {"row": "pca", "frechet": 300 + shift, "frechet_lo": 290, "frechet_hi": 310, **judged},
+            {
+                "row": "vae_dense",
+                "frechet": 200 + shift,
+                "frechet_lo": 190,
+                "frechet_hi": 210,
+                "bits_per_dim": 3 + shift,
+                **judged,
+            },
         ]
-        likelihoods = [{"row": "vae_dense", "n": 10, "kl_nats": 20 + shift, "likelihood": "bernoulli"}]
+        bound = {"kl_nats": 20 + shift, "bits_per_dim": 3 + shift, "likelihood": "discretized_logistic"}
+        likelihoods = [{"row": "vae_dense", "n": 10, **bound}]
         for name, rows in (
             ("representations", representations),
             ("generators", generators),

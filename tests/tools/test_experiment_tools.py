@@ -22,9 +22,11 @@ def test_the_table_over_seeds_is_that_of_its_runs(repository: Repository, monkey
         ("vae_dense", "knn_accuracy"),
         ("vae_dense", "mse"),
         ("vae_dense", "frechet"),
+        ("vae_dense", "bits_per_dim"),
         ("vae_dense", "kl_nats"),
         ("real", "frechet"),
-    }
+        ("pca", "frechet"),
+    }, "what a seed changes: no PCA of the representations, but the draws from it"
     assert (written["n"] == 3).all()
     expected = t_interval([0.8, 0.81, 0.83])
     assert written.loc[("vae_dense", "knn_accuracy"), ["mean", "lo", "hi"]].tolist() == pytest.approx(
@@ -33,9 +35,25 @@ def test_the_table_over_seeds_is_that_of_its_runs(repository: Repository, monkey
     values = pd.read_csv("metrics/seeds/values.csv")
     assert values[(values["row"] == "real")]["value"].tolist() == pytest.approx([1.0, 1.01, 1.03])
     lines = Path("metrics/seeds/seeds.md").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "| row | knn_accuracy | mse | frechet |"
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| isomap", "| vae_dense", "| real"]
+    assert lines[0] == "| row | knn_accuracy | mse | frechet | bits_per_dim |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| isomap", "| vae_dense", "| real", "| pca"]
     assert lines[4].startswith("| real |  |  | 1.013 (")
+
+
+def test_seeds_of_other_params_are_experiments_and_lie_apart(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (0, 1):
+        params = {"seed": seed, "vae": {"dense": {"beta": 0.1}}}
+        repository.add_experiment(f"seed-{seed}-vae.dense.beta-0.1", params, shift=0.05 + 0.01 * seed)
+    call(seeds, "--n", "2", "--set", "vae.dense.beta=0.1", monkeypatch=monkeypatch)
+    folder = Path("metrics/seeds/vae.dense.beta-0.1")
+    values = pd.read_csv(folder / "values.csv").set_index(["row", "score"])
+    assert values.loc[("vae_dense", "knn_accuracy"), "value"].tolist() == pytest.approx([0.85, 0.86])
+    assert {path.name for path in folder.iterdir()} == {"values.csv", "seeds.csv", "seeds.md"}
+    for setting, says in (("beta=1", "there is no such param"), ("seed=3", "set as key=value"), ("beta", "key=value")):
+        with pytest.raises(SystemExit, match=says):
+            call(seeds, "--n", "2", "--set", setting, monkeypatch=monkeypatch)
 
 
 def test_a_score_that_one_seed_lacks_is_told() -> None:

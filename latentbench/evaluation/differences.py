@@ -1,0 +1,88 @@
+"""Whether one run scores otherwise than another by more than chance: paired intervals, p-values, their correction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from latentbench.errors import InputError
+from latentbench.evaluation import classification
+from latentbench.evaluation.samples import jackknife
+from latentbench.evaluation.seeds import t_interval
+
+
+@dataclass(frozen=True)
+class Change:
+    """A difference of two scores.
+
+    Attributes:
+        value, low, high: with its 95% interval.
+        p: two-sided p-value of no difference.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def by_jackknife(a: float, b: float, left_out_a: np.ndarray, left_out_b: np.ndarray) -> Change:
+    """Return b - a of two scores whose jackknives left out the same groups in the same order.
+
+    What the groups do to both scores alike, such as held-out images that are hard for any model, cancels in it.
+
+    Args:
+        a, b: the scores.
+        left_out_a, left_out_b: their values without each group in turn, (n_groups,) each.
+
+    Raises:
+        InputError: they have not equally many groups.
+    """
+    n_groups = len(left_out_a)
+    if n_groups != len(left_out_b) or n_groups < 2:
+        raise InputError(f"needs two jackknives over the same groups, not {n_groups} and {len(left_out_b)} of them")
+    found = jackknife(b - a, list(left_out_b - left_out_a), low=-np.inf)
+    error = (found.high - found.value) / float(stats.t.ppf(0.975, n_groups - 1))
+    return Change(found.value, found.low, found.high, _t_p_value(found.value, error, n_groups - 1))
+
+
+def by_resamples(value: float, resampled: np.ndarray) -> Change:
+    """Return a difference whose values on resamples of the images are known, (n,): a paired bootstrap.
+
+    Its interval is the percentile interval; its p-value twice the share of resamples beyond zero, counting one more so
+    that it is never zero (Davison & Hinkley 1997, section 4.2).
+    """
+    beyond = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    p = min(1.0, 2.0 * (beyond + 1) / (len(resampled) + 1))
+    return Change(value, *classification.interval(resampled), p)
+
+
+def over_seeds(values: Sequence[float]) -> Change:
+    """Return the mean of differences (n,), one for each seed that both were trained with, by Student's t.
+
+    Raises:
+        InputError: there are fewer than two values, or one is not finite.
+    """
+    mean, low, high = t_interval(values)
+    error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
+    return Change(mean, low, high, _t_p_value(mean, error, len(values) - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for how many there are, in their order (Holm 1979).
+
+    The chance of any false call among them then stays below the level that they are held against.
+    """
+    m, running = len(p_values), 0.0
+    corrected = [0.0] * m
+    for rank, place in enumerate(sorted(range(m), key=lambda i: p_values[i])):
+        running = max(running, min(1.0, (m - rank) * p_values[place]))
+        corrected[place] = running
+    return corrected
+
+
+def _t_p_value(value: float, error: float, degrees: int) -> float:
+    if error == 0.0:
+        return 1.0 if value == 0.0 else 0.0
+    return float(2.0 * stats.t.sf(abs(value) / error, degrees))

@@ -1,0 +1,42 @@
+"""How much of the classes a linear classifier finds in a representation (Alain & Bengio 2017)."""
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from latentbench.errors import InputError
+
+L2 = 1e-3  # weight of half the squared norm of the coefficients, beside the mean cross-entropy of the train points
+_TOLERANCE = 1e-3  # of the gradient's largest entry; 1e-4 changes accuracies on Fashion-MNIST by 0.002 at most
+_MAX_STEPS = 1000
+
+
+def predictions(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Classify test points by a multinomial logistic regression fitted to train points, and return their labels (m,).
+
+    Coordinates are standardised by the train points first; one that does not vary is only centred. The L2 strength is
+    the same for every representation: `L2`. Minimised by L-BFGS in float32.
+
+    Args:
+        train: (n, d) float32 or float64.
+        labels: (n,) of the train points, of at least two classes.
+        test: (m, d).
+
+    Raises:
+        InputError: all train points are of one class.
+
+    Warns:
+        ConvergenceWarning: 1,000 steps were not enough.
+    """
+    if len(np.unique(labels)) < 2:
+        raise InputError("a linear probe needs train points of at least two classes")
+    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    deviation[deviation == 0.0] = 1.0
+    standardised = [
+        (points - mean.astype(np.float32)) / deviation.astype(np.float32)
+        for points in (np.asarray(train, np.float32), np.asarray(test, np.float32))
+    ]
+    # scikit-learn weighs the sum of the cross-entropies against the penalty.
+    model = LogisticRegression(C=1.0 / (L2 * len(train)), tol=_TOLERANCE, max_iter=_MAX_STEPS)
+    model.fit(standardised[0], labels)
+    found: np.ndarray = model.predict(standardised[1])
+    return found

@@ -1,0 +1,142 @@
+"""What was judged of each row of images: the `judge` stages write it, `evaluate` joins it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from latentbench import artifacts
+from latentbench.errors import LatentbenchError
+
+_FOLDER = Path("data/judged")
+# The order of columns in the comparisons; each may have an interval.
+SCORES = (
+    "n",
+    "frechet",
+    "kernel_distance",
+    "density",
+    "coverage",
+    "sharpness",
+    "confident_share",
+    "cas",
+    "classes_present",
+    "rarest_class_share",
+    "nearest_train",
+    "calls",
+    "bits_per_dim",
+)
+BOUNDS = (
+    "n",
+    "reconstruction_nats",
+    "kl_nats",
+    "active_units",
+    "elbo_nats",
+    "n_importance",
+    "bits_per_dim",
+    "bits_per_dim_importance",
+    "importance_gain",
+)
+
+
+class VerdictError(LatentbenchError):
+    """Rows were not judged at equal terms; the message names them and the way out."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of a row of generated or real images.
+
+    Attributes:
+        scores: numbers by name; the ends of intervals as `_lo` and `_hi`.
+        judge: hash of the networks in whose features it was judged: distances under others do not compare.
+        target: hash of the held-out images, in the order of their groups, that it was compared with.
+        shown: (up to 100, height, width) uint8, the first images of the row.
+        left_out: of each score with a jackknife, (n_groups,) float64: its values without each group in turn.
+        outcomes: of each score that is a mean, what it is the mean of: `cas` (n_test,) bool and `bits_per_dim`
+            (n_test,) float64 over the test images, `confident_share` (n,) bool over the images of the row.
+        bound: the parts of its bound on the likelihood of test images, by name; empty without one.
+        likelihood: the observation model of that bound, or of the loss in its place.
+        kl_per_latent: (latent_dim,) float64 nats, falling; empty for what is no VAE.
+    """
+
+    scores: Mapping[str, float]
+    judge: str
+    target: str
+    shown: np.ndarray
+    left_out: Mapping[str, np.ndarray]
+    outcomes: Mapping[str, np.ndarray]
+    bound: Mapping[str, float] = field(default_factory=dict)
+    likelihood: str = ""
+    kl_per_latent: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+def write(row: str, verdict: Verdict) -> None:
+    """Keep what was judged of a row, such as "vae_dense", or "diffusion/guided" beside "diffusion"."""
+    arrays = {"shown": verdict.shown, "kl_per_latent": verdict.kl_per_latent}
+    arrays |= {f"left_out.{name}": values for name, values in verdict.left_out.items()}
+    arrays |= {f"outcomes.{name}": values for name, values in verdict.outcomes.items()}
+    description = {
+        "scores": dict(verdict.scores),
+        "judge": verdict.judge,
+        "target": verdict.target,
+        "bound": dict(verdict.bound),
+        "likelihood": verdict.likelihood,
+    }
+    artifacts.write_model(_FOLDER / row, arrays, description)
+
+
+def read(row: str) -> Verdict:
+    """Read back what was judged of a row.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    arrays, description = artifacts.read_model(_FOLDER / row)
+    return Verdict(
+        description["scores"],
+        description["judge"],
+        description["target"],
+        arrays["shown"],
+        _below(arrays, "left_out"),
+        _below(arrays, "outcomes"),
+        description["bound"],
+        description["likelihood"],
+        arrays["kl_per_latent"],
+    )
+
+
+def read_all(rows: Sequence[str]) -> dict[str, Verdict]:
+    """Read what was judged of some rows; what follows classes comes after them, such as "diffusion_guided".
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+        VerdictError: they were judged in the features of different networks, or by unequal numbers of images.
+    """
+    guided = [row for row in rows if (_FOLDER / row / "guided").is_dir()]
+    found = {row: read(row) for row in rows} | {f"{row}_guided": read(f"{row}/guided") for row in guided}
+    check_equal_terms(found)
+    return found
+
+
+def check_equal_terms(verdicts: Mapping[str, Verdict]) -> None:
+    """Refuse rows that cannot stand in one table.
+
+    Raises:
+        VerdictError: they were judged in the features of different networks, or by unequal numbers of images, of which
+            only `real_validation` may have fewer: there are no more of them.
+    """
+    judges = {verdict.judge for verdict in verdicts.values()}
+    if len(judges) > 1:
+        raise VerdictError(f"rows were judged by different classifiers ({', '.join(sorted(judges))}): run 'dvc repro'")
+    counts = {row: int(verdict.scores["n"]) for row, verdict in verdicts.items()}
+    equal = {row: n for row, n in counts.items() if row != "real_validation"}
+    if len(set(equal.values())) > 1 or counts.get("real_validation", 0) > max(equal.values()):
+        told = ", ".join(f"{row} {n}" for row, n in counts.items())
+        raise VerdictError(
+            f"rows were judged by unequal numbers of images ({told}), on which distances depend: run 'dvc repro'"
+        )
+
+
+def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(f"{prefix}."): each for name, each in arrays.items() if name.startswith(f"{prefix}.")}

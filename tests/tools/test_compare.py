@@ -1,0 +1,208 @@
+"""Comparisons of two runs: true differences are found, a run is as good as itself, nothing is claimed unproven."""
+
+import io
+import re
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latentbench import artifacts
+from latentbench.evaluation import samples
+from tests.tools.conftest import Repository
+from tools import compare, experiments
+from tools.compare import Run
+from tools.experiments import ExperimentError
+
+N, N_GROUPS = 1000, 20
+PARAMS = {"seed": 0, "latent_dim": 64, "evaluate.n_groups": N_GROUPS}
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "_N_RESAMPLES", 500)
+
+
+def made(name: str, *, right: float = 0.8, shift: float = 0.0, latent_dim: int = 64) -> Run:
+    """Return a run whose `ae` is right on so many images, and whose `vae` draws from a Gaussian so far off."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(5, size=N).astype(np.uint8)
+    ease, wrong = rng.random(N), ((labels + 1) % 5).astype(np.uint8)  # the same images are easy in every run
+    outcomes = {"labels": labels}
+    representations: dict[str, dict[str, float]] = {}
+    for row, share in (("raw", 0.7), ("ae", right)):
+        told = np.where(ease < share, labels, wrong)
+        outcomes |= {f"{row}.knn": told, f"{row}.probe": told}
+        accuracy = float((told == labels).mean())
+        representations[row] = {"knn_accuracy": accuracy, "macro_f1": accuracy, "linear_probe": accuracy, "dims": 784.0}
+    outcomes["ae.mse"] = (0.1 * (1 - right) + 0.01 * ease).astype(np.float32)
+    representations["ae"] |= {"mse": float(outcomes["ae.mse"].mean()), "dims": float(latent_dim)}
+    drawn, target = rng.normal(size=(2, 400, 3))
+    distance = samples.frechet_estimate(drawn + shift, target, N_GROUPS, np.random.default_rng(1))
+    generators = {"vae": {"n": 400.0, "frechet": distance.value, "cas": representations["ae"]["knn_accuracy"]}}
+    judged = {"vae": {"left_out.frechet": np.array(distance.left_out), "outcomes.cas": outcomes["ae.knn"] == labels}}
+    return Run(
+        name,
+        PARAMS | {"latent_dim": latent_dim},
+        {"representations": representations, "generators": generators},
+        pd.Series({"vae": "judge"}),
+        outcomes,
+        "images",
+        judged,
+        {"vae": "target"},
+    )
+
+
+def seeds_of(run: Run, n: int, spread: float = 0.002) -> pd.DataFrame:
+    """Return a table as `make seeds` writes it, whose first seed is the run itself."""
+    rng = np.random.default_rng(5)
+    lines = []
+    for row, scores in {**run.scores["representations"], **run.scores["generators"]}.items():
+        for seed in range(n):
+            moved = spread * rng.normal() if seed else 0.0
+            lines += [
+                (seed, "judge", row, name, value * (1 + moved)) for name, value in scores.items() if name != "dims"
+            ]
+    return pd.DataFrame(lines, columns=["seed", "judge", "row", "score", "value"])
+
+
+def told(a: Run, b: Run, seeds: list[pd.DataFrame]) -> dict[tuple[str, str], str]:
+    """Return the verdict on each score of each row."""
+    found = {}
+    for table in ("representations", "generators"):
+        each = compare.compare(table, a, b, seeds)
+        verdicts = compare.verdicts(each, table)
+        found |= {(one.row, one.score): verdict for one, (_, verdict) in zip(each, verdicts, strict=True)}
+    return found
+
+
+def test_a_run_is_the_same_as_itself() -> None:
+    a = made("a")
+    assert set(told(a, a, [seeds_of(a, 3)]).values()) == {"the same"}
+
+
+def test_true_differences_are_found_where_seeds_were_run() -> None:
+    a, b = made("a"), made("b", right=0.9, shift=1.0)
+    expected = {
+        ("raw", "knn_accuracy"): "the same",
+        ("raw", "macro_f1"): "the same",
+        ("raw", "linear_probe"): "the same",
+        ("ae", "knn_accuracy"): "better",
+        ("ae", "macro_f1"): "better",
+        ("ae", "linear_probe"): "better",
+        ("ae", "mse"): "better",
+        ("vae", "frechet"): "worse",
+        ("vae", "cas"): "better",
+    }
+    assert told(a, b, [seeds_of(a, 4), seeds_of(b, 3)]) == expected
+    opposite = {"better": "worse", "worse": "better", "the same": "the same"}
+    assert told(b, a, [seeds_of(a, 4), seeds_of(b, 3)]) == {key: opposite[value] for key, value in expected.items()}
+
+
+def test_without_seeds_nothing_is_called_better() -> None:
+    a, b = made("a"), made("b", right=0.9, shift=1.0)
+    of_others = seeds_of(made("c", right=0.85, shift=0.5), 5)
+    for seeds in ([], [seeds_of(a, 3)], [seeds_of(a, 3), of_others], [seeds_of(a, 1), seeds_of(b, 1)]):
+        found = told(a, b, seeds)
+        assert {verdict for (row, _), verdict in found.items() if row != "raw"} == {"no seeds were run"}
+    (_, section, *_) = compare.sections(a, b, {"representations": compare.compare("representations", a, b, [])})
+    assert "3 the same" in section.explanation
+    assert "nothing is called better" in section.explanation
+
+
+def test_a_difference_that_seeds_move_as_much_is_not_told_apart() -> None:
+    a, b = made("a"), made("b", right=0.82)
+    sure, unsure = ([seeds_of(run, 3, spread) for run in (a, b)] for spread in (1e-4, 0.0))
+    unsure[1].loc[unsure[1]["seed"] > 0, "value"] *= 0.96
+    assert told(a, b, sure)["ae", "knn_accuracy"] == "better"
+    assert told(a, b, unsure)["ae", "knn_accuracy"] == "not told apart"
+
+
+def test_the_correction_is_over_the_rows_of_a_score() -> None:
+    change = compare.Change(0.01, 0.001, 0.019, 0.03)
+    one = compare.Difference("x", "psnr", 1.0, 1.01, change, None, 0, needs_seeds=False)
+    assert compare.verdicts([one], "representations") == [(pytest.approx(0.03), "better")]
+    two = [one, replace(one, row="y"), replace(one, score="ssim")]
+    corrected = compare.verdicts(two, "representations")
+    assert corrected == [(pytest.approx(0.06), "not told apart")] * 2 + [(pytest.approx(0.03), "better")]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"test_images": "others"}, "different test images"),
+        ({"judges": pd.Series({"vae": "other"})}, "different classifiers"),
+        ({"targets": {"vae": "other"}}, "other groups of held-out images"),
+        ({"params": PARAMS | {"seed": 1}}, "a has seed 0 and b has seed 1"),
+        ({"params": PARAMS | {"evaluate.n_groups": 10}}, "differ in evaluate.n_groups"),
+        ({"scores": {"generators": {"vae": {"n": 300.0}}}}, "400 and 300 images"),
+    ],
+)
+def test_what_was_not_measured_alike_is_refused(change: dict[str, object], says: str) -> None:
+    a = made("a")
+    compare.check_comparable(a, replace(a, name="b"))
+    with pytest.raises(ExperimentError, match=says):
+        compare.check_comparable(a, replace(a, **({"name": "b"} | change)))  # type: ignore[arg-type]
+
+
+def test_experiments_are_found_wherever_they_started(repository: Repository) -> None:
+    made_here = repository.add_experiment("smaller", {"seed": 0})
+    head = repository.git("rev-parse", "HEAD")
+    assert experiments.resolve("smaller") == made_here
+    assert experiments.resolve("main") == experiments.resolve(head[:10]) == head
+    repository.write({"seed": 0, "other": 1})
+    repository.commit()
+    assert experiments.resolve("smaller") == made_here, "of the commit before"
+    with pytest.raises(ExperimentError, match="nothing: there is no experiment or commit of this name"):
+        experiments.resolve("nothing")
+
+
+def keep(repository: Repository, run: Run) -> None:
+    """Write what `evaluate` and the judges leave of a run."""
+    artifacts.write_model(repository.folder / "data/outcomes", run.outcomes, {"test_images": run.test_images})
+    artifacts.write_model(repository.folder / "data/judged/vae", run.judged["vae"], {"target": run.targets["vae"]})
+    for table, scores in run.scores.items():
+        lines = pd.DataFrame.from_dict(scores, orient="index").rename_axis("row").reset_index()
+        artifacts.write_table(
+            repository.folder / f"metrics/evaluate/{table}.csv", lines.assign(classifier=run.judges["vae"])
+        )
+
+
+def test_the_command_writes_what_it_found(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = made("main~1"), made("main", right=0.9, latent_dim=32)
+    for run in (a, b):
+        keep(repository, run)
+        artifacts.write_text(repository.folder / "params.yaml", f"seed: 0\nlatent_dim: {run.params['latent_dim']}\n")
+        repository.commit()
+    for run, place in ((a, "values.csv"), (b, "latent_dim-32/values.csv")):
+        artifacts.write_table(repository.folder / "metrics/seeds" / place, seeds_of(run, 3))
+
+    def fetch(revision: str, path: str, destination: Path) -> None:
+        """Stand in for DVC: here git holds the data."""
+        command = ["git", "archive", f"{revision}:{path}"]
+        with tarfile.open(
+            fileobj=io.BytesIO(subprocess.run(command, capture_output=True, check=True).stdout)
+        ) as archive:
+            archive.extractall(destination, filter="data")
+
+    monkeypatch.setattr(experiments, "fetch", fetch)
+    monkeypatch.setattr(sys, "argv", ["compare", "main~1", "main"])
+    compare.main()
+    printed = capsys.readouterr().out
+    assert printed == Path("compare/main-1..main.md").read_text(encoding="utf-8")
+    assert "| latent_dim | 64 | 32 |" in printed
+    line = re.search(r"^\| ae \| knn_accuracy \|.*$", printed, re.MULTILINE)
+    assert line is not None
+    assert line[0].endswith("| better |")
+    assert f"{b.scores['representations']['ae']['knn_accuracy']:.4g}" in line[0]
+    assert "| ae | dims | 64 | 32 |" in printed
+    page = Path("compare/main-1..main.html").read_text(encoding="utf-8")
+    assert "better" in page
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", page), "it asks for something else"
