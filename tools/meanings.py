@@ -263,8 +263,7 @@ NOT_SHOWN = {
     "claims/claims": "without the claims that times decide; the report has those too",
     "pca/variance": "a line for each component; drawn in variance.png",
     "reference/reference": "shown with its notes in the same cells",
-    "seeds/seeds": "every score; shown are the first of them",
-    "seeds/values": "each seed's scores, which seeds.csv summarises",
+    "seeds/*": "every score, and those of each seed; shown are means of the first of them",
 }
 
 

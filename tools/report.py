@@ -105,12 +105,7 @@ class Contents:
             self.run.costs,
             meanings.of_columns("costs"),
         )
-        yield Section(
-            "Seeds",
-            "The same trainings with other seeds: a difference between two rows needs these intervals too.",
-            seeds.side_by_side(self.run.table("seeds/seeds")),
-            meanings.of_columns("seeds/seeds"),
-        )
+        yield self._seeds()
         yield Section("Sweeps", "Runs over params that trade one score for another.", parts=list(self._sweeps()))
         yield Section(
             "PCA and Isomap",
@@ -202,6 +197,20 @@ class Contents:
             f"have no interval, and differ from a factor of {claims.FACTOR:g} on.",
             found.assign(figure=found["figure"].map(pictures)),
             meanings.of_columns("claims/claims"),
+        )
+
+    def _seeds(self) -> Section:
+        folder = self._metrics / "seeds"
+        names = [path.relative_to(folder).parent.as_posix() for path in sorted(folder.rglob("seeds.csv"))]
+        parts = []
+        for name in names:
+            table = seeds.side_by_side(self.run.table(f"seeds/{name}/seeds"))
+            title = "This run" if name == "." else name
+            parts.append(Section(title, "", table, meanings.of_columns("seeds/seeds")))
+        return Section(
+            "Seeds",
+            "The same trainings with other seeds: a difference between two rows needs these intervals too.",
+            parts=parts,
         )
 
     def _sweeps(self) -> Iterator[Section]:
