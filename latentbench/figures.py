@@ -9,8 +9,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 _SCATTER_INK = 20_000.0  # points times their area: many points are drawn small
+_DPI = 100  # at which figures are written
+_TILE = 56  # pixels, about, of the side of an image that is drawn at a whole multiple of its size
+_SHADES = 15  # of grey, and white: enough to see, and a fraction of the file
 
 
 def image_grid(images: np.ndarray, row_labels: Sequence[str] = (), title: str = "", *, signed: bool = False) -> Figure:
@@ -43,6 +47,82 @@ def image_grid(images: np.ndarray, row_labels: Sequence[str] = (), title: str = 
     axes.tick_params(length=0)
     if title:
         axes.set_title(title, fontsize=10)
+    return figure
+
+
+def tiles(
+    images: np.ndarray,
+    row_labels: Sequence[str] = (),
+    title: str = "",
+    captions: Sequence[Sequence[str]] = (),
+) -> Figure:
+    """Draw images (rows, columns, height, width) in [0, 1], dark on light, in few shades and at whole pixels.
+
+    Such a file is a quarter of what `image_grid` takes, for grids of hundreds of images.
+
+    Args:
+        images: floats.
+        row_labels: beside the rows, of one line or more.
+        title: above all.
+        captions: below each image, of two lines at most.
+    """
+    n_rows, n_columns, height, width = images.shape
+    scale = max(1, round(_TILE / height))
+    gap, below = 4, 24 if captions else 0
+    step_down, step_right = scale * height + gap + below, scale * width + gap
+    canvas = np.zeros((n_rows * step_down, n_columns * step_right))
+    for row in range(n_rows):
+        for column in range(n_columns):
+            shown = np.kron(np.rint(images[row, column] * _SHADES) / _SHADES, np.ones((scale, scale)))
+            top, left = row * step_down, column * step_right
+            canvas[top : top + scale * height, left : left + scale * width] = shown
+    longest = max((len(line) for label in row_labels for line in label.split("\n")), default=0)
+    beside, above = 7 * longest + 12, 26 if title else 4
+    total_width, total_height = beside + canvas.shape[1] + 4, above + canvas.shape[0]
+    figure = Figure(figsize=(total_width / _DPI, total_height / _DPI), dpi=_DPI)
+    figure.figimage(canvas, beside, 0, cmap="gray_r", vmin=0.0, vmax=1.0, origin="upper")
+
+    def write(text: str, right: float, down: float, size: float, **placed: Any) -> None:
+        figure.text(right / total_width, 1.0 - down / total_height, text, fontsize=size, linespacing=1.0, **placed)
+
+    write(title, 6, 5, 9, va="top", ha="left")
+    for row, label in enumerate(row_labels):
+        write(label, beside - 6, above + row * step_down + scale * height / 2, 8, va="center", ha="right")
+    for row, texts in enumerate(captions):
+        for column, text in enumerate(texts):
+            middle = beside + column * step_right + scale * width / 2
+            write(text, middle, above + row * step_down + scale * height + 1, 6, va="top", ha="center")
+    return figure
+
+
+def class_maps(
+    panels: Sequence[tuple[str, np.ndarray, np.ndarray]], labels: np.ndarray, classes: Sequence[str], title: str
+) -> Figure:
+    """Draw maps of the same points side by side, coloured by class, each class named at its centroid.
+
+    Args:
+        panels: the title of each map, its points (n, 2), and the centroids (n_classes, 2), NaN for a class without any.
+        labels: (n,) indices into `classes`.
+        classes: their names.
+        title: above all.
+    """
+    figure = Figure(figsize=(4.0 * len(panels), 4.3), layout="constrained")
+    colours = _class_colours(len(classes))
+    order = np.random.default_rng(0).permutation(len(labels))  # so that no class hides the others
+    for place, (name, points, centroids) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), place)
+        axes.scatter(
+            points[order, 0],
+            points[order, 1],
+            s=np.clip(_SCATTER_INK / len(points), 0.5, 8.0),
+            c=colours[labels[order]],
+            linewidths=0,
+            rasterized=True,
+        )
+        _name_centroids(axes, centroids, classes, colours)
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=7)
+    figure.suptitle(title, fontsize=10)
     return figure
 
 
@@ -211,6 +291,33 @@ def dots_with_intervals(
     _light_grid(axes)
     axes.set_xlabel(axis_name)
     return figure
+
+
+def _name_centroids(axes: Axes, centroids: np.ndarray, classes: Sequence[str], colours: np.ndarray) -> None:
+    """Mark centroids (n_classes, 2) and write their names above them, moved up as far as names would overlap."""
+    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    inches = (centroids - low) / (high - low) * 3.6  # about, of the side of a map
+    taken: list[tuple[float, float, float]] = []  # the middle and half the width of a name, and where it stands
+    for label in np.argsort(inches[:, 1]):
+        if not np.isfinite(centroids[label]).all():
+            continue
+        middle, up = inches[label]
+        half, height = 0.03 * len(classes[label]), 0.13
+        lifted = up + 0.07
+        while any(abs(middle - x) < half + w and abs(lifted - y) < height for x, w, y in taken):
+            lifted += 0.02
+        taken.append((middle, half, lifted))
+        axes.plot(*centroids[label], "o", markersize=5, color=colours[label], mec="black", mew=0.8)
+        note = axes.annotate(
+            classes[label],
+            centroids[label],
+            (0.0, 72.0 * (lifted - up)),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "shrinkA": 0.0, "shrinkB": 2.0},
+        )
+        note.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
 
 
 def _light_grid(axes: Axes) -> None:

@@ -1,10 +1,12 @@
 """Pictures hold what they were given."""
 
 import io
+from itertools import combinations
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 from latentbench import figures
 
@@ -109,3 +111,35 @@ def test_cumulative_variance_ends_at_one() -> None:
     curve, mark = figure.axes[0].lines
     assert np.allclose(curve.get_ydata(), [0.5, 0.8, 1.0])
     assert np.allclose([mark.get_xdata(), mark.get_ydata()], [[2], [0.8]])
+
+
+def test_tiles_are_images_at_whole_pixels_in_few_shades(rng: np.random.Generator) -> None:
+    images = rng.random((2, 3, 14, 28))
+    figure = figures.tiles(images, ["one", "two\nlines"], "title", [["a", "b", "c"]] * 2)
+    (drawn,) = figure.images
+    shown = np.asarray(drawn.get_array())
+    assert shown.shape[0] % 2 == shown.shape[1] % 3 == 0
+    scale = 4  # to 56 pixels of height
+    height, width = shown.shape[0] // 2, shown.shape[1] // 3
+    for row, column in np.ndindex(2, 3):
+        tile = shown[row * height :, column * width :][: scale * 14, : scale * 28]
+        assert (tile == np.repeat(np.repeat(tile[::scale, ::scale], scale, 0), scale, 1)).all()
+        np.testing.assert_allclose(tile[::scale, ::scale], images[row, column], atol=0.5 / 15 + 1e-9)
+    assert len(np.unique(shown)) <= 16
+    assert [text.get_text() for text in figure.texts] == ["title", "one", "two\nlines", *"abcabc"]
+
+
+def test_maps_name_each_class_that_is_there_and_no_name_covers_another(rng: np.random.Generator) -> None:
+    labels = np.repeat([0, 1, 2], 50)
+    points = rng.normal(size=(150, 2))
+    centroids = np.array([[0.0, 0.0], [0.1, 0.05], [-0.1, 0.1], [np.nan, np.nan]])
+    names = ["Ankle boot", "Pullover", "T-shirt/top", "never"]
+    figure = figures.class_maps([("one", points, centroids), ("two", -points, -centroids)], labels, names, "title")
+    figure.draw_without_rendering()
+    for axes, sign in zip(figure.axes, (1, -1), strict=True):
+        assert axes.collections[0].get_offsets().shape == (150, 2)
+        marks = {tuple(place) for line in axes.lines for place in line.get_xydata()}
+        assert marks == {tuple(place) for place in sign * centroids[:3]}
+        assert sorted(note.get_text() for note in axes.texts) == names[:3]
+        boxes = [Text.get_window_extent(note) for note in axes.texts]
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))

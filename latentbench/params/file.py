@@ -48,6 +48,10 @@ class Params(Project):
         beyond = [d for d in self.latent_explore.dimensions or [] if d >= self.latent_dim]
         if beyond:
             raise ValueError(f"latent_explore.dimensions {beyond} must be below latent_dim ({self.latent_dim})")
+        named = [*(self.latent_explore.interpolations or []), *(self.latent_explore.arithmetic or [])]
+        unknown = sorted({name for names in named for name in names} - set(self.data.classes))
+        if unknown:
+            raise ValueError(f"latent_explore names classes that data.classes does not have: {', '.join(unknown)}")
         if self.isomap.n_landmarks is not None and self.isomap.most_components >= self.isomap.n_landmarks:
             raise ValueError(
                 f"isomap.n_components ({self.isomap.n_components}) and isomap.search.n_components "
@@ -84,6 +88,7 @@ class Params(Project):
                 ("pca.n_components", self.pca.n_components, below, f"below {size}"),
                 ("isomap.n_neighbors or its search", self.isomap.most_neighbors, below, f"below {size}"),
                 ("isomap.n_landmarks", self.isomap.n_landmarks or 0, below + 1, f"at most {size}"),
+                ("latent_explore.map_neighbors", self.latent_explore.map_neighbors, below + 1, f"at most {size}"),
                 ("evaluate.k_max", self.evaluate.k_max, below, f"below {size}"),
             ]
         for key, images in (("n_samples", self.n_samples), ("data.test_size", self.data.test_size)):

@@ -110,6 +110,9 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("isomap.radius", 2.0, "one of n_neighbors (5) and radius (2.0)"),
         ("isomap.p", 3, "1 or 2"),
         ("latent_explore.dimensions", [0, 64], "below latent_dim (64)"),
+        ("latent_explore.map_neighbors", 1, "greater than or equal to 2"),
+        ("latent_explore.interpolations", [["Bag", "Sock"]], "does not have: Sock"),
+        ("latent_explore.arithmetic", [["Bag", "Coat"]], "at least 3 items"),
     ],
 )
 def test_impossible_values_are_told(params: dict[str, Any], key: str, value: object, says: str) -> None:
@@ -124,6 +127,14 @@ def test_impossible_values_are_told(params: dict[str, Any], key: str, value: obj
     [
         ({"data.train_size": 900}, "isomap.n_landmarks (1000) must be at most data.train_size (900)"),
         ({"data.train_size": 200}, "pca.n_components (256) must be below data.train_size (200)"),
+        (
+            {"latent_explore.map_points": 150, "latent_explore.map_neighbors": 160},
+            "(160) must be at most map_points (150)",
+        ),
+        (
+            {"data.train_size": 150, "latent_explore.map_neighbors": 160},
+            "latent_explore.map_neighbors (160) must be at most data.train_size (150)",
+        ),
         ({"data.train_size": 100, "evaluate.k_max": 100}, "evaluate.k_max (100) must be below data.train_size (100)"),
         ({"n_samples": 100, "evaluate.n_groups": 60}, "evaluate.n_groups (60) must be at most half of n_samples (100)"),
         ({"data.test_size": 110, "evaluate.n_groups": 60}, "must be at most half of data.test_size (110)"),

@@ -174,6 +174,70 @@ def test_generated_images_are_judged_at_equal_terms(finished: Workspace) -> None
     assert filled.loc["mean", "diversity"] == 0 < filled.loc["diffusion", "diversity"]
 
 
+def test_each_latent_space_is_looked_into(finished: Workspace) -> None:
+    n_steps = finished.params()["latent_explore"]["interpolation_steps"]
+    for row in CODERS:
+        folder = finished.folder / "metrics" / "latent_explore" / row
+        found = artifacts.read_json(folder / "metrics.json")
+        assert found["linear_probe"] > 0.3, f"{row} is no better than chance"
+        assert -1 < found["silhouette"] < 1
+        assert 0.6 < found["pca_map_trustworthiness"] <= 1
+        assert 0.6 < found["neighbors_map_trustworthiness"] <= 1
+        assert found["draws_distance"] > 0
+        assert 0 <= found["holes_confident_share"] <= 1
+        table = pd.read_csv(folder / "latents.csv")
+        assert sorted(table["latent"]) == list(range(SMALL["latent_dim"]))
+        assert table["kl" if row in VAES else "variance"].is_monotonic_decreasing
+        if row in VAES:
+            assert found["kl_nats"] == pytest.approx(table["kl"].sum(), rel=1e-4)
+            assert found["aggregate_frechet"] > found["aggregate_frechet_floor"]
+        ways = pd.read_csv(folder / "interpolation.csv")
+        assert ways["share"].iloc[[0, -1]].tolist() == [0, 1]
+        assert (ways.iloc[[0, -1]]["straight_confidence"] == ways.iloc[[0, -1]]["spherical_confidence"]).all()
+        for name, key in (
+            ("straight", "interpolation_confidence"),
+            ("spherical", "interpolation_confidence_spherical"),
+        ):
+            inner = ways[f"{name}_confidence"][1 : n_steps - 1]
+            assert found[key] == pytest.approx(inner.mean(), rel=1e-4)
+        sums = pd.read_csv(folder / "arithmetic.csv")
+        assert len(sums) == 8 * 4
+        whole = sums[sums["strength"] == 1]
+        assert found["arithmetic_called_plus"] == pytest.approx(whole["called_plus"].mean(), rel=1e-4)
+
+
+def test_maps_are_what_their_description_says(finished: Workspace) -> None:
+    for row in CODERS:
+        folder = finished.folder / "data" / "maps" / row
+        arrays, description = artifacts.read_model(folder)
+        ordered_by = "kl" if row in VAES else "variance"
+        assert description == {"maps": ["latents", "pca", "neighbors"], "ordered_by": ordered_by}
+        train, test = (
+            np.array(artifacts.read_array(finished.folder / "data/embeddings" / row / f"{split}.npy"))
+            for split in ("train", "test")
+        )
+        np.testing.assert_allclose(arrays["mean"], train.mean(axis=0), atol=1e-4 * train.std())
+        np.testing.assert_allclose(arrays["deviation"], train.std(axis=0, ddof=1), rtol=1e-3)
+        index = arrays["fitted_index"]
+        assert index.shape == (SMALL["latent_explore.map_points"],)
+        assert (np.diff(index) > 0).all()
+        assert sorted(arrays["order"]) == list(range(SMALL["latent_dim"]))
+        assert (np.diff(arrays["importance"]) <= 0).all()
+        maps = {split: artifacts.read_array(folder / f"{split}.npy") for split in ("train", "test")}
+        for split, latents in (("train", train), ("test", test)):
+            assert maps[split].shape == (len(latents), 3, 2)
+            assert maps[split].dtype == np.float32
+            np.testing.assert_array_equal(maps[split][:, 0], latents[:, arrays["dimensions"]])
+            scores = (latents - arrays["mean"]) @ arrays["components"].T
+            np.testing.assert_allclose(maps[split][:, 1], scores, atol=1e-3 * np.abs(scores).max())
+        # As the browser places a point: between the 8 fitted ones that are nearest to its latents.
+        anchors, placed = train[index], maps["train"][index, 2]
+        distances = np.linalg.norm(test[:20, None].astype(np.float64) - anchors, axis=2)
+        for distance, found in zip(distances, maps["test"][:20, 2], strict=True):
+            near = distance.argsort()[:8]
+            np.testing.assert_allclose(found, np.average(placed[near], axis=0, weights=1 / distance[near]), atol=1e-3)
+
+
 def test_each_diffusion_model_is_looked_into(finished: Workspace) -> None:
     for row in DIFFUSIONS:
         folder = finished.folder / "metrics" / "diffusion_explore" / row

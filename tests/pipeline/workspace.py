@@ -29,6 +29,8 @@ SMALL: dict[str, Any] = {
     "vae.conv.training.epochs": 2,
     "vae.residual.training.epochs": 2,
     "latent_explore.n_prior_samples": 100,
+    "latent_explore.map_points": 300,
+    "latent_explore.interpolation_steps": 4,
     "diffusion.small.channels": 8,
     "diffusion.small.training.epochs": 2,
     "diffusion.small.training.warmup_steps": 0,

@@ -1,0 +1,92 @@
+"""What a latent space is like: what each latent says, how near they are to the prior, what lies between two points."""
+
+import numpy as np
+import torch
+from sklearn.metrics import silhouette_score
+from torch import Tensor
+
+from latentbench.evaluation.samples import Moments, frechet_distance, moments
+from latentbench.networks import vaes
+from latentbench.networks.vaes import VAE
+
+_BATCH = 1000
+_PARALLEL = 1e-4  # sine of the angle below which two directions are one line
+
+
+@torch.no_grad()
+def posteriors(network: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and log variance of q(z | x) for images (n, height, width) in [0, 1], each (n, latent_dim)."""
+    means, log_vars = zip(*(network.posterior(batch) for batch in images.split(_BATCH)), strict=True)
+    return torch.cat(means), torch.cat(log_vars)
+
+
+def divergences(means: Tensor, log_vars: Tensor) -> np.ndarray:
+    """Return the mean of KL(q(z | x) || N(0, I)) over images for each latent, (latent_dim,) float64, in nats.
+
+    Args:
+        means, log_vars: (n, latent_dim), of q(z | x).
+    """
+    each = vaes.kl_from_standard_normal(means.double()[..., None], log_vars.double()[..., None])
+    return each.mean(dim=0).numpy()
+
+
+def frechet_to_prior(draws: np.ndarray) -> float:
+    """Return the squared Fréchet distance of a Gaussian with the moments of draws (n, d) from N(0, I).
+
+    Of draws of the prior itself it is not zero but about d (d + 5) / (4 n): compare with as many.
+    """
+    n, dim = draws.shape
+    prior = Moments(n, np.zeros(dim), (n - 1) * np.eye(dim))  # sums that give mean 0 and covariance I
+    return frechet_distance(moments(draws), prior)
+
+
+def kernel_to_prior(draws: np.ndarray) -> float:
+    """Return the squared maximum mean discrepancy between the law of draws (n, d) and N(0, I).
+
+    Unbiased (Gretton et al. 2012, lemma 6), with the Gaussian kernel exp(-|x - y|^2 / (2 d)); what involves the prior
+    is exact: a Gaussian integrates over a Gaussian in closed form. Below zero by chance where the two laws are alike.
+    """
+    n, dim = draws.shape
+    points = torch.tensor(draws, dtype=torch.float32) / dim**0.5
+    squares = points.square().sum(dim=1)
+    within = 0.0
+    for start in range(0, n, _BATCH):
+        block = slice(start, start + _BATCH)
+        exponents = torch.addmm(-0.5 * squares, points[block], points.T).sub_(0.5 * squares[block, None])
+        within += exponents.clamp_(max=0.0).exp_().sum(dtype=torch.float64).item()
+    pairs = (within - n) / (n * (n - 1))  # a point with itself is no pair
+    across = (dim / (dim + 1.0)) ** (dim / 2.0) * torch.exp(-squares.double() / (2.0 + 2.0 / dim)).mean().item()
+    return float(pairs - 2.0 * across + (dim / (dim + 2.0)) ** (dim / 2.0))
+
+
+def silhouette(points: np.ndarray, labels: np.ndarray, n_most: int, generator: np.random.Generator) -> float:
+    """Return how much nearer points (n, d) are to their own class than to the next one (Rousseeuw 1987).
+
+    From -1 to 1: the mean of (b - a) / max(a, b), where a is the mean Euclidean distance to the point's own class and b
+    the least such mean to another. Over at most `n_most` points, drawn by `generator`.
+    """
+    chosen = generator.permutation(len(points))[:n_most]
+    return float(silhouette_score(np.asarray(points)[chosen], labels[chosen]))
+
+
+def straight(first: Tensor, second: Tensor, shares: Tensor) -> Tensor:
+    """Return the points at shares (s,) of the straight way from first (n, d) to second (n, d), (n, s, d)."""
+    return torch.lerp(first[:, None], second[:, None], shares[:, None])
+
+
+def spherical(first: Tensor, second: Tensor, shares: Tensor, centre: Tensor) -> Tensor:
+    """Return the points at shares (s,) of the way around a centre (d,) from first (n, d) to second (n, d), (n, s, d).
+
+    The weights of the ends are sin((1 - t) angle) / sin(angle) and sin(t angle) / sin(angle) (Shoemake 1985; White
+    2016): the way keeps the distance from the centre where the ends have the same. Where the ends lie on one line with
+    the centre there is no angle to go around, and the way is straight.
+    """
+    a, b = (first - centre).double(), (second - centre).double()
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1.0, 1.0)
+    sine = (1.0 - cosine.square()).sqrt()[:, None]
+    angle, t = torch.atan2(sine, cosine[:, None]), shares.double()
+    on_a_line = (sine < _PARALLEL) | (torch.minimum(a.norm(dim=1), b.norm(dim=1)) == 0.0)[:, None]
+    sine = torch.where(on_a_line, 1.0, sine)
+    of_first = torch.where(on_a_line, 1.0 - t, torch.sin((1.0 - t) * angle) / sine)  # (n, s)
+    of_second = torch.where(on_a_line, t, torch.sin(t * angle) / sine)
+    return (centre + of_first[..., None] * a[:, None] + of_second[..., None] * b[:, None]).to(first.dtype)
