@@ -262,8 +262,11 @@ def run(point: Mapping[str, Any], goal: Goal) -> str:
     committed = experiments.committed_params()
     if all(experiments.value_at(committed, key) == value for key, value in point.items()):
         return experiments.revision_of("HEAD")
-    named = "-".join(f"{key}-{value:g}" if _are_numbers([value]) else f"{key}-{value}" for key, value in point.items())
-    return experiments.run("sweep-" + re.sub(r"[^\w.+-]+", "_", named), point, goal.targets)
+    # Where the stage of a row was run alone, the comparison is still the committed one: that is another experiment.
+    alone = [goal.row] if goal.comparison == _TRAINING else []
+    named = [f"{key}-{value:g}" if _are_numbers([value]) else f"{key}-{value}" for key, value in point.items()]
+    name = re.sub(r"[^\w.+-]+", "_", "-".join(["sweep", *alone, *named]))
+    return experiments.run(name, point, goal.targets)
 
 
 def scores_of(revision: str, goal: Goal) -> dict[str, float]:

@@ -65,9 +65,17 @@ def test_every_combination_is_run_once_and_only_for_its_score(
     written = pd.read_csv("metrics/sweeps/latent_dim_vae_dense_beta.csv")
     assert written.columns[:3].tolist() == ["latent_dim", "beta", "frechet"]
     assert written[["latent_dim", "beta"]].to_numpy().tolist() == [[8, 0.1], [8, 1], [64, 0.1], [64, 1]]
-    call(sweep, "--grid", "vae.dense.beta=2", "--score", "training/vae_dense/validation_loss", monkeypatch=monkeypatch)
-    assert ran[-1] == ("sweep-vae.dense.beta-2", ["vae@dense"])
+
+
+def test_a_run_without_its_comparison_does_not_stand_for_one_with_it(
+    ran: list[tuple[str, list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = ("--score", "training/vae_dense/validation_loss")
+    call(sweep, "--grid", "vae.dense.beta=2", *alone, monkeypatch=monkeypatch)
     assert pd.read_csv("metrics/sweeps/vae_dense_beta.csv").columns.tolist() == ["beta", "validation_loss"]
+    call(sweep, "--grid", "vae.dense.beta=2", monkeypatch=monkeypatch)
+    expected = [("sweep-vae_dense-vae.dense.beta-2", ["vae@dense"]), ("sweep-vae.dense.beta-2", ["evaluate"])]
+    assert ran == expected
 
 
 def test_a_search_nears_the_best_and_goes_on_where_it_was(
