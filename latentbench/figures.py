@@ -231,7 +231,7 @@ def sweep(panels: Sequence[Panel]) -> Figure:
             ticks = there if numbers else list(range(len(there)))
             axes.set_xticks(ticks, labels=[f"{each:g}" if numbers else str(each) for each in there])
             axes.minorticks_off()
-        axes.tick_params(labelsize=8)
+        axes.tick_params(labelsize=8, which="both")
         axes.tick_params(axis="x", rotation=45)
         axes.set_title(panel.title, fontsize=9)
         axes.set_xlabel(panel.axis_name, fontsize=8)

@@ -192,7 +192,8 @@ def _scale_matters(run: Run) -> Iterator[Part]:
 
 
 def _few_components_blur(run: Run) -> Iterator[Part]:
-    few, *_, many = sorted(run.params["pca"]["reconstructions"])
+    counts = run.params["pca"]["reconstructions"]
+    few, many = min(counts), max(counts)
     blurred, clear = (run.score("pca/reconstruction", "sharpness", components=count) for count in (few, many))
     yield Part(f"power at high frequencies, {few} components: {blurred}, under half", blurred.below(_HALF))
     yield Part(f"{many} components: {clear}, over half", clear.above(_HALF))

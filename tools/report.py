@@ -95,7 +95,8 @@ class Contents:
         yield self._claims()
         yield Section(
             "Figures of the reference report beside ours",
-            "What the report prints, what the same methods give without its mistakes, and why they differ.",
+            "What the report prints, what the same methods give without its mistakes, and why they differ; as "
+            "'make reference' left them.",
             reference.side_by_side(self.run.table("reference/reference")),
             meanings.of_columns("reference/reference"),
         )
@@ -106,7 +107,11 @@ class Contents:
             meanings.of_columns("costs"),
         )
         yield self._seeds()
-        yield Section("Sweeps", "Runs over params that trade one score for another.", parts=list(self._sweeps()))
+        yield Section(
+            "Sweeps",
+            "Runs over params that trade one score for another, as 'make sweep' left them.",
+            parts=list(self._sweeps()),
+        )
         yield Section(
             "PCA and Isomap",
             parts=[
@@ -209,7 +214,8 @@ class Contents:
             parts.append(Section(title, "", table, meanings.of_columns("seeds/seeds")))
         return Section(
             "Seeds",
-            "The same trainings with other seeds: a difference between two rows needs these intervals too.",
+            "The same trainings with other seeds, as 'make seeds' left them: a difference between two rows needs these "
+            "intervals too.",
             parts=parts,
         )
 

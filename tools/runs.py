@@ -134,7 +134,7 @@ class Run:
                 line["stage_s"], line["peak_memory_mib"] = timing["seconds"], timing["peak_memory_mib"]
             line |= {name: times[row][name] for name in _TIMES if name in times.get(row, {})}
             lines.append(line)
-        table = pd.DataFrame(lines)
+        table = pd.DataFrame(lines).reindex(columns=["row", "fit_s", "stage_s", "peak_memory_mib", *_TIMES])
         return table[table.drop(columns="row").notna().any(axis="columns")]
 
     @cached_property
