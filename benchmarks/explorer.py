@@ -4,8 +4,9 @@ The real page and points, as `make repro` leaves them, moved by a real pointer:
   pan     milliseconds from frame to frame while the map is dragged
   decode  milliseconds from the pointer's move to the frame that shows the decoded image, while it is dragged over the
           map: the network runs in between
-Beside them, in the same browser and at the same size, what else could have drawn those points, anew for each frame: Canvas 2D
-and bare WebGL, below which no library built on it can come. An empty frame is the floor: 16.7 ms, the display's own.
+Beside them, in the same browser and at the same size, what else could have drawn those points, anew for each frame:
+Canvas 2D, and bare WebGL, below which no library built on it can come. An empty frame is the floor: 16.7 ms, the
+display's own. Nothing else should run meanwhile: Chromium draws with the cores that are left.
 """
 
 import argparse

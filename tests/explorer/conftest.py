@@ -40,7 +40,7 @@ def address(finished: Workspace, chromium: Browser) -> Iterator[str]:  # noqa: A
 
 @pytest.fixture
 def session(chromium: Browser, address: str) -> Iterator[Session]:
-    """Return an empty page of its own; afterwards, it must have said nothing in the console and asked no other machine."""
+    """Return an empty page of its own, which must write nothing to the console and ask no other machine."""
     opened = Session(chromium, address)
     yield opened
     opened.close()
