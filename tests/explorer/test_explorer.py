@@ -534,11 +534,14 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(chromium: Browser, address:
     assert tops[0]["y"] + tops[0]["height"] <= tops[1]["y"]  # type: ignore[index]
 
 
-def test_a_missing_file_is_named_with_what_to_do(chromium: Browser, address: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["data/models/vae_dense/maps.bin", "libraries/d3.js", "libraries/ort-wasm-simd-threaded.wasm"]
+)
+def test_a_missing_file_is_named_with_what_to_do(chromium: Browser, address: str, path: str) -> None:
     session = Session(chromium, address)
-    session.page.route("**/vae_dense/maps.bin", lambda route: route.fulfill(status=404))
+    session.page.route(f"**/{path}", lambda route: route.fulfill(status=404))
     session.page.goto(address)
-    session.until(lambda: "data/models/vae_dense/maps.bin" in session.notices())
+    session.until(lambda: path in session.notices())
     assert "make repro" in session.notices()
     session.close()
 
