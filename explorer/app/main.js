@@ -66,7 +66,9 @@ class Explorer {
     while (this.panes.length > n) this.panes.pop().close();
     while (this.panes.length < n) {
       const name = PANES[this.panes.length];
-      const pane = new Pane(name, this.description, this.shared, this.engine, () => this.#changed());
+      const changed = () => this.#changed();
+      const switched = () => this.own.update([pane]);
+      const pane = new Pane(name, this.description, this.shared, this.engine, changed, switched);
       this.panes.push(pane);
       element("panes").append(pane.element);
     }
@@ -172,7 +174,7 @@ class Explorer {
       announce(`${next.row} stands beside ${this.panes[0].model.row}.`);
     }
     this.#changed();
-    await this.own.update();
+    await this.own.update(this.panes.slice(1));
   }
 
   async #share() {
