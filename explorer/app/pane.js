@@ -268,7 +268,9 @@ export class Pane {
   #decodePoint(point, since) {
     this.interpolation.pause();
     const latent = this.#space.latentAt(point, this.latent);
-    this.setLatent(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, point, since);
+    // A latent between neighbours would be placed a little beside where the hand is.
+    const shown = this.#space.map.name === "neighbors" ? point : this.#space.pointOf(latent);
+    this.setLatent(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, shown, since);
   }
 
   #show(pixels, { latent, since, model }) {
