@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     program = browser.find()
     if program is None:
-        sys.exit("benchmarks.explorer: there is no Chromium here; install the package chromium")
+        sys.exit(f"benchmarks.explorer: {browser.MISSING}")
     serving = explore.server(options.folder, 0)
     threading.Thread(target=serving.serve_forever, daemon=True).start()
     address = f"http://{explore.HOST}:{serving.server_port}/"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from latentbench.networks import export
 from stages import models
 from tests.explorer.session import Session
 from tests.pipeline.workspace import Workspace
+from tools import browser
+
+if browser.find() is None and not os.environ.get("CI"):  # there, a missing browser is a failure
+    pytest.skip(f"the explorer was not tested: {browser.MISSING}", allow_module_level=True)
 
 PIXELS = 1e-4  # how far pixels computed in the browser may be from torch's
 
