@@ -5,8 +5,8 @@ The real page and points, as `make repro` leaves them, moved by a real pointer:
   decode  milliseconds from the pointer's move to the frame that shows the decoded image, while it is dragged over the
           map: the network runs in between
 Beside them, in the same browser and at the same size, what else could have drawn those points, anew for each frame:
-Canvas 2D and bare WebGL, below which no library built on it can come. An empty frame is the floor: 16.7 ms, the
-display's own.
+Canvas 2D, and bare WebGL, below which no library built on it can come. An empty frame is the floor: 16.7 ms, the
+display's own. Nothing else should run meanwhile: Chromium draws with the cores that are left.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     program = browser.find()
     if program is None:
-        sys.exit("benchmarks.explorer: there is no Chromium here; install the package chromium")
+        sys.exit(f"benchmarks.explorer: {browser.MISSING}")
     serving = explore.server(options.folder, 0)
     threading.Thread(target=serving.serve_forever, daemon=True).start()
     address = f"http://{explore.HOST}:{serving.server_port}/"
@@ -70,7 +70,8 @@ def main() -> None:
         assert box is not None
         for kind in _PEERS:
             page = chromium.new_page(viewport=SIZE)
-            page.goto(f"{address}data/explorer.json")
+            page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+            page.goto(f"{address}data/explorer.json")  # a page without anything that moves
             tell(f"peer: {kind}", peer(page, kind, description, box))
             page.close()
     serving.shutdown()

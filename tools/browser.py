@@ -7,6 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+MISSING = "no Chromium is on PATH: install it (apt-get install chromium, or your system's package) and run this again"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = (
     "--no-sandbox",  # there is no user to start one for in a container

@@ -18,7 +18,7 @@ export class Diffusion {
   #estimate;
   #strip = make("ol", { class: "strip", tabIndex: 0, "aria-label": "Every step" });
   #status = make("p", { class: "note" });
-  #stop = button("Stop", () => this.stop(), { disabled: true });
+  #stop = button("Stop", () => this.#stopped(), { disabled: true });
   #classes = make("span");
 
   /**
@@ -88,6 +88,13 @@ export class Diffusion {
     this.#stop.disabled = true;
   }
 
+  #stopped() {
+    this.stop();
+    const { steps } = this.trajectory;
+    this.#status.textContent = `Stopped after ${steps.length} of ${this.model.levels.length - 1} steps.`;
+    announce(this.#status.textContent);
+  }
+
   /** Draw a sample with the seed that is set. */
   async sample() {
     if (!this.#seed.reportValidity()) return;
@@ -117,10 +124,7 @@ export class Diffusion {
     for await (const { level, y, x0 } of sample(denoise, levels, start, limits)) {
       const scaled = y.map((value) => value / Math.sqrt(1 + level ** 2));
       const [noisy, pixels] = await this.#decode(model, [scaled, x0]);
-      if (run !== this.#run) {
-        this.#status.textContent = `Stopped after ${trajectory.steps.length} of ${levels.length - 1} steps.`;
-        return;
-      }
+      if (run !== this.#run) return;
       trajectory.steps.push({ level, y, x0, pixels });
       this.#showStep(trajectory.steps.length, level, noisy, pixels);
     }

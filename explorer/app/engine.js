@@ -3,6 +3,17 @@
 import { load } from "./data.js";
 import { Expected } from "./messages.js";
 
+const RUNTIME = "libraries/ort-wasm-simd-threaded.wasm";
+let runtime = null; // a promise of its bytes, which all workers are given
+
+function loadRuntime() {
+  if (!runtime) {
+    runtime = load(RUNTIME);
+    runtime.catch(() => (runtime = null)); // the next one who asks tries again; this one is told
+  }
+  return runtime;
+}
+
 /** A worker that runs networks, one call at a time. */
 export class Engine {
   #worker = null;
@@ -10,7 +21,7 @@ export class Engine {
   #calls = 0;
   #networks = new Map(); // promises that a network is in the worker, by path
 
-  #start() {
+  #start(binary) {
     this.#worker = new Worker(new URL("./engine_worker.js", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data: { id, outputs, error } }) => {
       const { resolve, reject, path } = this.#open.get(id);
@@ -20,7 +31,7 @@ export class Engine {
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      const message = "The libraries in libraries/ do not load, or WebAssembly is switched off in this browser. ";
+      const message = "libraries/ort.wasm.min.mjs does not load. ";
       const error = new Expected(`${message}Run 'make repro', then 'make explore', and load this page again.`);
       for (const { reject } of this.#open.values()) reject(error);
       this.#open.clear();
@@ -28,10 +39,10 @@ export class Engine {
       this.#worker.terminate();
       this.#worker = null;
     };
+    this.#worker.postMessage({ binary });
   }
 
   #send(message, transfer = []) {
-    if (!this.#worker) this.#start();
     this.#calls += 1;
     const id = this.#calls;
     return new Promise((resolve, reject) => {
@@ -43,7 +54,10 @@ export class Engine {
   /** Have a network ready. */
   prepare(path) {
     if (!this.#networks.has(path)) {
-      const ready = load(path).then((bytes) => this.#send({ path, bytes }, [bytes.buffer]));
+      const ready = Promise.all([load(path), loadRuntime()]).then(([bytes, binary]) => {
+        if (!this.#worker) this.#start(binary);
+        return this.#send({ path, bytes }, [bytes.buffer]);
+      });
       ready.catch(() => this.#networks.delete(path));
       this.#networks.set(path, ready);
     }

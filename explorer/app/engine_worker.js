@@ -34,5 +34,9 @@ async function answer({ id, path, bytes, feeds }) {
 
 let last = Promise.resolve();
 onmessage = ({ data }) => {
+  if (data.binary) {
+    env.wasm.wasmBinary = data.binary;
+    return;
+  }
   last = last.then(() => answer(data)); // one after the other: a session is not to be entered twice
 };

@@ -5,7 +5,7 @@ import { loadDescription, loadImages, loadLabels } from "./data.js";
 import { Diffusion } from "./diffusion.js";
 import { button, make } from "./elements.js";
 import { Engine } from "./engine.js";
-import { announce, checkBrowser, notify, report } from "./messages.js";
+import { announce, notify, report } from "./messages.js";
 import { OwnImage } from "./own_image.js";
 import { Pane } from "./pane.js";
 import { Images } from "./pictures.js";
@@ -66,7 +66,9 @@ class Explorer {
     while (this.panes.length > n) this.panes.pop().close();
     while (this.panes.length < n) {
       const name = PANES[this.panes.length];
-      const pane = new Pane(name, this.description, this.shared, this.engine, () => this.#changed());
+      const changed = () => this.#changed();
+      const switched = () => this.own.update([pane]);
+      const pane = new Pane(name, this.description, this.shared, this.engine, changed, switched);
       this.panes.push(pane);
       element("panes").append(pane.element);
     }
@@ -172,7 +174,7 @@ class Explorer {
       announce(`${next.row} stands beside ${this.panes[0].model.row}.`);
     }
     this.#changed();
-    await this.own.update();
+    await this.own.update(this.panes.slice(1));
   }
 
   async #share() {
@@ -218,24 +220,15 @@ function publish(explorer, ready, imagesReady) {
   });
 }
 
-async function start() {
-  const description = await loadDescription();
-  const labels = await loadLabels(description.dataset);
-  return new Explorer(description, labels);
-}
-
-addEventListener("error", (event) => report(event.error ?? event.message));
-addEventListener("unhandledrejection", (event) => {
-  event.preventDefault(); // it is reported here
-  report(event.reason);
-});
-if (checkBrowser()) {
+/** Load what is needed first, show it, then load the images. */
+export function start() {
   let explorer;
-  const started = start().then((made) => {
-    explorer = made;
-    return made;
-  });
-  const ready = started.then((made) => made.open());
+  const made = async () => {
+    const description = await loadDescription();
+    explorer = new Explorer(description, await loadLabels(description.dataset));
+    await explorer.open();
+  };
+  const ready = made();
   const imagesReady = ready.then(async () => {
     const { dataset } = explorer.description;
     explorer.shared.images = new Images(await loadImages(dataset), dataset);

@@ -311,9 +311,9 @@ export class ScatterMap {
     } else if (event.key === "0") {
       this.view = null;
       this.listeners.moved();
-    } else if (event.key === "a" || event.key === "b") {
-      this.listeners.pick(event.key === "a" ? "from" : "to");
-    } else if (event.key === "n") {
+    } else if (["a", "b"].includes(event.key.toLowerCase())) {
+      this.listeners.pick(event.key.toLowerCase() === "a" ? "from" : "to");
+    } else if (event.key.toLowerCase() === "n") {
       this.listeners.nearest();
     } else {
       return;

@@ -61,8 +61,8 @@ export class OwnImage {
     this.update();
   }
 
-  /** Have every pane encode the image, such as after a change of its model. */
-  async update() {
+  /** Have every pane encode the image, and those that are named go to its latent. */
+  async update(going = this.panes()) {
     const seen = make("figure", {}, this.#seen, make("figcaption", {}, "Original"));
     if (!this.pixels) {
       this.#results.replaceChildren(seen);
@@ -71,7 +71,9 @@ export class OwnImage {
     const { pixels } = this;
     showUnit(this.#seen, pixels, this.dataset);
     try {
-      const found = await Promise.all(this.panes().map((pane) => pane.encode(pixels)));
+      const found = await Promise.all(
+        this.panes().map((pane) => pane.encode(pixels, going.includes(pane) ? "your image" : null)),
+      );
       if (pixels !== this.pixels) return;
       const figures = found.map(({ row, reconstruction }) => {
         const error = squaredError(pixels, reconstruction);

@@ -38,13 +38,15 @@ export class Pane {
    * @param {object} shared see `ScatterMap`.
    * @param {import("./engine.js").Engine} engine
    * @param {() => void} changed called whenever the pane's part of the address is another.
+   * @param {() => void} switched called when another model was chosen.
    */
-  constructor(name, description, shared, engine, changed) {
+  constructor(name, description, shared, engine, changed, switched) {
     this.#title.textContent = `Model ${name.toUpperCase()}`;
     this.description = description;
     this.shared = shared;
     this.engine = engine;
     this.changed = changed;
+    this.switched = switched;
     this.#picture = pictureFor(description.dataset, "large", "Decoded image");
     this.#near = pictureFor(description.dataset, "", "Nearest image on the map");
     this.map = new ScatterMap(shared, {
@@ -61,7 +63,7 @@ export class Pane {
       changed: () => this.#endsChanged(),
     });
     this.#request = latestOnly(
-      (wanted) => this.decode(wanted.latent),
+      (wanted) => this.decode(wanted.latent, wanted.model),
       (pixels, wanted) => this.#show(pixels, wanted),
       report,
     );
@@ -162,25 +164,29 @@ export class Pane {
     this.map.mark(point);
     this.latents.latent = latent;
     this.#showNearest();
-    this.#request({ latent, since });
+    this.#request({ latent, since, model: this.#model });
     if (what) announce(`${this.#model.row}: ${what}. ${this.#nearText()}`);
     this.changed();
   }
 
   /** Return the image of a latent, (height, width) float32. */
-  async decode(latent) {
-    const { row, latent_dim: width } = this.#model;
+  async decode(latent, model = this.#model) {
+    const { row, latent_dim: width } = model;
     const { images } = await this.engine.run(`data/models/${row}/decoder.onnx`, { latents: floats(latent, [1, width]) });
     return images;
   }
 
-  /** Go to the latent of an image, and return what the model makes of it. */
-  async encode(pixels, what = "your image") {
+  /**
+   * Return what the model makes of an image.
+   * @param {Float32Array} pixels (height, width) in [0, 1].
+   * @param {string | null} what it is, to go to its latent; null to stay.
+   */
+  async encode(pixels, what) {
     const { row } = this.#model;
     const { height, width } = this.description.dataset;
     const feeds = { images: floats(pixels, [1, height, width]) };
     const { latents } = await this.engine.run(`data/models/${row}/encoder.onnx`, feeds);
-    if (latents.length === this.#model.latent_dim && row === this.#model.row) {
+    if (what && row === this.#model.row) {
       this.setLatent(latents, what);
       this.map.reveal(this.map.current);
     }
@@ -229,7 +235,10 @@ export class Pane {
       const next = models.find((other) => other.row === row);
       const map = next.maps.some(({ name }) => name === this.#space.map.name) ? { map: this.#space.map.name } : {};
       this.open({ ...defaultPane(next), ...map })
-        .then(() => announce(`Model ${row}.`))
+        .then(() => {
+          announce(`Model ${row}.`);
+          this.switched();
+        })
         .catch(report);
     };
     const toMap = (map) => select({ map, view: null });
@@ -259,10 +268,13 @@ export class Pane {
   #decodePoint(point, since) {
     this.interpolation.pause();
     const latent = this.#space.latentAt(point, this.latent);
-    this.setLatent(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, point, since);
+    // A latent between neighbours would be placed a little beside where the hand is.
+    const shown = this.#space.map.name === "neighbors" ? point : this.#space.pointOf(latent);
+    this.setLatent(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, shown, since);
   }
 
-  #show(pixels, { latent, since }) {
+  #show(pixels, { latent, since, model }) {
+    if (model !== this.#model) return;
     showUnit(this.#picture, pixels, this.description.dataset);
     this.decoded = { pixels, latent };
     this.element.dataset.decoded = String(Number(this.element.dataset.decoded ?? 0) + 1);

@@ -50,9 +50,10 @@ export function showUnit(canvas, pixels, { height, width }) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   const image = new ImageData(width, height);
+  const { data } = image; // cuts off at 0 and 255, and rounds
   for (let at = 0; at < pixels.length; at += 1) {
-    const value = Math.round(255 * pixels[at]); // the array cuts off at 0 and 255
-    image.data.set([value, value, value, 255], 4 * at);
+    data[4 * at] = data[4 * at + 1] = data[4 * at + 2] = 255 * pixels[at];
+    data[4 * at + 3] = 255;
   }
   canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
   canvas.classList.remove("empty");

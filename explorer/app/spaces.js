@@ -77,8 +77,8 @@ export class Space {
     }
     if (this.map.name === "latents") {
       const latent = Float32Array.from(current);
-      latent[this.map.dimensions[0]] = x;
       latent[this.map.dimensions[1]] = y;
+      latent[this.map.dimensions[0]] = x; // of a space of one latent, both axes are that one
       return latent;
     }
     const [first, second] = this.map.components;

@@ -35,8 +35,8 @@ class Session:
         """Load the page with a part after "#", and wait until its first image is decoded."""
         self.page.goto("about:blank")  # a change after "#" alone would not load it again
         self.page.goto(f"{self._address}#{fragment}")
-        self.page.evaluate("latentbench.imagesReady")
         self.page.locator(".pane[data-decoded]").first.wait_for()
+        self.page.evaluate("latentbench.imagesReady")
         self.settle()
 
     def close(self) -> None:
