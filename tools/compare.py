@@ -143,8 +143,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as room:
             a, b = (load(name, Path(room) / side) for side, name in (("a", names.a), ("b", names.b)))
         check_comparable(a, b)
-        found = {table: compare(table, a, b, read_seeds(_SEEDS)) for table in _SCORES}
-        shown = sections(a, b, found)
+        refused = why_images_do_not_compare(a, b)
+        compared: list[_Table] = ["representations"] if refused else list(_SCORES)
+        seeds = read_seeds(_SEEDS)
+        shown = sections(a, b, {table: compare(table, a, b, seeds) for table in compared}, refused)
         title = f"{a.name} and {b.name} compared"
         text = markdown(title, shown)
         file = _FOLDER / re.sub(r"[^\w.-]+", "-", f"{a.name}..{b.name}")
@@ -202,11 +204,10 @@ def _numbers(comparison: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def check_comparable(a: Run, b: Run) -> None:
-    """Refuse runs whose scores were not measured alike.
+    """Refuse runs of which no score compares.
 
     Raises:
-        ExperimentError: they have other test images or seeds, or their images were judged by different classifiers, in
-            another way or by unequal numbers of them.
+        ExperimentError: they have other test images or seeds.
     """
     if a.test_images != b.test_images:
         raise ExperimentError("the runs have different test images, so that no score of one compares with the other's")
@@ -216,18 +217,28 @@ def check_comparable(a: Run, b: Run) -> None:
             f"{a.name} has seed {seeds[0]} and {b.name} has seed {seeds[1]}, so that they were judged by other groups "
             "of images; what a seed changes is told by 'make seeds'"
         )
+
+
+def why_images_do_not_compare(a: Run, b: Run) -> str:
+    """Return why scores of generated images were not measured alike: by other classifiers, or in another way.
+
+    Returns:
+        The reason; "" where they were measured alike.
+    """
     differing = [key for key in _OF_THE_JUDGE if a.params.get(key) != b.params.get(key)]
     if differing:
-        raise ExperimentError(f"the runs differ in {', '.join(differing)}, under which the same images score otherwise")
-    experiments.check_one_judge(pd.concat([a.judges, b.judges]))
+        return f"the runs differ in {', '.join(differing)}, under which the same images score otherwise"
+    try:
+        experiments.check_one_judge(pd.concat([a.judges, b.judges]))
+    except ExperimentError as error:
+        return str(error)
     for row in sorted(a.targets.keys() & b.targets.keys()):
         sizes = [int(run.scores["generators"][row]["n"]) for run in (a, b)]
         if sizes[0] != sizes[1]:
-            raise ExperimentError(
-                f"{row}: {sizes[0]} and {sizes[1]} images were judged, on which distances depend: give both as many"
-            )
+            return f"{row}: {sizes[0]} and {sizes[1]} images were judged, on which distances depend: give both as many"
         if a.targets[row] != b.targets[row]:
-            raise ExperimentError(f"{row}: the runs were judged by other groups of held-out images")
+            return f"{row}: the runs were judged by other groups of held-out images"
+    return ""
 
 
 def compare(table: _Table, a: Run, b: Run, seeds: Sequence[pd.DataFrame]) -> list[Difference]:
@@ -235,7 +246,7 @@ def compare(table: _Table, a: Run, b: Run, seeds: Sequence[pd.DataFrame]) -> lis
 
     Args:
         table: which comparison.
-        a, b: what `check_comparable` accepted.
+        a, b: what `check_comparable` accepted, and for generators `why_images_do_not_compare` as well.
         seeds: tables of `make seeds`, as `read_seeds` returns them.
     """
     rows = [row for row in a.scores[table] if row in b.scores[table]]
@@ -356,8 +367,14 @@ def _by_seed(table: _Table, row: str, score: str, run: Run, seeds: Sequence[pd.D
     return best
 
 
-def sections(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]]) -> list[Section]:
-    """Return what is shown: the params that differ, each table's differences, and what has no interval."""
+def sections(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]], refused: str = "") -> list[Section]:
+    """Return what is shown: the params that differ, each table's differences, and what has no interval.
+
+    Args:
+        a, b: the runs.
+        found: the differences of each table that was compared.
+        refused: why that of generators was not; "" where it was.
+    """
     shown = [_section_of_params(a, b)]
     for table, each in found.items():
         lines = []
@@ -382,7 +399,9 @@ def sections(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]]) -> li
             )
         title = table.capitalize()
         shown.append(Section(title, _summary(lines, table, a, b), pd.DataFrame(lines), _MEANINGS))
-    shown.append(_section_without_intervals(a, b))
+    if refused:
+        shown.append(Section("Generators", f"Not compared: {refused}."))
+    shown.append(_section_without_intervals(a, b, list(found)))
     return shown
 
 
@@ -412,9 +431,10 @@ def _summary(lines: Sequence[Mapping[str, Any]], table: _Table, a: Run, b: Run) 
     return text
 
 
-def _section_without_intervals(a: Run, b: Run) -> Section:
+def _section_without_intervals(a: Run, b: Run, compared: Sequence[_Table]) -> Section:
     lines = []
-    for table, scores in _SCORES.items():
+    for table in compared:
+        scores = _SCORES[table]
         for row, before in a.scores[table].items():
             after = b.scores[table].get(row, {})
             for name in before.keys() & after.keys():

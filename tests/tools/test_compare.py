@@ -136,18 +136,37 @@ def test_the_correction_is_over_the_rows_of_a_score() -> None:
     ("change", "says"),
     [
         ({"test_images": "others"}, "different test images"),
-        ({"judges": pd.Series({"vae": "other"})}, "different classifiers"),
-        ({"targets": {"vae": "other"}}, "other groups of held-out images"),
         ({"params": PARAMS | {"seed": 1}}, "a has seed 0 and b has seed 1"),
-        ({"params": PARAMS | {"evaluate.n_groups": 10}}, "differ in evaluate.n_groups"),
-        ({"scores": {"generators": {"vae": {"n": 300.0}}}}, "400 and 300 images"),
     ],
 )
-def test_what_was_not_measured_alike_is_refused(change: dict[str, object], says: str) -> None:
+def test_runs_that_share_no_measure_are_refused(change: dict[str, object], says: str) -> None:
     a = made("a")
     compare.check_comparable(a, replace(a, name="b"))
     with pytest.raises(ExperimentError, match=says):
         compare.check_comparable(a, replace(a, **({"name": "b"} | change)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"judges": pd.Series({"vae": "other"})}, "different classifiers"),
+        ({"targets": {"vae": "other"}}, "other groups of held-out images"),
+        ({"params": PARAMS | {"evaluate.n_groups": 10}}, "differ in evaluate.n_groups"),
+        ({"scores": {"generators": {"vae": {"n": 300.0}}}}, "400 and 300 images"),
+    ],
+)
+def test_scores_of_images_that_were_not_measured_alike_are_refused(change: dict[str, object], says: str) -> None:
+    a = made("a")
+    b = replace(a, **({"name": "b"} | change))  # type: ignore[arg-type]
+    assert compare.why_images_do_not_compare(a, replace(a, name="b")) == ""
+    refused = compare.why_images_do_not_compare(a, b)
+    assert says in refused
+    shown = compare.sections(a, a, {"representations": compare.compare("representations", a, a, [])}, refused)
+    by_title = {section.title: section for section in shown}
+    assert by_title["Generators"].table is None
+    assert says in by_title["Generators"].explanation
+    assert by_title["Representations"].table is not None
+    assert by_title["Without an interval"].table is None
 
 
 def test_experiments_are_found_wherever_they_started(repository: Repository) -> None:
