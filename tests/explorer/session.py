@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Request, Route
 
 from latentbench import explore
 
-_PATIENCE = 20.0  # s, on a machine that is busy
+_PATIENCE = 60.0  # s, on a machine that is busy
 
 
 class Session:
