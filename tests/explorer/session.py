@@ -58,11 +58,11 @@ class Session:
         self.until(settled)
         return self.pane(index)
 
-    def until(self, true: Any) -> None:
+    def until(self, true: Any, what: str = "") -> None:
         """Wait until a function returns what is true; the page's policy keeps Playwright from waiting within it."""
         end = time.monotonic() + _PATIENCE
         while not true():
-            assert time.monotonic() < end, f"never true: {true}"
+            assert time.monotonic() < end, f"never true: {what or true}"
             time.sleep(0.02)
 
     def fragment(self) -> str:

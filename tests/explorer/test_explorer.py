@@ -74,14 +74,16 @@ def test_every_decoder_and_encoder_computes_what_torch_does(
         with torch.no_grad():
             expected = export.Decoder(network)(torch.tensor([decoded["latent"]]))[0]
         assert np.abs(np.ravel(decoded["pixels"]) - expected.numpy().ravel()).max() < PIXELS, row
-        before = session.pane()["latent"]
         session.page.get_by_label("Image file").set_input_files([])
         session.page.get_by_label("Image file").set_input_files(tmp_path / "image.png")
-        session.until(lambda before=before: session.pane()["latent"] != before)
+        session.until(lambda: session.page.evaluate("latentbench.ownImage"))
         given = torch.tensor(session.page.evaluate("latentbench.ownImage")).reshape(1, *test_image.shape)
         with torch.no_grad():
-            latent = export.Encoder(network)(given)[0]
-        assert np.allclose(session.settle()["latent"], latent.numpy(), atol=PIXELS, rtol=PIXELS), row
+            latent = export.Encoder(network)(given)[0].numpy()
+        session.until(
+            lambda latent=latent: np.allclose(session.pane()["latent"], latent, atol=PIXELS, rtol=PIXELS),
+            f"the latent of the image by {row}",
+        )
 
 
 def test_diffusion_takes_the_steps_that_torch_takes(

@@ -334,7 +334,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         expected = [f"{family}@{arch}" for family in ("ae", "vae") for arch in ("dense", "conv", "residual")]
         expected += [f"latent_explore@{row}" for row in CODERS]
         expected += [f"judge_vae@{arch}" for arch in ("dense", "conv", "residual")]
-        assert sorted(stages_run(done.stdout)) == sorted([*expected, "evaluate"])
+        assert sorted(stages_run(done.stdout)) == sorted([*expected, "evaluate", "explorer"])
         after = finished.outputs()
         embedding = artifacts.read_array(finished.folder / "data/embeddings/ae_dense/test.npy")
         assert embedding.shape[1] == 4
