@@ -21,7 +21,7 @@ repro: setup  ## check params.yaml, then run every stage that is out of date
 	dvc repro
 
 test: setup browser data lint types  ## lint, types and tests, WORKERS of them at a time, 2 by default
-	OMP_NUM_THREADS=1 python -m pytest -n $(or $(WORKERS),2) --dist loadfile
+	OMP_NUM_THREADS=1 python -m pytest -n $(or $(WORKERS),2) --dist worksteal
 
 setup: $(VENV)/installed  ## create the virtual environment with the locked versions
 
