@@ -12,7 +12,7 @@ one after the other at each turn.
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +37,7 @@ OUT = Path("metrics/benchmarks")
 _BATCH = 250
 _N = 1000  # samples behind each distance
 _CALLS = (5, 10, 20, 50)  # of ours
-_STEPS = (10, 20, 50)  # of the peer
+_STEPS = (10, 20, 50)  # of the peer, unless told otherwise
 _PEER_EMA = 0.999
 
 
@@ -168,7 +168,7 @@ def draw_peer(network: UNet2DModel, scheduler: DDPMScheduler | DDIMScheduler, st
     return torch.cat(drawn)
 
 
-def compare_with_peer(eye: Eye, budget_s: float | None) -> None:
+def compare_with_peer(eye: Eye, budget_s: float | None, peer_steps: Sequence[int]) -> None:
     """Print and write distance over sampling time of both sides, and how soon ours is as near as the peer's best."""
     if budget_s is None:
         budget_s = max(artifacts.read_json(TIMING / f"diffusion_{row}.json")["seconds"] for row in ROWS)
@@ -193,7 +193,7 @@ def compare_with_peer(eye: Eye, budget_s: float | None) -> None:
         for row, (model, sampling) in rows.items():
             fewer = replace(sampling, calls=calls)
             note(row, calls, lambda model=model, fewer=fewer: draw(model, _N, fewer))
-    for steps in _STEPS:
+    for steps in peer_steps:
         for name, scheduler in (("diffusers DDIM", DDIMScheduler(1000)), ("diffusers DDPM", DDPMScheduler(1000))):
             note(name, steps, lambda scheduler=scheduler, steps=steps: draw_peer(peer, scheduler, steps, _N))
     table = pd.DataFrame(lines, columns=["name", "calls", "seconds", "frechet", "kernel_distance"])
@@ -236,6 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", choices=["calls", "samples", "peer", []], help="default: all")
     parser.add_argument("--budget", type=float, help="seconds to train the peer (default: as the slower of our rows)")
+    parser.add_argument("--steps", type=int, nargs="+", default=_STEPS, help="of the peer's samplers (default: 10 20 50)")
     options = parser.parse_args()
     threads.use(None)
     eye = Eye()
@@ -245,7 +246,7 @@ def main() -> None:
         elif name == "samples":
             time_samples()
         else:
-            compare_with_peer(eye, options.budget)
+            compare_with_peer(eye, options.budget, options.steps)
 
 
 if __name__ == "__main__":
