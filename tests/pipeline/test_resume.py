@@ -120,6 +120,8 @@ def written(workspace: Workspace, row: str = "ae_dense") -> dict[str, bytes]:
     """Return all that the training of a row wrote."""
     folders = tuple(f"{folder}/{row}" for folder in ("data/models", "data/embeddings", "data/samples", "metrics"))
     found = {name: content for name, content in workspace.outputs().items() if name.startswith(folders)}
+    # A write that was killed may leave its temporary file, which is no output.
+    found = {name: content for name, content in found.items() if not Path(name).match(".*.tmp")}
     made = {"train.npy", "test.npy"} if row == "ae_dense" else {f"{row}.npy", "coder_loss.csv", "denoiser.onnx"}
     assert {Path(name).name for name in found} >= {"model.safetensors", "model.json", "loss.csv", "metrics.json", *made}
     return found
