@@ -66,6 +66,13 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "importance_gain": "How much tighter that bound is on the same images, in bits for each pixel.",
         "likelihood": "How pixels are scored; bernoulli on grey pixels is a loss, and bounds nothing.",
     },
+    "benchmarks/diffusion": {
+        "name": "One of our rows, or a sampler on the U-Net of diffusers that was trained for as long.",
+        "calls": "Network calls for each sample.",
+        "seconds": "For 1,000 samples, on the machine of the benchmark.",
+        "frechet": "Fréchet distance of 1,000 samples to as many test images, lower is better.",
+        "kernel_distance": "Kernel distance of the same samples, lower is better.",
+    },
     "evaluate/inpainting": {
         "row": "What fills in the lower halves; mean is the mean train image.",
         "n": "How many test images are filled in.",
@@ -263,6 +270,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
 
 # Figures by their path below metrics/; {row} is the folder's name.
 _FIGURES = {
+    "benchmarks/diffusion.png": "Distance over sampling time, of our diffusion models and of a U-Net of diffusers.",
     "preprocess/examples.png": "Train images of each class.",
     "pca/variance.png": "Share of the variance that the first components explain, and the numbers chosen by two rules.",
     "pca/knn.png": "Accuracy of kNN by the number of components: a few dozen are enough.",

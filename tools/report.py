@@ -188,7 +188,15 @@ class Contents:
             "Each way to generate images, judged against held-out test images in the features of the reference "
             "classifier. Intervals are jackknives over images. The rows that begin with real are real images.",
             pictures=self._pictures("evaluate/frechet.png", "evaluate/samples.png", "evaluate/samples/*"),
-            parts=[self._table("evaluate/inpainting", "Lower halves filled in")],
+            parts=[
+                self._table("evaluate/inpainting", "Lower halves filled in"),
+                self._table(
+                    "benchmarks/diffusion",
+                    "Diffusion against diffusers",
+                    "As 'make benchmark-diffusion' left it.",
+                    pictures=self._pictures("benchmarks/diffusion.png"),
+                ),
+            ],
         )
 
     def _claims(self) -> Section:
