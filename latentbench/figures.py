@@ -108,17 +108,9 @@ def class_maps(
     """
     figure = Figure(figsize=(4.0 * len(panels), 4.3), layout="constrained")
     colours = _class_colours(len(classes))
-    order = np.random.default_rng(0).permutation(len(labels))  # so that no class hides the others
     for place, (name, points, centroids) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), place)
-        axes.scatter(
-            points[order, 0],
-            points[order, 1],
-            s=np.clip(_SCATTER_INK / len(points), 0.5, 8.0),
-            c=colours[labels[order]],
-            linewidths=0,
-            rasterized=True,
-        )
+        _class_dots(axes, points, labels, colours)
         _name_centroids(axes, centroids, classes, colours)
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
@@ -133,15 +125,7 @@ def scatter(
     figure = Figure(figsize=(8.0, 6.0), layout="constrained")
     axes = figure.add_subplot()
     colours = _class_colours(len(classes))
-    order = np.random.default_rng(0).permutation(len(points))
-    axes.scatter(
-        points[order, 0],
-        points[order, 1],
-        s=np.clip(_SCATTER_INK / len(points), 0.5, 8.0),
-        c=colours[labels[order]],
-        linewidths=0,
-        rasterized=True,
-    )
+    _class_dots(axes, points, labels, colours)
     handles = [
         Line2D([], [], marker="o", linestyle="", color=colour, label=name)
         for colour, name in zip(colours, classes, strict=True)
@@ -323,6 +307,19 @@ def _name_centroids(axes: Axes, centroids: np.ndarray, classes: Sequence[str], c
 def _light_grid(axes: Axes) -> None:
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
+
+
+def _class_dots(axes: Axes, points: np.ndarray, labels: np.ndarray, colours: np.ndarray) -> None:
+    """Draw points (n, 2) in the colours of their classes, in a fixed random order so that no class hides the others."""
+    order = np.random.default_rng(0).permutation(len(points))
+    axes.scatter(
+        points[order, 0],
+        points[order, 1],
+        s=np.clip(_SCATTER_INK / len(points), 0.5, 8.0),
+        c=colours[labels[order]],
+        linewidths=0,
+        rasterized=True,
+    )
 
 
 def _class_colours(n_classes: int) -> np.ndarray:

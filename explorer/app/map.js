@@ -482,29 +482,30 @@ export class ScatterMap {
     context.fillStyle = letters;
     context.strokeStyle = line;
     context.lineWidth = 1;
+    const ticks = (scale, least, most, draw) => {
+      const format = scale.tickFormat(6);
+      for (const value of scale.ticks(6)) {
+        const place = Math.round(scale(value)) + 0.5;
+        if (place >= least && place <= most) draw(place, format(value));
+      }
+    };
+    const stroke = (x, y, toX, toY) => {
+      context.beginPath();
+      context.moveTo(x, y);
+      context.lineTo(toX, toY);
+      context.stroke();
+    };
     context.textAlign = "center";
     context.textBaseline = "bottom";
-    const format = across.tickFormat(6);
-    for (const value of across.ticks(6)) {
-      const x = Math.round(across(value)) + 0.5;
-      if (x < 40 || x > width - 20) continue;
-      context.beginPath();
-      context.moveTo(x, height);
-      context.lineTo(x, height - 5);
-      context.stroke();
-      write(format(value), x, height - 6);
-    }
+    ticks(across, 40, width - 20, (x, text) => {
+      stroke(x, height, x, height - 5);
+      write(text, x, height - 6);
+    });
     context.textAlign = "left";
     context.textBaseline = "middle";
-    const formatDown = down.tickFormat(6);
-    for (const value of down.ticks(6)) {
-      const y = Math.round(down(value)) + 0.5;
-      if (y < 14 || y > height - 24) continue;
-      context.beginPath();
-      context.moveTo(0, y);
-      context.lineTo(5, y);
-      context.stroke();
-      write(formatDown(value), 8, y);
-    }
+    ticks(down, 14, height - 24, (y, text) => {
+      stroke(0, y, 5, y);
+      write(text, 8, y);
+    });
   }
 }
