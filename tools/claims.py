@@ -421,7 +421,7 @@ CLAIMS = (
         "kNN", "is faster in fewer dimensions", "pca/knn.png", "reference/reference.json", _fewer_dimensions_are_faster
     ),
     Claim(
-        "Autoencoders, VAEs",
+        "Autoencoders and VAEs",
         "are better with 64 latents than with 32",
         "evaluate/knn_accuracy.png",
         "reference/reference.json",
