@@ -28,39 +28,39 @@ from latentbench.evaluation.differences import Change
 from tools import experiments, pages
 from tools.experiments import ExperimentError
 from tools.pages import Section
+from tools.scores import DIRECTIONS, WITHOUT_SEED
 
 _FOLDER = Path("compare")
 _SEEDS = Path("metrics/seeds")
 _N_RESAMPLES = 5000
 _LEVEL = 0.05
 _Table = Literal["representations", "generators"]
-# By score: 1 where more is better, -1 where less is, 0 where neither is.
-_SCORES: dict[_Table, dict[str, int]] = {
-    "representations": {
-        "knn_accuracy": 1,
-        "macro_f1": 1,
-        "linear_probe": 1,
-        "trustworthiness": 1,
-        "continuity": 1,
-        "mse": -1,
-        "psnr": 1,
-        "ssim": 1,
-    },
-    "generators": {
-        "frechet": -1,
-        "kernel_distance": -1,
-        "density": 0,  # above 1 where typical images are drawn too often
-        "coverage": 1,
-        "sharpness": 0,  # best at 1
-        "confident_share": 0,
-        "cas": 1,
-        "nearest_train": 0,
-        "bits_per_dim": -1,
-    },
+# The scores of each comparison whose differences have an interval.
+_SCORES: dict[_Table, tuple[str, ...]] = {
+    "representations": (
+        "knn_accuracy",
+        "macro_f1",
+        "linear_probe",
+        "trustworthiness",
+        "continuity",
+        "mse",
+        "psnr",
+        "ssim",
+    ),
+    "generators": (
+        "frechet",
+        "kernel_distance",
+        "density",
+        "coverage",
+        "sharpness",
+        "confident_share",
+        "cas",
+        "nearest_train",
+        "bits_per_dim",
+    ),
 }
 _LABELS = {"knn_accuracy": "knn", "linear_probe": "probe"}  # scores that are shares of right labels
-# Nothing is drawn at random in these, so that no seed changes them.
-_WITHOUT_SEED: dict[_Table, tuple[str, ...]] = {"representations": ("raw", "raw_l1", "pca"), "generators": ()}
+_WITHOUT_SEED: dict[_Table, tuple[str, ...]] = {"representations": WITHOUT_SEED, "generators": ()}
 # Params of the judge: under others the same images have other scores.
 _OF_THE_JUDGE = ("evaluate.n_groups", "evaluate.features", "evaluate.coverage_k", "evaluate.cas_epochs")
 _MEANINGS = {
@@ -261,7 +261,7 @@ def compare(table: _Table, a: Run, b: Run, seeds: Sequence[pd.DataFrame]) -> lis
     return found
 
 
-def verdicts(found: Sequence[Difference], table: _Table) -> list[tuple[float, str]]:
+def verdicts(found: Sequence[Difference]) -> list[tuple[float, str]]:
     """Return the corrected p-value and the verdict on each difference of one table.
 
     The correction is over the rows, for each score: who reads a column down asks in which rows the runs differ.
@@ -271,7 +271,7 @@ def verdicts(found: Sequence[Difference], table: _Table) -> list[tuple[float, st
         family = [each for each in found if each.score == score]
         corrected = differences.holm([each.p() for each in family])
         for each, p in zip(family, corrected, strict=True):
-            told[each.row, score] = (p, _verdict(each, p, _SCORES[table][score]))
+            told[each.row, score] = (p, _verdict(each, p, DIRECTIONS[score]))
     return [told[each.row, each.score] for each in found]
 
 
@@ -378,7 +378,7 @@ def sections(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]], refus
     shown = [_section_of_params(a, b)]
     for table, each in found.items():
         lines = []
-        for difference, (p, verdict) in zip(each, verdicts(each, table), strict=True):
+        for difference, (p, verdict) in zip(each, verdicts(each), strict=True):
             images, by_seeds = difference.by_images, difference.by_seeds
             lines.append(
                 {

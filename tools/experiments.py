@@ -153,6 +153,30 @@ def value_at(params: Mapping[str, Any], key: str) -> Any:
     return content
 
 
+def read_value(key: str, text: str) -> Any:
+    """Return a value of a param from text, of the kind that the committed one is.
+
+    Raises:
+        ExperimentError: it is of another kind, or there is no such param.
+    """
+    committed, value = value_at(committed_params(), key), yaml.safe_load(text)
+    if isinstance(value, str):  # YAML reads 1e-3 as text
+        try:
+            value = float(value)
+        except ValueError:
+            value = text
+    if isinstance(committed, float) and are_numbers([value]):
+        return float(value)
+    if committed is not None and type(value) is not type(committed):
+        raise ExperimentError(f"{key}={text}: the committed value is {committed!r}, and this one of another kind")
+    return value
+
+
+def are_numbers(values: Sequence[object]) -> bool:
+    """Return whether all are numbers, of which true and false are none."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested params by dotted key."""
     flat: dict[str, Any] = {}

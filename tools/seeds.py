@@ -9,11 +9,11 @@ their own.
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-import yaml
 
 from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
@@ -21,11 +21,11 @@ from latentbench.evaluation import tables
 from latentbench.evaluation.seeds import t_interval
 from tools import experiments
 from tools.experiments import ExperimentError
+from tools.scores import WITHOUT_SEED
 
 _FOLDER = Path("metrics/seeds")
 _COMPARISONS = ("representations", "generators", "likelihoods")
 _SHOWN = ("knn_accuracy", "mse", "frechet", "bits_per_dim")
-_WITHOUT_SEED = ("raw", "raw_l1", "pca")
 _NO_SCORES = (
     "dims",
     "n",
@@ -48,9 +48,10 @@ def main() -> None:
     n = arguments.n
     if n < 2:
         parser.error(f"--n: an interval needs at least 2 seeds, not {n}")
-    folder = _FOLDER / name_of(arguments.set)
     try:
-        runs = _run(n, arguments.set)
+        changes = read_settings(arguments.set)
+        folder = _FOLDER / name_of(changes)
+        runs = _run(n, changes)
         values = pd.concat([collect(seed, revision) for seed, revision in runs.items()], ignore_index=True)
         summary = summarise(values)
         artifacts.write_table(folder / "values.csv", values)
@@ -65,31 +66,35 @@ def main() -> None:
     progress.note(f"written: {folder}/seeds.csv, seeds.md and values.csv")
 
 
-def name_of(settings: Sequence[str]) -> str:
-    """Return a name for params "key=value" that folders and experiments can have; "" for none."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(sorted(settings))).strip("-.")
-
-
-def _run(n: int, settings: Sequence[str]) -> dict[int, str]:
-    """Return the revision of each of n seeds, the committed one first, after running those that are not there.
+def read_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Return the params that settings "key=value" change.
 
     Raises:
-        ExperimentError: one of `settings` is not of the form key=value, or sets the seed.
+        ExperimentError: one is not of that form, sets the seed, or has a value of another kind.
     """
     changes = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or key == "seed":
             raise ExperimentError(f"{setting!r}: params are set as key=value, and the seed by how many there are")
-        experiments.value_at(experiments.committed_params(), key)
-        changes[key] = yaml.safe_load(value)
+        changes[key] = experiments.read_value(key, value)
+    return changes
+
+
+def name_of(changes: Mapping[str, Any]) -> str:
+    """Return a name for changed params that folders and experiments can have; "" for none."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(f"{key}={changes[key]}" for key in sorted(changes))).strip("-.")
+
+
+def _run(n: int, changes: Mapping[str, Any]) -> dict[int, str]:
+    """Return the revision of each of n seeds, the committed one first, after running those that are not there."""
     experiments.check_committed()
     experiments.check_reproduced()
     first = int(experiments.value_at(experiments.committed_params(), "seed"))
     runs = {} if changes else {first: experiments.revision_of("HEAD")}
     for seed in range(first + len(runs), first + n):
         progress.note(f"seed {seed}: {len(runs)} of {n} are there")
-        name = "-".join(filter(None, ["seed", str(seed), name_of(settings)]))
+        name = "-".join(filter(None, ["seed", str(seed), name_of(changes)]))
         runs[seed] = experiments.run(name, {**changes, "seed": seed})
     return runs
 
@@ -100,7 +105,7 @@ def collect(seed: int, revision: str) -> pd.DataFrame:
     The judge is the hash of the classifier in whose features generated images are compared.
     """
     comparisons = {name: experiments.table(revision, name) for name in _COMPARISONS}
-    comparisons["representations"] = comparisons["representations"].drop(index=list(_WITHOUT_SEED), errors="ignore")
+    comparisons["representations"] = comparisons["representations"].drop(index=list(WITHOUT_SEED), errors="ignore")
     lines = []
     for comparison in comparisons.values():
         scores = comparison.select_dtypes("number")

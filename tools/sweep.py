@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
-import yaml
 from matplotlib.figure import Figure
 
 from latentbench import artifacts, figures, progress
 from latentbench.errors import LatentbenchError
 from latentbench.evaluation import tables
 from tools import experiments
-from tools.experiments import ExperimentError
+from tools.experiments import ExperimentError, are_numbers, read_value
+from tools.scores import DIRECTIONS
 
 _FOLDER = Path("metrics/sweeps")
 _N_AT_RANDOM = 4  # runs of a search before it learns from them; however many follow, so that more can be asked for
@@ -48,22 +48,6 @@ _DRAWN = ("knn_accuracy", "mse", "kl_nats", "frechet")
 _TRADES = (("frechet", "knn_leave_one_out"), ("mse", "knn_leave_one_out"))  # the first of which both are known
 _COMPARISONS = ("representations", "generators", "likelihoods")
 _TRAINING = "training"  # scores that the stage of a row writes itself, in metrics/<row>/metrics.json
-_MORE = {
-    *(
-        "knn_leave_one_out",
-        "knn_accuracy",
-        "knn_minus_raw",
-        "linear_probe",
-        "macro_f1",
-        "trustworthiness",
-        "continuity",
-    ),
-    *("psnr", "ssim", "density", "coverage", "cas", "elbo_nats"),
-}
-_LESS = {
-    *("mse", "frechet", "kernel_distance", "bits_per_dim", "bits_per_dim_importance"),
-    *("validation_loss", "validation_error", "validation_reconstruction"),
-}
 _HELP = """\
 scores:
   A score is COMPARISON/ROW/SCORE, where COMPARISON is representations, generators or likelihoods (a CSV table in
@@ -196,9 +180,9 @@ def choose_goal(keys: Sequence[str], score: str | None, direction: str | None) -
     comparison, row, name = ([*score.split("/"), "", ""])[:3]
     if comparison not in (*_COMPARISONS, _TRAINING) or score.count("/") != 2:
         raise ExperimentError(f"--score: {score} is not COMPARISON/ROW/SCORE; --help tells the scores")
-    if direction is None and name not in _MORE | _LESS:
+    if direction is None and not DIRECTIONS.get(name):
         raise ExperimentError(f"--direction: say whether {name} is to be maximized or minimized")
-    goal = Goal(comparison, row, name, direction == "maximize" if direction else name in _MORE)
+    goal = Goal(comparison, row, name, direction == "maximize" if direction else DIRECTIONS[name] > 0)
     scores_of("HEAD", goal)
     return goal
 
@@ -209,8 +193,8 @@ def read_grid(given: Mapping[str, str]) -> list[dict[str, Any]]:
     Raises:
         ExperimentError: there is no such param, or a value is not of its kind.
     """
-    values = {key: [_value(key, text) for text in texts.split(",")] for key, texts in given.items()}
-    distinct = [sorted(set(each)) if _are_numbers(each) else list(dict.fromkeys(each)) for each in values.values()]
+    values = {key: [read_value(key, text) for text in texts.split(",")] for key, texts in given.items()}
+    distinct = [sorted(set(each)) if are_numbers(each) else list(dict.fromkeys(each)) for each in values.values()]
     return [dict(zip(values, point, strict=True)) for point in itertools.product(*distinct)]
 
 
@@ -221,8 +205,8 @@ def read_range(key: str, text: str) -> Range:
         ExperimentError: there is no such param, or it is no such range.
     """
     match = re.fullmatch(r"([^:]+)\.\.([^:]+?)((?::int|:log)*)", text)
-    ends = [_value(key, end) for end in match.groups()[:2]] if match else []
-    if match is None or not _are_numbers(ends) or ends[0] >= ends[1]:
+    ends = [read_value(key, end) for end in match.groups()[:2]] if match else []
+    if match is None or not are_numbers(ends) or ends[0] >= ends[1]:
         raise ExperimentError(
             f"{key}={text}: a range is LOW..HIGH, then :int for whole numbers, :log for a logarithmic one"
         )
@@ -264,7 +248,7 @@ def run(point: Mapping[str, Any], goal: Goal) -> str:
         return experiments.revision_of("HEAD")
     # Where the stage of a row was run alone, the comparison is still the committed one: that is another experiment.
     alone = [goal.row] if goal.comparison == _TRAINING else []
-    named = [f"{key}-{value:g}" if _are_numbers([value]) else f"{key}-{value}" for key, value in point.items()]
+    named = [f"{key}-{value:g}" if are_numbers([value]) else f"{key}-{value}" for key, value in point.items()]
     name = re.sub(r"[^\w.+-]+", "_", "-".join(["sweep", *alone, *named]))
     return experiments.run(name, point, goal.targets)
 
@@ -296,7 +280,7 @@ def scores_of(revision: str, goal: Goal) -> dict[str, float]:
 
 def _scores_to_tell(line: Mapping[Any, Any], comparison: str, goal: Goal) -> dict[str, float]:
     """Return the numbers of a line: all of the goal's comparison, of the others those that are shown."""
-    numbers = {str(name): value for name, value in line.items() if _are_numbers([value]) and not pd.isna(value)}
+    numbers = {str(name): value for name, value in line.items() if are_numbers([value]) and not pd.isna(value)}
     if comparison == goal.comparison:
         return numbers
     return {name: numbers[name] for name in numbers if _SHOWN.get(re.sub("_(lo|hi)$", "", name)) == comparison}
@@ -336,7 +320,7 @@ def draw(name: str) -> None:
         ArtifactError: there is no such table.
     """
     table = artifacts.read_table(_FOLDER / f"{name}.csv")
-    scores = [column for column in table if column in {*_SHOWN, *_MORE, *_LESS}]
+    scores = [column for column in table if column in {*_SHOWN, *DIRECTIONS}]
     params = list(itertools.takewhile(lambda column: column not in scores, map(str, table)))
     artifacts.write_figure(_FOLDER / f"{name}.png", figures.sweep(list(_panels(table, params, scores))))
     written = [f"{name}.csv", f"{name}.md", f"{name}.png"]
@@ -370,7 +354,7 @@ def _line(table: pd.DataFrame, param: str, score: str, label: str) -> figures.Li
 def _trade(table: pd.DataFrame, params: Sequence[str], x: str, y: str) -> Figure:
     labels = [_told(point) for point in table[list(params)].to_dict("records")]
     better: list[Callable[[Any, Any], bool]] = [
-        (lambda a, b: a > b) if score in _MORE else (lambda a, b: a < b) for score in (x, y)
+        (lambda a, b: a > b) if DIRECTIONS[score] > 0 else (lambda a, b: a < b) for score in (x, y)
     ]
     points = table[[x, y]].to_numpy()
     # A run is on the front where no other is at least as good in both scores and better in one.
@@ -390,29 +374,6 @@ def _parted(text: str) -> tuple[str, str]:
     if not (key and equals and values):
         raise ExperimentError(f"{text}: a param is given as KEY=VALUES")
     return key, values
-
-
-def _value(key: str, text: str) -> Any:
-    """Return a value of a param, of the kind that the committed one is.
-
-    Raises:
-        ExperimentError: it is of another kind, or there is no such param.
-    """
-    committed, value = experiments.value_at(experiments.committed_params(), key), yaml.safe_load(text)
-    if isinstance(value, str):  # YAML reads 1e-3 as text
-        try:
-            value = float(value)
-        except ValueError:
-            value = text
-    if isinstance(committed, float) and _are_numbers([value]):
-        return float(value)
-    if committed is not None and type(value) is not type(committed):
-        raise ExperimentError(f"{key}={text}: the committed value is {committed!r}, and this one of another kind")
-    return value
-
-
-def _are_numbers(values: Sequence[object]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _told(point: Mapping[Any, Any]) -> str:

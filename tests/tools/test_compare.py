@@ -76,7 +76,7 @@ def told(a: Run, b: Run, seeds: list[pd.DataFrame]) -> dict[tuple[str, str], str
     found = {}
     for table in ("representations", "generators"):
         each = compare.compare(table, a, b, seeds)
-        verdicts = compare.verdicts(each, table)
+        verdicts = compare.verdicts(each)
         found |= {(one.row, one.score): verdict for one, (_, verdict) in zip(each, verdicts, strict=True)}
     return found
 
@@ -126,9 +126,9 @@ def test_a_difference_that_seeds_move_as_much_is_not_told_apart() -> None:
 def test_the_correction_is_over_the_rows_of_a_score() -> None:
     change = compare.Change(0.01, 0.001, 0.019, 0.03)
     one = compare.Difference("x", "psnr", 1.0, 1.01, change, None, 0, needs_seeds=False)
-    assert compare.verdicts([one], "representations") == [(pytest.approx(0.03), "better")]
+    assert compare.verdicts([one]) == [(pytest.approx(0.03), "better")]
     two = [one, replace(one, row="y"), replace(one, score="ssim")]
-    corrected = compare.verdicts(two, "representations")
+    corrected = compare.verdicts(two)
     assert corrected == [(pytest.approx(0.06), "not told apart")] * 2 + [(pytest.approx(0.03), "better")]
 
 

@@ -51,7 +51,15 @@ def test_seeds_of_other_params_are_experiments_and_lie_apart(
     values = pd.read_csv(folder / "values.csv").set_index(["row", "score"])
     assert values.loc[("vae_dense", "knn_accuracy"), "value"].tolist() == pytest.approx([0.85, 0.86])
     assert {path.name for path in folder.iterdir()} == {"values.csv", "seeds.csv", "seeds.md"}
-    for setting, says in (("beta=1", "there is no such param"), ("seed=3", "set as key=value"), ("beta", "key=value")):
+    (folder / "values.csv").unlink()
+    call(seeds, "--n", "2", "--set", "vae.dense.beta=1e-1", monkeypatch=monkeypatch)  # YAML reads that as text
+    assert (folder / "values.csv").is_file()
+    for setting, says in (
+        ("beta=1", "there is no such param"),
+        ("seed=3", "set as key=value"),
+        ("beta", "key=value"),
+        ("vae.dense.beta=much", "of another kind"),
+    ):
         with pytest.raises(SystemExit, match=says):
             call(seeds, "--n", "2", "--set", setting, monkeypatch=monkeypatch)
 
