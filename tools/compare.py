@@ -29,6 +29,7 @@ from tools import experiments, pages
 from tools.experiments import ExperimentError
 from tools.pages import Section
 from tools.scores import DIRECTIONS, WITHOUT_SEED
+from tools.seeds import tells_of
 
 _FOLDER = Path("compare")
 _SEEDS = Path("metrics/seeds")
@@ -350,20 +351,13 @@ def _paired_by_seed(table: _Table, row: str, score: str, a: Run, b: Run, seeds: 
 
 
 def _by_seed(table: _Table, row: str, score: str, run: Run, seeds: Sequence[pd.DataFrame]) -> dict[int, float]:
-    """Return a score by seed, from the table with most seeds of this run's params and code.
-
-    That is one in which all that is told of the row under the run's own seed is what the run itself tells of it: scores
-    follow from params and code, and others have others.
-    """
+    """Return a score by seed, from the table with most seeds of this run's params and code."""
     best: dict[int, float] = {}
-    truth = run.scores[table][row]
     for values in seeds:
-        of_row = values[values["row"] == row]
-        lines = list(zip(of_row["seed"], of_row["score"], of_row["value"], strict=True))
-        own = {name: value for seed, name, value in lines if seed == run.params["seed"] and name in truth}
-        if score in own and all(np.isclose(value, truth[name], rtol=2e-6, atol=0) for name, value in own.items()):
-            found = {int(seed): float(value) for seed, name, value in lines if name == score}
-            best = max(best, found, key=len)
+        if tells_of(values, row, run.params["seed"], run.scores[table][row]):
+            of_score = values[(values["row"] == row) & (values["score"] == score)]
+            found = dict(zip(of_score["seed"].astype(int), of_score["value"].astype(float), strict=True))
+            best = max(best, found if run.params["seed"] in found else {}, key=len)
     return best
 
 

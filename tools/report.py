@@ -19,6 +19,7 @@ from latentbench.errors import LatentbenchError
 from tools import claims, experiments, meanings, pages, reference, seeds
 from tools.pages import Picture, Section
 from tools.runs import Run
+from tools.scores import COMPARISONS
 
 _PAGE = Path("report/index.html")
 _PACKAGES = ("torch", "numpy", "scikit-learn", "dvc")
@@ -218,14 +219,25 @@ class Contents:
         parts = []
         for name in names:
             table = seeds.side_by_side(self.run.table(f"seeds/{name}/seeds"))
-            title = "This run" if name == "." else name
-            parts.append(Section(title, "", table, meanings.of_columns("seeds/seeds")))
+            title, told = (name, "") if name != "." else ("The committed params", self._other_rows())
+            parts.append(Section(title, told, table, meanings.of_columns("seeds/seeds")))
         return Section(
             "Seeds",
             "The same trainings with other seeds, as 'make seeds' left them: a difference between two rows needs these "
             "intervals too.",
             parts=parts,
         )
+
+    def _other_rows(self) -> str:
+        """Tell which rows have seeds of a run that was committed before this one."""
+        values = self.run.table("seeds/values")
+        scores: dict[str, dict[str, float]] = {}
+        for comparison in COMPARISONS:
+            for line in self.run.table(f"evaluate/{comparison}").to_dict("records"):
+                scores.setdefault(line["row"], {}).update({str(k): v for k, v in line.items() if k != "row"})
+        seed, rows = int(self.run.params["seed"]), list(dict.fromkeys(values["row"]))
+        others = [row for row in rows if not seeds.tells_of(values, row, seed, scores.get(row, {}))]
+        return f"Older than this run, whose scores differ: {', '.join(others)}." if others else ""
 
     def _sweeps(self) -> Iterator[Section]:
         for name in [name for name in self._tables if name.startswith("sweeps/")]:

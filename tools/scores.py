@@ -1,5 +1,6 @@
 """What the commands that compare runs know of scores: which way is better, and on which no seed bears."""
 
+COMPARISONS = ("representations", "generators", "likelihoods")  # CSV tables in metrics/evaluate
 # 1 where more is better, -1 where less is, 0 where neither is.
 DIRECTIONS = {
     "knn_leave_one_out": 1,

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from latentbench import artifacts, progress
@@ -21,10 +22,9 @@ from latentbench.evaluation import tables
 from latentbench.evaluation.seeds import t_interval
 from tools import experiments
 from tools.experiments import ExperimentError
-from tools.scores import WITHOUT_SEED
+from tools.scores import COMPARISONS, WITHOUT_SEED
 
 _FOLDER = Path("metrics/seeds")
-_COMPARISONS = ("representations", "generators", "likelihoods")
 _SHOWN = ("knn_accuracy", "mse", "frechet", "bits_per_dim")
 _NO_SCORES = (
     "dims",
@@ -104,7 +104,7 @@ def collect(seed: int, revision: str) -> pd.DataFrame:
 
     The judge is the hash of the classifier in whose features generated images are compared.
     """
-    comparisons = {name: experiments.table(revision, name) for name in _COMPARISONS}
+    comparisons = {name: experiments.table(revision, name) for name in COMPARISONS}
     comparisons["representations"] = comparisons["representations"].drop(index=list(WITHOUT_SEED), errors="ignore")
     lines = []
     for comparison in comparisons.values():
@@ -115,6 +115,22 @@ def collect(seed: int, revision: str) -> pd.DataFrame:
     found = found.drop_duplicates(["row", "score"])  # bits_per_dim stands in two comparisons
     judge = comparisons["generators"]["classifier"].iloc[0]
     return found.assign(seed=seed, judge=judge)[["seed", "judge", "row", "score", "value"]]
+
+
+def tells_of(values: pd.DataFrame, row: str, seed: int, truth: Mapping[str, float]) -> bool:
+    """Return whether values are of a run's params and code: under its seed they say of a row what the run says.
+
+    Scores follow from params and code, and others have others.
+
+    Args:
+        values: of each seed, as `collect` returns them.
+        row: of the comparison.
+        seed: of the run.
+        truth: the scores that the run has of the row, of which one at least must be among the values.
+    """
+    own = values[(values["row"] == row) & (values["seed"] == seed) & values["score"].isin(list(truth))]
+    expected = own["score"].map(dict(truth)).to_numpy(dtype=float)
+    return len(own) > 0 and bool(np.allclose(own["value"], expected, rtol=2e-6, atol=0))
 
 
 def summarise(values: pd.DataFrame) -> pd.DataFrame:

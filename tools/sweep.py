@@ -24,7 +24,7 @@ from latentbench.errors import LatentbenchError
 from latentbench.evaluation import tables
 from tools import experiments
 from tools.experiments import ExperimentError, are_numbers, read_value
-from tools.scores import DIRECTIONS
+from tools.scores import COMPARISONS, DIRECTIONS
 
 _FOLDER = Path("metrics/sweeps")
 _N_AT_RANDOM = 4  # runs of a search before it learns from them; however many follow, so that more can be asked for
@@ -46,7 +46,6 @@ _TITLES = {
 }
 _DRAWN = ("knn_accuracy", "mse", "kl_nats", "frechet")
 _TRADES = (("frechet", "knn_leave_one_out"), ("mse", "knn_leave_one_out"))  # the first of which both are known
-_COMPARISONS = ("representations", "generators", "likelihoods")
 _TRAINING = "training"  # scores that the stage of a row writes itself, in metrics/<row>/metrics.json
 _HELP = """\
 scores:
@@ -178,7 +177,7 @@ def choose_goal(keys: Sequence[str], score: str | None, direction: str | None) -
             )
         score = f"representations/{rows.pop() if rows else 'vae_dense'}/knn_leave_one_out"
     comparison, row, name = ([*score.split("/"), "", ""])[:3]
-    if comparison not in (*_COMPARISONS, _TRAINING) or score.count("/") != 2:
+    if comparison not in (*COMPARISONS, _TRAINING) or score.count("/") != 2:
         raise ExperimentError(f"--score: {score} is not COMPARISON/ROW/SCORE; --help tells the scores")
     if direction is None and not DIRECTIONS.get(name):
         raise ExperimentError(f"--direction: say whether {name} is to be maximized or minimized")
@@ -264,7 +263,7 @@ def scores_of(revision: str, goal: Goal) -> dict[str, float]:
         shown = [name for name in found if name.startswith("validation_")]
     else:
         found = {}
-        for comparison in _COMPARISONS:
+        for comparison in COMPARISONS:
             table = experiments.table(revision, comparison)
             if goal.row in table.index:
                 found |= _scores_to_tell(table.loc[[goal.row]].to_dict("records")[0], comparison, goal)
