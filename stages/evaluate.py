@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ REPRESENTATIONS = ("raw", "pca", "isomap", *CODERS)
 DIFFUSIONS = ("diffusion", "diffusion_latent")
 GENERATORS = ("pca", *VAES, *DIFFUSIONS)
 _FOLDER = paths.METRICS / "evaluate"
-_OUTCOMES = Path("data/outcomes")
 _N_SHOWN = 10
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 _BYTES_PER_NUMBER = 4  # of a latent, float32
@@ -182,7 +180,7 @@ def _write_outcomes(outcomes: Mapping[str, np.ndarray], dataset: Dataset) -> Non
         for name, values in outcomes.items()
     }
     digest = hashlib.sha256(np.ascontiguousarray(dataset.test_images).tobytes() + labels.tobytes()).hexdigest()
-    artifacts.write_model(_OUTCOMES, {"labels": labels, **arrays}, {"n": len(labels), "test_images": digest[:12]})
+    artifacts.write_model(paths.OUTCOMES, {"labels": labels, **arrays}, {"n": len(labels), "test_images": digest[:12]})
 
 
 def _write_costs(knn_seconds: Mapping[str, float], generators: list[str], dataset: Dataset, project: Project) -> None:

@@ -14,8 +14,7 @@ from stages import entry, paths
 
 MODELS = ("ae_dense", "ae_conv", "ae_residual", "vae_dense", "vae_conv", "vae_residual")
 DIFFUSIONS = ("diffusion", "diffusion_latent")
-_PAGE, _LIBRARIES, _MAPS = Path("explorer"), Path("data/explorer_libraries"), Path("data/maps")
-_OUT = Path("data/explorer")
+_PAGE = Path("explorer")
 _MOST_CALLS = 50  # of a denoiser for one sample: people wait for it
 
 
@@ -36,16 +35,16 @@ def main() -> None:
             "models": [_write_model(row) for row in MODELS],
             "diffusion": [_write_diffusion(row) for row in DIFFUSIONS],
         }
-        artifacts.write_json(_OUT / "data/explorer.json", description)
+        artifacts.write_json(paths.EXPLORER / "data/explorer.json", description)
 
 
 def _copy_page() -> None:
     for path in sorted(_PAGE.rglob("*")):
         place = path.relative_to(_PAGE)
         if path.is_file() and place.parts[0] != "libraries":  # those are what the libraries are made from
-            artifacts.write_bytes(_OUT / place, artifacts.read_bytes(path))
-    for path in sorted(_LIBRARIES.iterdir()):
-        artifacts.write_bytes(_OUT / "libraries" / path.name, artifacts.read_bytes(path))
+            artifacts.write_bytes(paths.EXPLORER / place, artifacts.read_bytes(path))
+    for path in sorted(paths.EXPLORER_LIBRARIES.iterdir()):
+        artifacts.write_bytes(paths.EXPLORER / "libraries" / path.name, artifacts.read_bytes(path))
 
 
 def _write_images(dataset: Dataset) -> None:
@@ -54,19 +53,21 @@ def _write_images(dataset: Dataset) -> None:
         ("test", dataset.test_images, dataset.test_labels),
     ):
         packed = gzip.compress(np.ascontiguousarray(images).tobytes(), compresslevel=6, mtime=0)
-        artifacts.write_bytes(_OUT / "data/images" / f"{split}.bin.gz", packed)
-        artifacts.write_bytes(_OUT / "data/labels" / f"{split}.bin", np.asarray(labels, dtype=np.uint8).tobytes())
+        artifacts.write_bytes(paths.EXPLORER / "data/images" / f"{split}.bin.gz", packed)
+        artifacts.write_bytes(
+            paths.EXPLORER / "data/labels" / f"{split}.bin", np.asarray(labels, dtype=np.uint8).tobytes()
+        )
 
 
 def _write_model(row: str) -> dict[str, Any]:
     """Write what the page needs of an autoencoder or VAE; return what it is told about it."""
-    folder = _OUT / "data/models" / row
+    folder = paths.EXPLORER / "data/models" / row
     for part in ("encoder.onnx", "decoder.onnx"):
         artifacts.write_bytes(folder / part, artifacts.read_bytes(paths.model(row) / part))
-    placed = [artifacts.read_array(_MAPS / row / f"{split}.npy") for split in ("train", "test")]
+    placed = [artifacts.read_array(paths.maps(row) / f"{split}.npy") for split in ("train", "test")]
     maps = np.concatenate(placed).transpose(1, 0, 2)  # (n_maps, n_train + n_test, 2)
     artifacts.write_bytes(folder / "maps.bin", _floats(maps))
-    arrays, description = artifacts.read_model(_MAPS / row)
+    arrays, description = artifacts.read_model(paths.maps(row))
     latents = artifacts.read_array(paths.embedding(row, "train"))
     artifacts.write_bytes(folder / "anchors.bin", _floats(latents[arrays["fitted_index"]]))
     facts = {"latents": {"dimensions": arrays["dimensions"].tolist()}, "neighbors": {}}
@@ -91,7 +92,7 @@ def _write_diffusion(row: str) -> dict[str, Any]:
 
     The page takes steps of DPM-Solver++(2M), whatever the pipeline sampled with.
     """
-    folder = _OUT / "data/diffusion" / row
+    folder = paths.EXPLORER / "data/diffusion" / row
     for part in sorted(paths.model(row).glob("*.onnx")):
         artifacts.write_bytes(folder / part.name, artifacts.read_bytes(part))
     model, description = diffusion_models.load(paths.model(row))

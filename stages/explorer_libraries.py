@@ -9,10 +9,9 @@ from pathlib import Path
 
 from latentbench import artifacts
 from latentbench.errors import LatentbenchError
-from stages import entry
+from stages import entry, paths
 
 _SOURCE = Path("explorer/libraries")
-_OUT = Path("data/explorer_libraries")
 _RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 
 
@@ -31,11 +30,11 @@ def main() -> None:
         bundle = folder / "d3.bundle.js"
         options = ["--bundle", "--format=esm", "--minify", "--legal-comments=none", f"--outfile={bundle}"]
         _run(folder, "node", "node_modules/esbuild/bin/esbuild", "d3.js", *options)
-        artifacts.write_bytes(_OUT / "d3.js", bundle.read_bytes())
+        artifacts.write_bytes(paths.EXPLORER_LIBRARIES / "d3.js", bundle.read_bytes())
         for name in _RUNTIME:
             built = folder / "node_modules/onnxruntime-web/dist" / name
-            artifacts.write_bytes(_OUT / name, built.read_bytes())
-        artifacts.write_text(_OUT / "LICENSES.txt", _licenses(folder))
+            artifacts.write_bytes(paths.EXPLORER_LIBRARIES / name, built.read_bytes())
+        artifacts.write_text(paths.EXPLORER_LIBRARIES / "LICENSES.txt", _licenses(folder))
 
 
 def _run(folder: Path, *command: str) -> None:

@@ -33,8 +33,8 @@ def main() -> None:
         if len(guided):
             labels = np.arange(n) % len(session.dataset.classes)
             judged = judge.judge(f"{row}_guided", guided[:n], labels)
-            twice = 1 if description["guidance"] == 1.0 else 2
-            session.keep(f"{row}/guided", judge, guided[:n], judged, calls * twice)
+            calls_per_step = 1 if description["guidance"] == 1.0 else 2
+            session.keep(f"{row}/guided", judge, guided[:n], judged, calls * calls_per_step)
 
 
 def _bound(session: Session, row: str, model: DiffusionModel, n_draws: int) -> Bound | None:

@@ -17,7 +17,6 @@ from latentbench.evaluation import samples
 from latentbench.evaluation.likelihood import mean_with_interval
 from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
-from latentbench.params.base import View
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
 from stages import entry, models, paths, verdicts
@@ -189,13 +188,11 @@ class Session:
     """A stage that judges, while it runs.
 
     Attributes:
-        view: the params that it declared.
         project: those at the top level.
         params: those of `evaluate`.
         dataset: whose test images rows are compared with.
     """
 
-    view: View
     project: Project
     params: EvaluateParams
     dataset: Dataset
@@ -257,7 +254,7 @@ def stage(name: str, item: dict[str, str] | None = None) -> Iterator[Session]:
     with entry.stage(name, item) as view:
         project, params = view.section(Project), view.section(EvaluateParams, "evaluate")
         threads.use(project.threads)
-        yield Session(view, project, params, Dataset(paths.PROCESSED))
+        yield Session(project, params, Dataset(paths.PROCESSED))
 
 
 def _eye(

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,6 @@ from latentbench.reduction import pca
 from latentbench.reduction.umap import UMAP
 from stages import entry, models, paths
 
-_MAPS = Path("data/maps")
 _GRID = 10
 _N_WAYS = 8
 _N_ENDS = 10  # test images of each class that ways begin at; the first of them is shown
@@ -115,9 +113,9 @@ class Explorer:
             titles["neighbors"] = f"neighbours (UMAP fitted on {len(self.fitted)})"
         for split, part in (("train", 0), ("test", 1)):
             artifacts.write_array(
-                _MAPS / self.row / f"{split}.npy", np.stack([each[part] for each in placed.values()], axis=1)
+                paths.maps(self.row) / f"{split}.npy", np.stack([each[part] for each in placed.values()], axis=1)
             )
-        artifacts.write_model(_MAPS / self.row, arrays, {"maps": list(placed), "ordered_by": self._ordered_by})
+        artifacts.write_model(paths.maps(self.row), arrays, {"maps": list(placed), "ordered_by": self._ordered_by})
         drawn = np.sort(self._shuffled[: min(_N_DRAWN, len(self.fitted))])
         panels = [(titles[key], train[drawn], self._class_means(train)) for key, (train, _) in placed.items()]
         labels = self.dataset.train_labels[drawn]

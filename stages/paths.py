@@ -5,6 +5,8 @@ from pathlib import Path
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
 METRICS = Path("metrics")
+OUTCOMES = Path("data/outcomes")  # what each test image came to in the comparison of representations
+EXPLORER, EXPLORER_LIBRARIES = Path("data/explorer"), Path("data/explorer_libraries")
 
 
 def model(row: str) -> Path:
@@ -25,6 +27,16 @@ def samples(row: str) -> Path:
 def inpainted(row: str) -> Path:
     """Fillings of test images whose lower half was taken away, (draws, n, height, width) uint8."""
     return Path("data/inpainted") / f"{row}.npy"
+
+
+def judged(row: str) -> Path:
+    """Folder of what was judged of the images of a row."""
+    return Path("data/judged") / row
+
+
+def maps(row: str) -> Path:
+    """Folder of the maps of a row's latents: what they are made of, and the places of "train" and "test" images."""
+    return Path("data/maps") / row
 
 
 def timing(name: str) -> Path:

@@ -102,7 +102,7 @@ def _judge_reconstructions(
     for column, count in enumerate(counts):
         for name, fit in fits.items():
             rebuilt = _rebuilt(fit, dataset, count)
-            errors[name][:, column] = np.square(rebuilt - images).mean(axis=(1, 2))
+            errors[name][:, column] = reconstruction.squared_errors(dataset.test_images, rebuilt)
             if name == basis:
                 powers[:, column] = samples.sharpness(rebuilt.clip(0, 1))
     added = errors["standardized"] - errors["plain"]
@@ -133,10 +133,13 @@ def _judge_directions(train: np.ndarray, test: np.ndarray, dataset: Dataset) -> 
     mean of all, both means of the train images. A bootstrap over the images.
     """
     n_components = min(_N_SHOWN, train.shape[1])
-    first, queries = train[:, :n_components], test[:, :n_components].astype(np.float64)
     labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
-    centres = np.stack([first[labels == label].mean(axis=0) for label in range(len(dataset.classes))])
-    within, total = np.square(queries - centres[test_labels]), np.square(queries - first.mean(axis=0))
+    present = np.unique(labels)
+    known = np.isin(test_labels, present)  # a class may have no train images, and so no mean
+    first, queries = train[:, :n_components], test[known, :n_components].astype(np.float64)
+    centres = np.stack([first[labels == label].mean(axis=0) for label in present])
+    own = centres[np.searchsorted(present, test_labels[known])]
+    within, total = np.square(queries - own), np.square(queries - first.mean(axis=0))
     means = classification.bootstrap_means(
         np.c_[within, total], _N_RESAMPLES, seeding.numpy_generator(0, "pca", "directions")
     )

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from latentbench import artifacts
 from latentbench.errors import LatentbenchError
+from stages import paths
 
-_FOLDER = Path("data/judged")
 # The order of columns in the comparisons; each may have an interval.
 SCORES = (
     "n",
@@ -83,7 +82,7 @@ def write(row: str, verdict: Verdict) -> None:
         "bound": dict(verdict.bound),
         "likelihood": verdict.likelihood,
     }
-    artifacts.write_model(_FOLDER / row, arrays, description)
+    artifacts.write_model(paths.judged(row), arrays, description)
 
 
 def read(row: str) -> Verdict:
@@ -92,7 +91,7 @@ def read(row: str) -> Verdict:
     Raises:
         ArtifactError: a file is missing or damaged.
     """
-    arrays, description = artifacts.read_model(_FOLDER / row)
+    arrays, description = artifacts.read_model(paths.judged(row))
     return Verdict(
         description["scores"],
         description["judge"],
@@ -113,7 +112,7 @@ def read_all(rows: Sequence[str]) -> dict[str, Verdict]:
         ArtifactError: a file is missing or damaged.
         VerdictError: they were judged in the features of different networks, or by unequal numbers of images.
     """
-    guided = [row for row in rows if (_FOLDER / row / "guided").is_dir()]
+    guided = [row for row in rows if (paths.judged(row) / "guided").is_dir()]
     found = {row: read(row) for row in rows} | {f"{row}_guided": read(f"{row}/guided") for row in guided}
     check_equal_terms(found)
     return found

@@ -57,6 +57,9 @@ def test_four_points_by_hand() -> None:
     (there,) = neighborhoods.ranks(original, [nearest(embedding, embedding, 1, exclude_self=True).indices])
     assert there[:, 0].tolist() == [1, 1, 3, 2, 2]
     assert neighborhoods.kept_share(there, 1, 5) == pytest.approx(1 - 2 * 4 / (5 * (10 - 3 - 1)))
+    # Ranks of 2 and 3 miss the neighbourhood by 1 and by 2.
+    misses = np.array([0, 0, 2, 1, 1])
+    assert neighborhoods.kept_shares(there, 1, 5).tolist() == pytest.approx((1 - misses * 2 / 6).tolist())
 
 
 def test_a_neighbourhood_of_half_the_points_is_refused() -> None:

@@ -37,7 +37,7 @@ def test_psnr_is_torchmetrics_for_each_image_then_averaged(images: np.ndarray, r
 def test_psnr_by_hand() -> None:
     images = np.zeros((2, 3, 3), dtype=np.uint8)
     guess = np.stack([np.full((3, 3), 0.1), np.full((3, 3), 0.01)])
-    assert reconstruction.psnr(images, guess).mean() == pytest.approx((20 + 40) / 2)
+    assert reconstruction.psnr(images, guess).tolist() == pytest.approx([20, 40])
     perfect = reconstruction.psnr(images, np.zeros((2, 3, 3))).mean()
     assert perfect == pytest.approx(10 * np.log10(12 * 255**2))
     # What rounding does to grey values is just that.
@@ -80,6 +80,21 @@ def test_ssim_falls_with_noise_and_sees_structure_that_the_error_does_not(
     )
     assert reconstruction.ssim(white, shifted).mean() > 0.95
     assert reconstruction.ssim(white, scattered).mean() < 0.2
+
+
+@pytest.mark.parametrize("score", [reconstruction.squared_errors, reconstruction.psnr, reconstruction.ssim])
+def test_each_image_has_its_own_score_whatever_the_block(
+    score: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    images: np.ndarray,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some = images[:7]
+    guess = np.stack([noisy(some[i : i + 1], rng, 0.02 * (i + 1))[0] for i in range(7)])
+    monkeypatch.setattr(reconstruction, "_BLOCK", 3)
+    singly = [score(some[i : i + 1], guess[i : i + 1]).item() for i in range(7)]
+    assert score(some, guess).tolist() == pytest.approx(singly, rel=1e-12)
+    assert len(set(singly)) == 7
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 5), (6, 11), (1, 1), (2, 30)])
