@@ -151,10 +151,25 @@ def test_all_mistakes_are_told_at_once_by_the_command(params: dict[str, Any], ro
     assert "ae.conv.training.epochs" in lines[1]
 
 
-def test_a_file_that_is_no_yaml_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"latent_dim: [1", "cannot be read: while parsing"),
+        (b"latent_dim: \xff", "cannot be read: 'utf-8' codec"),
+        (b"seed: 0\nlatent_dim: 64\nlatent_dim: 32", "line 2, column 1.*\n.*and again.*\n.*line 3"),
+        (b"ae: {dense: {training: {epochs: 1, epochs: 2}}}", "epochs stands here"),
+        (b"? [1, 2]\n: 3", "cannot be read: .*unhashable"),
+        (b"a: " + b"[" * 5000, "cannot be read: .*recursion"),
+        (b"!!python/object/apply:os.system [true]", "cannot be read: could not determine a constructor"),
+        (b"", "params.yaml: input should be a valid dictionary.*, not None"),
+        (b"- latent_dim", "params.yaml: input should be a valid dictionary"),
+        (b"5: 6", "5: "),
+    ],
+)
+def test_a_file_that_is_no_params_file_is_told(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text("latent_dim: [1")
-    with pytest.raises(ParamsError, match="cannot be read"):
+    path.write_bytes(content)
+    with pytest.raises(ParamsError, match=f"(?s){says}"):
         file.load(path)
 
 
