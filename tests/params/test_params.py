@@ -94,8 +94,10 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("diffusion.preset", "huge", "'small' or 'large'"),
         ("data.sources", [], "at least 1 item"),
         ("data.sources", [{"http": "ftp://x"}], "^https?://"),
-        ("data.sources", [{"folder": "/a", "debian": "bb"}], "exactly one of folder, http, debian"),
-        ("data.classes", ["a", "a"], "must differ"),
+        ("data.sources", [{"folder": "/a", "debian": "bb"}], "exactly one of folder, http, debian, not '/a', 'bb'"),
+        ("data.sources", [{}], "exactly one of folder, http, debian, not none"),
+        ("data.sources", [{"http": "https://me:secret@example.org/x"}], "must not hold a name or password"),
+        ("data.classes", ["a", "a"], "classes ['a', 'a'] must differ"),
         ("data.files.t10k_labels.sha256", "abc", "[0-9a-f]{64}"),
         ("data.files.t10k_labels.name", "../labels", "pattern"),
         ("vae.conv.warmup_epochs", 10.0, "warmup_epochs (10) must be below training.epochs (10)"),
@@ -117,6 +119,12 @@ def test_impossible_values_are_told(params: dict[str, Any], key: str, value: obj
         validate(file.Params, changed(params, key, value))
     assert says in str(caught.value)
     assert key.rsplit(".", maxsplit=1)[-1] in str(caught.value) or key.split(".", maxsplit=1)[0] in str(caught.value)
+
+
+def test_a_password_in_an_address_is_not_repeated(params: dict[str, Any]) -> None:
+    with pytest.raises(ParamsError) as caught:
+        validate(file.Params, changed(params, "data.sources", [{"http": "https://me:secret@example.org/x"}]))
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
