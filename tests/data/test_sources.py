@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 import subprocess
+import tempfile
 from contextlib import nullcontext
 from functools import partial
 from http.server import BaseHTTPRequestHandler
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from latentbench.data import sources
 from tests.data.small import N_CLASSES, QuietFolder, fake_debian, fetched, idx_bytes, lay, raw_files
@@ -121,6 +124,32 @@ def test_files_that_do_not_belong_together_never_arrive(tmp_path: Path, content:
         with pytest.raises(sources.SourceError, match=says):
             sources.fetch([sources.folder_source(place)], files, tmp_path / "raw", N_CLASSES)
         assert fetched(tmp_path / "raw") == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_four_files_arrive_exactly_if_they_belong_together(draws: st.DataObject) -> None:
+    counts = draws.draw(
+        st.lists(st.integers(1, 3), min_size=4, max_size=4) | st.tuples(st.integers(1, 3)).map(lambda n: n * 4)
+    )
+    widths = draws.draw(st.lists(st.integers(1, 2), min_size=2, max_size=2) | st.just([2, 2]))
+    highest = draws.draw(st.lists(st.integers(0, N_CLASSES), min_size=2, max_size=2))
+    content = {}
+    for place, split in enumerate(("train", "t10k")):
+        images = np.zeros((counts[2 * place], 3, widths[place]), dtype=np.uint8)
+        labels = np.full(counts[2 * place + 1], highest[place], dtype=np.uint8)
+        content |= {f"{split}-images": idx_bytes(images), f"{split}-labels": idx_bytes(labels)}
+    belong = counts[0] == counts[1] and counts[2] == counts[3] and widths[0] == widths[1] and max(highest) < N_CLASSES
+    with tempfile.TemporaryDirectory() as folder:
+        place, raw = lay(Path(folder) / "place", content), Path(folder) / "raw"
+        try:
+            sources.fetch([sources.folder_source(place)], raw_files(content), raw, N_CLASSES)
+        except sources.SourceError:
+            assert not belong
+            assert fetched(raw) == {}
+        else:
+            assert belong
+            assert fetched(raw) == content
 
 
 def test_a_connection_cut_in_the_middle_is_told(tmp_path: Path, content: dict[str, bytes], serve: Any) -> None:
