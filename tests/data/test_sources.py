@@ -184,6 +184,7 @@ class EndlessZeros:
         chunk = (self.start + bytes(size))[:size]
         self.start = self.start[size:]
         self.taken += size
+        assert self.taken < 2**26, "it is read without end"
         return chunk
 
 
