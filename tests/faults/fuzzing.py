@@ -6,6 +6,7 @@ target's own hostile ones, as JSON. Nothing but the project's own error may come
 
 import gzip
 import hashlib
+import io
 import json
 import re
 import resource
@@ -22,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 
+from latentbench import artifacts
 from latentbench.data import idx, sources
 from latentbench.errors import LatentbenchError
 from latentbench.params import file as params_file
@@ -267,6 +270,94 @@ def redirects() -> list[bytes]:
     ]
 
 
+def npy(descr: str, shape: object, body: bytes = bytes(24)) -> bytes:
+    """Return an `.npy` file with whatever header."""
+    head = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    head += b" " * (-(len(head) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + body
+
+
+def arrays() -> list[bytes]:
+    """Return files that are no array of plain numbers, or not of the length that their header says."""
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.ones(3))
+    floats = [
+        npy("'<f4'", shape) for shape in ("(7,)", "(5,)", "(-6,)", "(2**99,)", "(10**30,)", "(6, 10**18)", "6", "None")
+    ]
+    types = [npy(descr, "(3,)") for descr in ("'|O'", "'<M8'", "[('a', '|O')]", "'nonsense'", "None", "'|V9999999999'")]
+    deep = [npy("(" * n + ")" * n, "(6,)") for n in (50, 500, 4000)]
+    return [*floats, *types, *deep, npy("__import__('os').getcwd()", "(6,)"), buffer.getvalue(), pickled(), b""]
+
+
+def pickled() -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{}], dtype=object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+def read_array(content: bytes, folder: Path) -> None:
+    path = folder / "array.npy"
+    path.write_bytes(content)
+    array = artifacts.read_array(path)
+    assert isinstance(array, np.memmap)
+    assert not array.dtype.hasobject
+    assert array.tobytes(order="A") == content[len(content) - array.nbytes :]
+
+
+def safetensors_file(header: bytes, body: bytes = bytes(24), length: int | None = None) -> bytes:
+    return struct.pack("<Q", len(header) if length is None else length) + header + body
+
+
+def models() -> list[bytes]:
+    """Return files of weights with doctored headers."""
+
+    def entry(shape: str, begin: object, end: object, dtype: str = "F32") -> bytes:
+        return f'{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{begin},{end}]}}}}'.encode()
+
+    right = entry("[6]", 0, 24)
+    wrong = [
+        *(entry("[6]", *offsets) for offsets in ((0, 28), (4, 28), (-4, 20), (24, 0), (0, 2**64 - 1), ("0", "null"))),
+        *(entry(shape, 0, 24) for shape in ("[7]", "[-6]", f"[{2**63}, 2]", f"[{2**32}, {2**32}]", "6", "null")),
+        *(entry("[6]", 0, 24, dtype) for dtype in ("PICKLE", "O", "F64")),
+        *(entry(shape, 0, 24, dtype) for shape, dtype in (("[24]", "F8_E4M3"), ("[12]", "BF16"))),  # which NumPy lacks
+        right[:-1] + b',"b":{"dtype":"F32","shape":[6],"data_offsets":[0,24]}}',  # two share their bytes
+        b'{"__metadata__":{"x":5},' + right[1:],
+        *(b"[]", b"{}", b"", b"null", b'{"a":' * 5000),
+    ]
+    lengths = [safetensors_file(right, length=n) for n in (0, 1, 10**6, 10**9, 2**63, 2**64 - 1)]
+    return [*map(safetensors_file, wrong), *lengths, b"", bytes(8), bytes(7), pickled()]
+
+
+def read_model(content: bytes, folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(content)
+    (folder / "model.json").write_text("{}")
+    found, _ = artifacts.read_model(folder)
+    assert sum(array.nbytes for array in found.values()) < len(content)
+
+
+def valid_models() -> list[bytes]:
+    tensors = {"a": np.arange(6, dtype=np.float32), "b.c": np.ones((2, 3), dtype=np.int64), "d": np.array(True)}
+    return [safetensors.numpy.save(tensors), safetensors.numpy.save({"a": tensors["a"]}, {"numbers": "{}"})]
+
+
+def read_json(content: bytes, folder: Path) -> None:
+    path = folder / "file.json"
+    path.write_bytes(content)
+    assert isinstance(artifacts.read_json(path), dict)
+
+
+def read_table(content: bytes, folder: Path) -> None:
+    path = folder / "file.csv"
+    path.write_bytes(content)
+    artifacts.read_table(path)
+
+
+JSON = [b'{"a": [1, 2.5, null], "b": {"c": "text"}}']
+HOSTILE_JSON = [b"", b"[]", b"\xff", b'{"a":' * 99_999, b"[" * 99_999, b'{"a": ' + b"9" * 9999 + b"}", b"NaN"]
+TABLES = [b"a,b\n1,2\n3,4.5\n", b'row,"x, y"\nraw,"1\n2"\n']
+HOSTILE_TABLES = [b"", b"\xff\xfe\x00", b'a\n"1', b"a\n1,2,3\n1,2\n" * 9, b"\0" * 99]
+
+
 def targets() -> dict[str, Callable[[], Target]]:
     """Return what can be given hostile files, each made when it is asked for."""
     dataset = list(small_dataset().values())
@@ -277,6 +368,10 @@ def targets() -> dict[str, Callable[[], Target]]:
         "download of unknown content": lambda: Target([*dataset, *packed], headers(), download(known=False)),
         "idx": lambda: Target(dataset, headers(), read_idx),
         "mirror": lambda: Target([answer(images), answer(gzip.compress(images))], redirects(), mirror()),
+        "array": lambda: Target([npy("'<f4'", "(6,)"), npy("'|u1'", "(2, 3, 4)")], arrays(), read_array),
+        "model": lambda: Target(valid_models(), models(), read_model),
+        "json": lambda: Target(JSON, HOSTILE_JSON, read_json),
+        "table": lambda: Target(TABLES, HOSTILE_TABLES, read_table),
         "params": lambda: Target([Path("params.yaml").read_bytes()], [b"", b"\xff", b"{" * 9999], read_params),
     }
 
