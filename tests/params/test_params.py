@@ -110,7 +110,8 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("pca.reconstructions", [300], "at most n_components (256)"),
         ("isomap.n_components", 1000, "below isomap.n_landmarks (1000)"),
         ("isomap.radius", 2.0, "one of n_neighbors (5) and radius (2.0)"),
-        ("isomap.p", 3, "1 or 2"),
+        ("isomap.p", 3, "less than or equal to 2, not 3"),
+        ("isomap.p", True, "valid integer, not True"),
         ("latent_explore.dimensions", [0, 64], "below latent_dim (64)"),
     ],
 )
