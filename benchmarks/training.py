@@ -71,8 +71,8 @@ def write_images(folder: Path, n_images: int) -> None:
     """Write the first n train images, a stratified tenth of them apart for validation, as both sides read them."""
     images, labels = idx.read(RAW / "train-images", 3)[:n_images], idx.read(RAW / "train-labels", 1)[:n_images]
     validation = stratified_subset(labels, len(labels) // 10, seeding.numpy_generator(0, "validation"))
-    np.save(folder / "validation.npy", images[validation])
-    np.save(folder / "train.npy", np.delete(images, validation, axis=0))
+    np.save(folder / "validation.npy", images[validation], allow_pickle=False)
+    np.save(folder / "train.npy", np.delete(images, validation, axis=0), allow_pickle=False)
 
 
 def loss_of(network: nn.Module) -> training.Loss:

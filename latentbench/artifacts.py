@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -23,6 +24,20 @@ from PIL import Image
 from latentbench.errors import LatentbenchError
 
 _DPI = 100
+# What NumPy raises where a header is none, or of something else than plain numbers.
+_NO_ARRAY = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+    SyntaxError,
+    TokenError,
+)
+# What safetensors raises, and NumPy for types that it lacks.
+_NO_WEIGHTS = (OSError, safetensors.SafetensorError, TypeError, AttributeError)
 
 
 class ArtifactError(LatentbenchError):
@@ -87,12 +102,15 @@ def read_array(path: Path) -> np.ndarray:
     """Memory-map one `.npy` array, read-only.
 
     Raises:
-        ArtifactError: it is missing, or no array.
+        ArtifactError: it is missing, no array of plain numbers, or not of the length that its header announces.
     """
     try:
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        array: np.memmap = np.lib.format.open_memmap(path, mode="r")
+        expected, size = array.offset + array.nbytes, path.stat().st_size
+    except _NO_ARRAY as error:
         raise ArtifactError(f"cannot read the array {path}: {error}") from error
+    if size != expected:
+        raise ArtifactError(f"cannot read the array {path}: it has {size} bytes, its header announces {expected}")
     return array
 
 
@@ -113,7 +131,7 @@ def read_model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     path = folder / "model.safetensors"
     try:
         arrays = safetensors.numpy.load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
+    except _NO_WEIGHTS as error:
         raise ArtifactError(f"cannot read the weights {path}: {error}") from error
     return arrays, read_json(folder / "model.json")
 
@@ -167,7 +185,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} holds no JSON object")

@@ -12,6 +12,8 @@ import torch
 from latentbench.data import idx
 from tests.pipeline.workspace import SMALL, Workspace
 
+pytest_plugins = ("tests.network", "tests.faults.counting")
+
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN_IMAGES = "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
 T10K_IMAGES = "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"

@@ -47,11 +47,14 @@ def read(path: Path, n_axes: int) -> np.ndarray:
     """Memory-map an uncompressed IDX file as uint8, read-only.
 
     Raises:
-        IdxError: it is no such file, or its length is not what its header announces.
+        IdxError: it cannot be read, is no such file, or its length is not what its header announces.
     """
-    with path.open("rb") as file:
-        shape, length = parse_header(file.read(4 + 4 * n_axes), n_axes)
-    expected = length + math.prod(shape)
-    if path.stat().st_size != expected:
-        raise IdxError(f"{path} has {path.stat().st_size} bytes, its header announces {expected}")
-    return np.memmap(path, dtype=np.uint8, mode="r", offset=length, shape=shape)
+    try:
+        with path.open("rb") as file:
+            shape, length = parse_header(file.read(4 + 4 * n_axes), n_axes)
+        expected = length + math.prod(shape)
+        if path.stat().st_size != expected:
+            raise IdxError(f"{path} has {path.stat().st_size} bytes, its header announces {expected}")
+        return np.memmap(path, dtype=np.uint8, mode="r", offset=length, shape=shape)
+    except OSError as error:
+        raise IdxError(f"cannot read {path}: {error}") from error

@@ -7,14 +7,17 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
+from urllib.parse import urljoin
 
 import requests
+import urllib3
 
 from latentbench import artifacts, progress
 from latentbench.data import idx
@@ -22,7 +25,12 @@ from latentbench.errors import LatentbenchError
 
 _CHUNK = 1 << 20
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 10, 30
+_SLOWEST_BYTES_S = 2**10  # a mirror that sends less is left
+_MOST_REDIRECTS = 5
+_OVERLOADED = (429, 500, 502, 503, 504)  # statuses that may be gone soon
+_PAUSES_S = (1, 4)  # before an overloaded mirror is asked again
 _APT_TIMEOUT_S = 300
+_UNPACKING_BYTES = 2**30  # of memory: an archive may announce that it needs any amount
 
 
 class SourceError(LatentbenchError):
@@ -111,16 +119,13 @@ def http_source(address: str) -> Source:
 
     @contextmanager
     def open_all() -> Iterator[Opener]:
-        with requests.Session() as session:
+        with _Session() as session:
 
             def open_one(name: str) -> Readable:
                 reasons = []
                 for candidate in _names(name):
                     url = f"{address.rstrip('/')}/{candidate}"
-                    try:
-                        answer = session.get(url, stream=True, timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S))
-                    except requests.RequestException as error:
-                        raise SourceError(f"{url}: {_root_cause(error)}") from error
+                    answer = _ask(session, url)
                     if answer.status_code == requests.codes.ok:
                         return _HttpBody(answer)
                     answer.close()
@@ -144,18 +149,65 @@ def debian_source(package: str) -> Source:
     return Source(f"debian {package}", open_all)
 
 
+class _Session(requests.Session):
+    """A session that sends no credentials, also none that ~/.netrc has for a host, and that follows no redirect.
+
+    requests would take the whole body of a redirect into memory, whatever it unpacks to.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = lambda request: request
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        """Tell requests that there is nowhere to go on to."""
+        return
+
+
+def _ask(session: requests.Session, url: str) -> requests.Response:
+    """Return the answer that a mirror gives in the end, its body unread; ask again where it is overloaded."""
+    answer = _follow(session, url)
+    for pause in _PAUSES_S:
+        if answer.status_code not in _OVERLOADED:
+            break
+        answer.close()
+        time.sleep(pause)
+        answer = _follow(session, url)
+    return answer
+
+
+def _follow(session: requests.Session, url: str) -> requests.Response:
+    for _ in range(_MOST_REDIRECTS + 1):
+        try:
+            answer = session.get(url, stream=True, timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S))
+            if not answer.is_redirect:
+                return answer
+            answer.close()
+            url = urljoin(url, answer.headers["location"])
+        # The last two are what requests lets through of answers and addresses that are no such thing.
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            raise SourceError(f"{url}: {_root_cause(error)}") from error
+    raise SourceError(f"{url}: it is where more than {_MOST_REDIRECTS} redirects lead")
+
+
 class _HttpBody:
-    """The body of an answer as a file, its errors turned into ours."""
+    """The body of an answer as a file, its errors turned into ours. A read may give less than it is asked for."""
 
     def __init__(self, answer: requests.Response) -> None:
         self._raw = answer.raw
         self._url = answer.url
+        self._started, self._taken = time.monotonic(), 0
 
     def read(self, size: int = -1) -> bytes:
         try:
-            return bytes(self._raw.read(size, decode_content=False))
+            content = bytes(self._raw.read1(size, decode_content=False))
         except Exception as error:
             raise SourceError(f"{self._url}: {_root_cause(error)}") from error
+        self._taken += len(content)
+        seconds = time.monotonic() - self._started
+        if seconds > _READ_TIMEOUT_S + self._taken / _SLOWEST_BYTES_S:
+            raise SourceError(f"{self._url}: stalled: {self._taken} bytes in {seconds:.0f} s")
+        return content
 
 
 def _root_cause(error: BaseException) -> str:
@@ -271,8 +323,10 @@ def _unpacked_files(package: str, room: Path) -> list[Path]:
     archives = sorted(room.glob("*.deb"))
     if len(archives) != 1:
         raise SourceError(f"apt-get download left {len(archives)} packages instead of one")
-    _run(["dpkg-deb", "-x", str(archives[0]), "content"], room)
-    return [path for path in sorted((room / "content").rglob("*")) if path.is_file()]
+    limited = ["prlimit", f"--as={_UNPACKING_BYTES}", f"--fsize={idx.MAX_BYTES}"]
+    _run([*limited, "dpkg-deb", "-x", str(archives[0]), "content"], room)
+    # A link may lead out of the package.
+    return [path for path in sorted((room / "content").rglob("*")) if path.is_file() and not path.is_symlink()]
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import onnx
@@ -108,10 +108,22 @@ def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], output: str) -> b
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:
-    """Open an ONNX file with onnxruntime, on one thread of the CPU."""
+    """Open an ONNX file with onnxruntime, on one thread of the CPU.
+
+    Raises:
+        ExportError: it is no ONNX file, or names other files that hold weights, which may be any on this machine.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        outside = sorted(_outside(onnx.load_from_string(model)))
+        if outside:
+            raise ExportError(f"the file lacks the weights {', '.join(outside)}")
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except ExportError:
+        raise
+    except Exception as error:  # onnxruntime has a dozen of its own, with no common base
+        raise ExportError(f"onnxruntime cannot open the file: {error}") from error
 
 
 def largest_difference(model: bytes, function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> float:
@@ -153,15 +165,27 @@ def check(name: str, model: bytes, function: Callable[..., Tensor], *inputs: Ten
         ExportError: some of its weights are not in the file, or it differs from `function` on `inputs` by more than
             `LARGEST_DIFFERENCE`; the message says by how much.
     """
-    outside = [tensor.name for tensor in onnx.load_from_string(model).graph.initializer if uses_external_data(tensor)]
-    if outside:
-        raise ExportError(f"{name}: the exported file lacks the weights {', '.join(outside)}")
-    difference = largest_difference(model, function, inputs)
+    try:
+        difference = largest_difference(model, function, inputs)
+    except ExportError as error:
+        raise ExportError(f"{name}: {error}") from error
     if not difference <= LARGEST_DIFFERENCE:  # NaN included
         raise ExportError(
             f"{name}: the exported network differs from the trained one by {difference:.3g} of its largest output, "
             f"which should be at most {LARGEST_DIFFERENCE:g}"
         )
+
+
+def _outside(message: onnx.ModelProto) -> Iterator[str]:
+    """Yield the names of the tensors in a protobuf message, however deep, whose values are in another file."""
+    if isinstance(message, onnx.TensorProto):
+        if uses_external_data(message):
+            yield message.name or "without a name"
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in value if field.is_repeated else [value]:
+                yield from _outside(part)
 
 
 def _strip(message: onnx.ModelProto) -> None:

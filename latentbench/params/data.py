@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -17,8 +18,11 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if sum(place is not None for place in (self.folder, self.http, self.debian)) != 1:
-            raise ValueError("a source has exactly one of folder, http, debian")
+        given = [repr(place) for place in (self.folder, self.http, self.debian) if place is not None]
+        if len(given) != 1:
+            raise ValueError(f"a source has exactly one of folder, http, debian, not {', '.join(given) or 'none'}")
+        if self.http is not None and "@" in urlsplit(self.http).netloc:
+            raise ValueError("http must not hold a name or password: params.yaml is in git")
         if self.folder is not None and not Path(self.folder).is_absolute():
             raise ValueError(f"folder must be an absolute path (experiments run in other folders), not {self.folder!r}")
         return self
@@ -54,5 +58,5 @@ class Data(Section):
     @model_validator(mode="after")
     def _distinct_classes(self) -> Self:
         if len(set(self.classes)) != len(self.classes):
-            raise ValueError("class names must differ from each other")
+            raise ValueError(f"classes {self.classes} must differ from each other")
         return self

@@ -5,8 +5,9 @@ No stage imports this module: it knows every section, so a change of any would r
 
 import argparse
 import sys
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import yaml
 from pydantic import model_validator
@@ -101,15 +102,31 @@ class Params(Project):
             raise ValueError("\n".join(problems))
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML, and refuses a key that stands twice in a section, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        first: dict[str, yaml.Mark] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in first:
+                    raise yaml.constructor.ConstructorError(
+                        f"{key.value} stands here", first[key.value], "and again", key.start_mark
+                    )
+                first[key.value] = key.start_mark
+        return super().construct_mapping(node, deep=deep)
+
+
 def load(path: Path) -> Params:
     """Read and check a params file.
 
     Raises:
-        ParamsError: it is no YAML, or something in it is unknown, of the wrong type, impossible or contradictory.
+        ParamsError: it is no YAML, has a key twice, or something in it is unknown, of the wrong type, impossible or
+            contradictory.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ParamsError(f"cannot be read: {error}") from error
     return validate(Params, content)
 

@@ -39,7 +39,7 @@ class IsomapParams(Section):
 
     n_neighbors: Annotated[int, Field(ge=1)] | None
     radius: Annotated[float, Field(gt=0)] | None
-    p: Literal[1, 2]
+    p: Annotated[int, Field(ge=1, le=2)]  # of Literal[1, 2], true would be one
     n_components: Components
     n_landmarks: Annotated[int, Field(ge=2)] | None
     on_disk: bool

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from latentbench.data import idx
 
@@ -38,3 +40,14 @@ def test_a_file_of_the_wrong_length_is_refused(tmp_path: Path, change: int) -> N
     path.write_bytes(struct.pack(">HBBIII", 0, 8, 3, 2, 4, 5) + bytes(40 + change))
     with pytest.raises(idx.IdxError, match=f"has {56 + change} bytes, its header announces 56"):
         idx.read(path, 3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([1, 3]), st.binary(max_size=20) | st.binary(min_size=4, max_size=16).map(b"\0\0\x08".__add__))
+def test_whatever_a_header_is_its_shape_is_what_it_says_or_it_is_refused(n_axes: int, start: bytes) -> None:
+    try:
+        shape, length = idx.parse_header(start, n_axes)
+    except idx.IdxError:
+        return
+    assert start[:length] == struct.pack(f">HBB{n_axes}I", 0, 8, n_axes, *shape)
+    assert 0 < np.prod(shape, dtype=object) <= idx.MAX_BYTES

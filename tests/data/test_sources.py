@@ -1,84 +1,23 @@
 """Sources: whichever works, the same four files; whatever is wrong, none of them."""
 
 import gzip
-import hashlib
 import os
 import shutil
-import struct
 import subprocess
-import threading
-from collections.abc import Iterator
+import tempfile
 from contextlib import nullcontext
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from latentbench.data import sources
-
-N_CLASSES = 3
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
-
-
-@pytest.fixture
-def content(images: np.ndarray) -> dict[str, bytes]:
-    """Return a small dataset of real images, 12x9 pixels of each, as the four files."""
-    labels = np.arange(6, dtype=np.uint8) % N_CLASSES
-    return {
-        "train-images": idx_bytes(images[:6, 8:20, 10:19]),
-        "train-labels": idx_bytes(labels),
-        "t10k-images": idx_bytes(images[6:10, 8:20, 10:19]),
-        "t10k-labels": idx_bytes(labels[:4]),
-    }
-
-
-def raw_files(content: dict[str, bytes]) -> list[sources.RawFile]:
-    return [
-        sources.RawFile(name, f"{name}-ubyte", 3 if "images" in name else 1, hashlib.sha256(whole).hexdigest())
-        for name, whole in content.items()
-    ]
-
-
-def lay(folder: Path, content: dict[str, bytes], *, gzipped: bool = False) -> Path:
-    folder.mkdir(exist_ok=True)
-    for name, whole in content.items():
-        if gzipped:
-            (folder / f"{name}-ubyte.gz").write_bytes(gzip.compress(whole))
-        else:
-            (folder / f"{name}-ubyte").write_bytes(whole)
-    return folder
-
-
-def fetched(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
-
-
-@pytest.fixture
-def serve() -> Iterator[Any]:
-    """Return a function that serves a handler on loopback and gives its address."""
-    servers = []
-
-    def start(handler: Any) -> str:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-class QuietFolder(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
+from tests.data.small import N_CLASSES, QuietFolder, fake_debian, fetched, idx_bytes, lay, raw_files
 
 
 @pytest.mark.parametrize("gzipped", [False, True])
@@ -187,6 +126,32 @@ def test_files_that_do_not_belong_together_never_arrive(tmp_path: Path, content:
         assert fetched(tmp_path / "raw") == {}
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_four_files_arrive_exactly_if_they_belong_together(draws: st.DataObject) -> None:
+    counts = draws.draw(
+        st.lists(st.integers(1, 3), min_size=4, max_size=4) | st.tuples(st.integers(1, 3)).map(lambda n: n * 4)
+    )
+    widths = draws.draw(st.lists(st.integers(1, 2), min_size=2, max_size=2) | st.just([2, 2]))
+    highest = draws.draw(st.lists(st.integers(0, N_CLASSES), min_size=2, max_size=2))
+    content = {}
+    for place, split in enumerate(("train", "t10k")):
+        images = np.zeros((counts[2 * place], 3, widths[place]), dtype=np.uint8)
+        labels = np.full(counts[2 * place + 1], highest[place], dtype=np.uint8)
+        content |= {f"{split}-images": idx_bytes(images), f"{split}-labels": idx_bytes(labels)}
+    belong = counts[0] == counts[1] and counts[2] == counts[3] and widths[0] == widths[1] and max(highest) < N_CLASSES
+    with tempfile.TemporaryDirectory() as folder:
+        place, raw = lay(Path(folder) / "place", content), Path(folder) / "raw"
+        try:
+            sources.fetch([sources.folder_source(place)], raw_files(content), raw, N_CLASSES)
+        except sources.SourceError:
+            assert not belong
+            assert fetched(raw) == {}
+        else:
+            assert belong
+            assert fetched(raw) == content
+
+
 def test_a_connection_cut_in_the_middle_is_told(tmp_path: Path, content: dict[str, bytes], serve: Any) -> None:
     class Cut(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -219,6 +184,7 @@ class EndlessZeros:
         chunk = (self.start + bytes(size))[:size]
         self.start = self.start[size:]
         self.taken += size
+        assert self.taken < 2**26, "it is read without end"
         return chunk
 
 
@@ -231,16 +197,6 @@ def test_an_endless_source_is_left(tmp_path: Path, content: dict[str, bytes]) ->
 
 
 needs_dpkg_deb = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb, which is Debian's")
-
-
-def fake_debian(room: Path, monkeypatch: pytest.MonkeyPatch, apt_get: str, dpkg: str = "exit 1") -> None:
-    """Put an apt-get and a dpkg of our own first on PATH, so that nothing outside `room` is touched."""
-    tools = room / "tools"
-    tools.mkdir()
-    for name, script in (("apt-get", apt_get), ("dpkg", dpkg)):
-        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
 
 
 @needs_dpkg_deb

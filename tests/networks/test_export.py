@@ -174,9 +174,52 @@ def test_a_wrong_file_is_refused_with_its_name_the_difference_and_the_bound(line
         export.check("it", line, lambda x: Line()(x).sum(dim=1, keepdim=True), inputs)
 
 
-def test_a_file_without_all_its_weights_is_refused(line: bytes) -> None:
+def initializer(model: onnx.ModelProto) -> onnx.TensorProto:
+    return next(each for each in model.graph.initializer if each.name == "weight")
+
+
+def constant(model: onnx.ModelProto) -> onnx.TensorProto:
+    node = model.graph.node.add(op_type="Constant", output=["unused"])
+    attribute = node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
+    attribute.t.CopyFrom(onnx.numpy_helper.from_array(np.ones(2, dtype=np.float32), "hidden"))
+    return attribute.t
+
+
+def constant_of_a_branch(model: onnx.ModelProto) -> onnx.TensorProto:
+    node = model.graph.node.add(op_type="If", input=["unused"], output=["unused too"])
+    branch = node.attribute.add(name="then_branch", type=onnx.AttributeProto.GRAPH).g
+    branch.initializer.append(onnx.numpy_helper.from_array(np.ones(2, dtype=np.float32), "deep"))
+    return branch.initializer[0]
+
+
+@pytest.mark.parametrize("find", [initializer, constant, constant_of_a_branch])
+@pytest.mark.parametrize("way", ["elsewhere.bin", "../secret", "/{}", "./a/../../secret", "secret"])
+def test_a_file_that_names_another_one_is_refused_and_that_one_not_read(
+    line: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, find: Any, way: str
+) -> None:
+    (tmp_path / "inside").mkdir()
+    secret = np.array([41.0, 43.0], dtype=np.float32)
+    for folder in (tmp_path, tmp_path / "inside"):
+        (folder / "secret").write_bytes(secret.tobytes())
+    monkeypatch.chdir(tmp_path / "inside")
     model = onnx.load_from_string(line)
-    (tensor,) = (each for each in model.graph.initializer if each.name == "weight")
-    set_external_data(tensor, "elsewhere.bin")
-    with pytest.raises(export.ExportError, match="it: the exported file lacks the weights weight"):
+    tensor = find(model)
+    set_external_data(tensor, way.format(str(tmp_path / "secret")[1:]))
+    tensor.ClearField("raw_data")
+    with pytest.raises(export.ExportError, match=f"^the file lacks the weights {tensor.name}$"):
+        export.session(model.SerializeToString())
+    with pytest.raises(export.ExportError, match=f"^it: the file lacks the weights {tensor.name}$"):
         export.check("it", model.SerializeToString(), Line(), torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 50, b"ORTM" * 20, b"\x80\x04N."])
+def test_what_is_no_onnx_file_is_told(content: bytes) -> None:
+    with pytest.raises(export.ExportError, match="onnxruntime cannot open the file: "):
+        export.session(content)
+
+
+def test_a_library_of_operators_is_not_loaded(line: bytes) -> None:
+    model = onnx.load_from_string(line)
+    model.graph.node[0].domain, model.graph.node[0].op_type = "../canary", "Run"
+    with pytest.raises(export.ExportError, match="canary"):
+        export.session(model.SerializeToString())

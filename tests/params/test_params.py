@@ -94,8 +94,10 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("diffusion.preset", "huge", "'small' or 'large'"),
         ("data.sources", [], "at least 1 item"),
         ("data.sources", [{"http": "ftp://x"}], "^https?://"),
-        ("data.sources", [{"folder": "/a", "debian": "bb"}], "exactly one of folder, http, debian"),
-        ("data.classes", ["a", "a"], "must differ"),
+        ("data.sources", [{"folder": "/a", "debian": "bb"}], "exactly one of folder, http, debian, not '/a', 'bb'"),
+        ("data.sources", [{}], "exactly one of folder, http, debian, not none"),
+        ("data.sources", [{"http": "https://me:secret@example.org/x"}], "must not hold a name or password"),
+        ("data.classes", ["a", "a"], "classes ['a', 'a'] must differ"),
         ("data.files.t10k_labels.sha256", "abc", "[0-9a-f]{64}"),
         ("data.files.t10k_labels.name", "../labels", "pattern"),
         ("vae.conv.warmup_epochs", 10.0, "warmup_epochs (10) must be below training.epochs (10)"),
@@ -108,7 +110,8 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("pca.reconstructions", [300], "at most n_components (256)"),
         ("isomap.n_components", 1000, "below isomap.n_landmarks (1000)"),
         ("isomap.radius", 2.0, "one of n_neighbors (5) and radius (2.0)"),
-        ("isomap.p", 3, "1 or 2"),
+        ("isomap.p", 3, "less than or equal to 2, not 3"),
+        ("isomap.p", True, "valid integer, not True"),
         ("latent_explore.dimensions", [0, 64], "below latent_dim (64)"),
         ("latent_explore.map_neighbors", 1, "greater than or equal to 2"),
         ("latent_explore.interpolations", [["Bag", "Sock"]], "does not have: Sock"),
@@ -120,6 +123,12 @@ def test_impossible_values_are_told(params: dict[str, Any], key: str, value: obj
         validate(file.Params, changed(params, key, value))
     assert says in str(caught.value)
     assert key.rsplit(".", maxsplit=1)[-1] in str(caught.value) or key.split(".", maxsplit=1)[0] in str(caught.value)
+
+
+def test_a_password_in_an_address_is_not_repeated(params: dict[str, Any]) -> None:
+    with pytest.raises(ParamsError) as caught:
+        validate(file.Params, changed(params, "data.sources", [{"http": "https://me:secret@example.org/x"}]))
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +171,25 @@ def test_all_mistakes_are_told_at_once_by_the_command(params: dict[str, Any], ro
     assert "ae.conv.training.epochs" in lines[1]
 
 
-def test_a_file_that_is_no_yaml_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"latent_dim: [1", "cannot be read: while parsing"),
+        (b"latent_dim: \xff", "cannot be read: 'utf-8' codec"),
+        (b"seed: 0\nlatent_dim: 64\nlatent_dim: 32", "line 2, column 1.*\n.*and again.*\n.*line 3"),
+        (b"ae: {dense: {training: {epochs: 1, epochs: 2}}}", "epochs stands here"),
+        (b"? [1, 2]\n: 3", "cannot be read: .*unhashable"),
+        (b"a: " + b"[" * 5000, "cannot be read: .*recursion"),
+        (b"!!python/object/apply:os.system [true]", "cannot be read: could not determine a constructor"),
+        (b"", "params.yaml: input should be a valid dictionary.*, not None"),
+        (b"- latent_dim", "params.yaml: input should be a valid dictionary"),
+        (b"5: 6", "5: "),
+    ],
+)
+def test_a_file_that_is_no_params_file_is_told(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text("latent_dim: [1")
-    with pytest.raises(ParamsError, match="cannot be read"):
+    path.write_bytes(content)
+    with pytest.raises(ParamsError, match=f"(?s){says}"):
         file.load(path)
 
 

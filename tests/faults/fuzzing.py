@@ -1,0 +1,446 @@
+"""Gives readers damaged and hostile files by the thousand, in a process whose memory is limited.
+
+`python -m tests.faults.fuzzing FOLDER N SEED TARGET...` prints what came of N mutated files for each target, and of the
+target's own hostile ones, as JSON. Nothing but the project's own error may come of any; what is accepted must be right.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import resource
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from latentbench import artifacts
+from latentbench.data import idx, sources
+from latentbench.errors import LatentbenchError
+from latentbench.params import file as params_file
+
+MIB = 2**20
+MEMORY = 32 * MIB  # that reading one file may take, unless a target says otherwise
+LONGEST_S = 20  # that one file may take
+SHOWN = 5  # failures that are told
+N_CLASSES = 3
+INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 1)
+NUMBERS = (b"-1", b"0", b"1e999", b"NaN", b"99999999999", b"18446744073709551616", b"0.5", b"9" * 400, b"null", b"[]")
+
+
+class TooSlowError(BaseException):
+    """A reader takes too long over one file; it must not be taken for an error of the reader's own."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that reads files.
+
+    Attributes:
+        valid: files that it accepts, which are mutated.
+        hostile: files that it must refuse.
+        read: reads one, given its content and a folder to work in; AssertionError where it accepted what is wrong.
+        memory: bytes that it may take beyond what it has after reading the valid ones.
+    """
+
+    valid: list[bytes]
+    hostile: list[bytes]
+    read: Callable[[bytes, Path], object]
+    memory: int = MEMORY
+
+
+def mutated(content: bytes, others: list[bytes], rng: np.random.Generator) -> bytes:
+    """Return a damaged copy: bits, numbers, lengths and parts of it changed, more often near its start."""
+    data = bytearray(content)
+    for _ in range(int(rng.integers(1, 5))):
+        n = len(data)
+        near = int(rng.integers(min(n, 64) + 1)) if rng.random() < 0.5 else int(rng.integers(n + 1))
+        length = int(rng.integers(1, 33))
+        match rng.integers(9):
+            case 0 if near < n:
+                data[near] ^= 1 << int(rng.integers(8))
+            case 1:
+                data[near : near + length] = rng.bytes(length)
+            case 2 | 3:
+                width = int(rng.choice([1, 2, 4, 8]))
+                value = int(rng.choice(np.array(INTERESTING, dtype=object))) % 2 ** (8 * width)
+                data[near : near + width] = value.to_bytes(width, "big" if rng.random() < 0.5 else "little")
+            case 4:
+                del data[near:]
+            case 5:
+                del data[near : near + length]
+            case 6:
+                data[near:near] = data[near : near + length] * int(rng.integers(1, 20))
+            case 7:
+                other = others[int(rng.integers(len(others)))]
+                start = int(rng.integers(len(other) + 1))
+                data[near : near + length] = other[start : start + length]
+            case 8:
+                runs = list(re.finditer(rb"\d+", data[:4096]))
+                if runs:
+                    run = runs[int(rng.integers(len(runs)))]
+                    data[run.start() : run.end()] = NUMBERS[int(rng.integers(len(NUMBERS)))]
+    return bytes(data)
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def small_dataset() -> dict[str, bytes]:
+    rng = np.random.default_rng(3)
+    return {
+        "train-images": idx_bytes(rng.integers(256, size=(6, 5, 4), dtype=np.uint8)),
+        "train-labels": idx_bytes(np.arange(6, dtype=np.uint8) % N_CLASSES),
+        "t10k-images": idx_bytes(rng.integers(256, size=(4, 5, 4), dtype=np.uint8)),
+        "t10k-labels": idx_bytes(np.arange(4, dtype=np.uint8) % N_CLASSES),
+    }
+
+
+def raw_files(content: dict[str, bytes], *, known: bool) -> list[sources.RawFile]:
+    return [
+        sources.RawFile(name, name, 3 if "images" in name else 1, hashlib.sha256(whole).hexdigest() if known else None)
+        for name, whole in content.items()
+    ]
+
+
+def is_dataset(found: dict[str, bytes]) -> bool:
+    """Tell, without the library, whether four files are a dataset in the IDX format."""
+    shapes = {}
+    for name, whole in found.items():
+        axes = 3 if "images" in name else 1
+        shape = struct.unpack(f">{axes}I", whole[4 : 4 + 4 * axes])
+        pixels = whole[4 + 4 * axes :]
+        if whole[:4] != bytes([0, 0, 8, axes]) or len(pixels) != np.prod(shape, dtype=object):
+            return False
+        if axes == 1 and max(pixels) >= N_CLASSES:
+            return False
+        shapes[name] = shape
+    return all(shapes[f"{split}-images"][0] == shapes[f"{split}-labels"][0] > 0 for split in ("train", "t10k")) and (
+        shapes["train-images"][1:] == shapes["t10k-images"][1:]
+    )
+
+
+def fetched(source: sources.Source, folder: Path, *, known: bool) -> None:
+    """Fetch the small dataset, and check that what arrives is all of it, or nothing."""
+    whole, raw = small_dataset(), folder / "raw"
+    for path in raw.glob("*") if raw.exists() else ():
+        path.unlink()
+    try:
+        sources.fetch([source], raw_files(whole, known=known), raw, N_CLASSES)
+    except sources.SourceError:
+        assert not raw.exists() or not list(raw.iterdir()), "something arrived of what was refused"
+        raise
+    found = {path.name: path.read_bytes() for path in raw.iterdir()}
+    assert found.keys() == whole.keys()
+    assert found == whole if known else is_dataset(found)
+
+
+def download(*, known: bool) -> Callable[[bytes, Path], None]:
+    """Return a reader that fetches the dataset from a folder, in which what it is given is one of the four files."""
+
+    def read(content: bytes, folder: Path) -> None:
+        place, whole = folder / "place", small_dataset()
+        place.mkdir(exist_ok=True)
+        whole[list(whole)[zlib.crc32(content) % len(whole)]] = content
+        for name, each in whole.items():
+            (place / name).write_bytes(each)
+        fetched(sources.folder_source(place), folder, known=known)
+
+    return read
+
+
+def read_idx(content: bytes, folder: Path) -> None:
+    path, refusal = folder / "file", None
+    path.write_bytes(content)
+    for axes in (1, 3):
+        try:
+            array = idx.read(path, axes)
+        except idx.IdxError as error:
+            refusal = error
+        else:
+            assert idx_bytes(array) == content
+            return
+    assert refusal
+    raise refusal
+
+
+class Mirror:
+    """Answers every request on a port with the same bytes, whatever they are."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, bytes] = {}
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._socket.accept()
+            try:
+                asked = connection.recv(4096).split(b" ")[1].decode()[1:]
+                connection.sendall(self.answers.get(asked, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):  # until the other has read it all
+                    pass
+            except OSError:
+                pass  # whoever asked has had enough
+            finally:
+                connection.close()
+
+
+def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers])
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def mirror() -> Callable[[bytes, Path], None]:
+    """Return a reader that fetches from a mirror, whose answer for the first file is what it is given."""
+    server = Mirror()
+    sources._PAUSES_S = ()
+    sources._READ_TIMEOUT_S = 2
+
+    def read(content: bytes, folder: Path) -> None:
+        server.answers = {name: answer(whole) for name, whole in small_dataset().items()} | {"train-images": content}
+        fetched(sources.http_source(server.address), folder, known=True)
+
+    return read
+
+
+def read_params(content: bytes, folder: Path) -> None:
+    path = folder / "params.yaml"
+    path.write_bytes(content)
+    params_file.load(path)
+
+
+def bombs() -> list[bytes]:
+    """Return gzip files that are large without end, or seem so; as images, as labels, and as neither."""
+    zeros = gzip.compress(bytes(4 * MEMORY), compresslevel=1)
+    images, labels = struct.pack(">HBBIII", 0, 8, 3, 6, 5, 4), struct.pack(">HBBI", 0, 8, 1, 6)
+    largest = struct.pack(">HBBIII", 0, 8, 3, 2**20, 64, 64)  # all that a header may ask for
+    empty = gzip.compress(b"")
+    return [
+        zeros,
+        *(gzip.compress(start) + zeros for start in (images, labels, largest)),
+        empty * 200_000,
+        gzip.compress(images) + empty * 200_000,
+        gzip.compress(images + bytes(120)) + bytes(8 * MIB),
+        gzip.compress(gzip.compress(images + bytes(120))),
+        b"\x1f\x8b\x08\x08" + bytes(6) + b"a" * (8 * MIB),  # a name without end
+    ]
+
+
+def headers() -> list[bytes]:
+    """Return IDX files whose header or length is wrong."""
+    sizes = (0, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
+    three = [struct.pack(">HBBIII", 0, 8, 3, *shape) + bytes(120) for n in sizes for shape in ((n, 5, 4), (6, n, n))]
+    one = [struct.pack(">HBBI", 0, 8, 1, n) + bytes(6) for n in sizes]
+    kinds = [struct.pack(">HBBI", 0, kind, 1, 6) + bytes(6) for kind in (0, 9, 0x0B, 0x0D, 0x0E, 255)]
+    lengths = [struct.pack(">HBBI", 0, 8, 1, 6) + bytes(n) for n in (0, 5, 7)]
+    return [*three, *one, *kinds, *lengths, b"", b"\0", b"\x1f\x8b", b"\x1f\x8b\x08\0"]
+
+
+def redirects() -> list[bytes]:
+    """Return answers that are large, or lead astray."""
+    bomb = gzip.compress(bytes(4 * MEMORY), compresslevel=1)
+    return [
+        answer(bomb, "302 Found", "Location: /train-images", "Content-Encoding: gzip"),
+        answer(bomb, "200 OK", "Content-Encoding: gzip"),
+        answer(bomb, "503 Busy", "Content-Encoding: gzip"),
+        answer(b"", "302 Found", "Location: file:///etc/passwd"),
+        answer(b"", "302 Found", "Location: http://[::1"),
+        answer(b"", "302 Found", "Location: http://" + "a" * 300 + "."),
+        answer(b"", "302 Found", "Location: //:99999/"),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000,
+        b"HTTP/1.1 200 " + b"O" * MIB,
+        b"",
+    ]
+
+
+def npy(descr: str, shape: object, body: bytes = bytes(24)) -> bytes:
+    """Return an `.npy` file with whatever header."""
+    head = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    head += b" " * (-(len(head) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + body
+
+
+def arrays() -> list[bytes]:
+    """Return files that are no array of plain numbers, or not of the length that their header says."""
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.ones(3))
+    floats = [
+        npy("'<f4'", shape) for shape in ("(7,)", "(5,)", "(-6,)", "(2**99,)", "(10**30,)", "(6, 10**18)", "6", "None")
+    ]
+    types = [npy(descr, "(3,)") for descr in ("'|O'", "'<M8'", "[('a', '|O')]", "'nonsense'", "None", "'|V9999999999'")]
+    deep = [npy("(" * n + ")" * n, "(6,)") for n in (50, 500, 4000)]
+    return [*floats, *types, *deep, npy("__import__('os').getcwd()", "(6,)"), buffer.getvalue(), pickled(), b""]
+
+
+def pickled() -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{}], dtype=object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+def read_array(content: bytes, folder: Path) -> None:
+    path = folder / "array.npy"
+    path.write_bytes(content)
+    array = artifacts.read_array(path)
+    assert isinstance(array, np.memmap)
+    assert not array.dtype.hasobject
+    assert array.tobytes(order="A") == content[len(content) - array.nbytes :]
+
+
+def safetensors_file(header: bytes, body: bytes = bytes(24), length: int | None = None) -> bytes:
+    return struct.pack("<Q", len(header) if length is None else length) + header + body
+
+
+def models() -> list[bytes]:
+    """Return files of weights with doctored headers."""
+
+    def entry(shape: str, begin: object, end: object, dtype: str = "F32") -> bytes:
+        return f'{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{begin},{end}]}}}}'.encode()
+
+    right = entry("[6]", 0, 24)
+    wrong = [
+        *(entry("[6]", *offsets) for offsets in ((0, 28), (4, 28), (-4, 20), (24, 0), (0, 2**64 - 1), ("0", "null"))),
+        *(entry(shape, 0, 24) for shape in ("[7]", "[-6]", f"[{2**63}, 2]", f"[{2**32}, {2**32}]", "6", "null")),
+        *(entry("[6]", 0, 24, dtype) for dtype in ("PICKLE", "O", "F64")),
+        *(entry(shape, 0, 24, dtype) for shape, dtype in (("[24]", "F8_E4M3"), ("[12]", "BF16"))),  # which NumPy lacks
+        right[:-1] + b',"b":{"dtype":"F32","shape":[6],"data_offsets":[0,24]}}',  # two share their bytes
+        b'{"__metadata__":{"x":5},' + right[1:],
+        *(b"[]", b"{}", b"", b"null", b'{"a":' * 5000),
+    ]
+    lengths = [safetensors_file(right, length=n) for n in (0, 1, 10**6, 10**9, 2**63, 2**64 - 1)]
+    return [*map(safetensors_file, wrong), *lengths, b"", bytes(8), bytes(7), pickled()]
+
+
+def read_model(content: bytes, folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(content)
+    (folder / "model.json").write_text("{}")
+    found, _ = artifacts.read_model(folder)
+    assert sum(array.nbytes for array in found.values()) < len(content)
+
+
+def valid_models() -> list[bytes]:
+    tensors = {"a": np.arange(6, dtype=np.float32), "b.c": np.ones((2, 3), dtype=np.int64), "d": np.array(True)}
+    return [safetensors.numpy.save(tensors), safetensors.numpy.save({"a": tensors["a"]}, {"numbers": "{}"})]
+
+
+def read_json(content: bytes, folder: Path) -> None:
+    path = folder / "file.json"
+    path.write_bytes(content)
+    assert isinstance(artifacts.read_json(path), dict)
+
+
+def read_table(content: bytes, folder: Path) -> None:
+    path = folder / "file.csv"
+    path.write_bytes(content)
+    artifacts.read_table(path)
+
+
+JSON = [b'{"a": [1, 2.5, null], "b": {"c": "text"}}']
+HOSTILE_JSON = [b"", b"[]", b"\xff", b'{"a":' * 99_999, b"[" * 99_999, b'{"a": ' + b"9" * 9999 + b"}", b"NaN"]
+TABLES = [b"a,b\n1,2\n3,4.5\n", b'row,"x, y"\nraw,"1\n2"\n']
+HOSTILE_TABLES = [b"", b"\xff\xfe\x00", b'a\n"1', b"a\n1,2,3\n1,2\n" * 9, b"\0" * 99]
+
+
+def targets() -> dict[str, Callable[[], Target]]:
+    """Return what can be given hostile files, each made when it is asked for."""
+    dataset = list(small_dataset().values())
+    packed = [gzip.compress(whole) for whole in dataset]
+    images = small_dataset()["train-images"]
+    return {
+        "download": lambda: Target([*dataset, *packed], [*headers(), *bombs()], download(known=True)),
+        "download of unknown content": lambda: Target([*dataset, *packed], headers(), download(known=False)),
+        "idx": lambda: Target(dataset, headers(), read_idx),
+        "mirror": lambda: Target([answer(images), answer(gzip.compress(images))], redirects(), mirror()),
+        "array": lambda: Target([npy("'<f4'", "(6,)"), npy("'|u1'", "(2, 3, 4)")], arrays(), read_array),
+        "model": lambda: Target(valid_models(), models(), read_model),
+        "json": lambda: Target(JSON, HOSTILE_JSON, read_json),
+        "table": lambda: Target(TABLES, HOSTILE_TABLES, read_table),
+        "params": lambda: Target([Path("params.yaml").read_bytes()], [b"", b"\xff", b"{" * 9999], read_params),
+    }
+
+
+def address_space() -> int:
+    """Return the bytes of memory that this process has asked for."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+
+
+def attempt(target: Target, content: bytes, folder: Path) -> str | None:
+    """Give a target one file; return what went wrong, or None where it was refused, or rightly accepted."""
+    (folder / "input").write_bytes(content)  # what is left of a process that dies
+    signal.alarm(LONGEST_S)
+    try:
+        target.read(content, folder)
+    except LatentbenchError as error:
+        return None if str(error) else "an error without a word"
+    except (Exception, TooSlowError) as error:  # noqa: BLE001  # whatever it is, it is told
+        return f"{type(error).__name__}: {error!s:.300}"
+    finally:
+        signal.alarm(0)
+    return None
+
+
+def run(target: Target, folder: Path, n: int, seed: int) -> dict[str, Any]:
+    """Give a target its hostile files and n mutated ones; return counts and failures."""
+
+    def inputs() -> Iterator[bytes]:
+        yield from target.hostile
+        rng = np.random.default_rng(seed)
+        for _ in range(n):
+            content = target.valid[int(rng.integers(len(target.valid)))]
+            if content[:2] == b"\x1f\x8b" and rng.random() < 0.5:  # damage what a checksum would otherwise tell
+                yield gzip.compress(mutated(gzip.decompress(content), target.valid, rng))
+            else:
+                yield mutated(content, target.valid, rng)
+
+    for content in target.valid:
+        attempt(target, content, folder)
+    before = address_space()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    failures, injected = [], 0
+    for content in inputs():
+        injected += 1
+        resource.setrlimit(resource.RLIMIT_AS, (before + target.memory, hard))
+        problem = attempt(target, content, folder)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        if problem:
+            failures.append(f"{problem} for {content[:60]!r} ({len(content)} bytes)")
+    return {
+        "injected": injected,
+        "survived": injected - len(failures),
+        "failures": failures[:SHOWN],
+    }
+
+
+def _too_slow(*_: object) -> None:
+    raise TooSlowError
+
+
+def main() -> None:
+    """Run the targets that are named."""
+    folder, n, seed, *names = sys.argv[1:]
+    signal.signal(signal.SIGALRM, _too_slow)
+    tempfile.tempdir = folder
+    made = targets()
+    results = {name: run(made[name](), Path(folder), int(n), int(seed)) for name in names}
+    print(json.dumps(results))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
