@@ -3,11 +3,14 @@
 Arrays are `.npy` (memory-mapped when read) or safetensors, tables CSV, numbers JSON, figures PNG. Nothing is pickled.
 """
 
+import fcntl
+import glob
 import hashlib
 import io
 import json
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +27,7 @@ from PIL import Image
 from latentbench.errors import LatentbenchError
 
 _DPI = 100
+_CHUNK = 2**24
 # What NumPy raises where a header is none, or of something else than plain numbers.
 _NO_ARRAY = (
     OSError,
@@ -48,20 +52,22 @@ class ArtifactError(LatentbenchError):
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` that takes its place when the block ends, and vanishes if it fails.
 
+    What a process left that was killed as it wrote the same file goes as well.
+
     Raises:
         ArtifactError: it cannot be written, because the disk is full or the folder is not ours, say.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        temporary = Path(name)
+        _sweep(path)
+        file, temporary = _open_beside(path)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
+                temporary.chmod(0o644)
+                temporary.replace(path)
         except BaseException:
             temporary.unlink()
             raise
@@ -72,6 +78,55 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             os.close(folder)
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error}") from error
+
+
+def _open_beside(path: Path) -> tuple[IO[bytes], Path]:
+    """Open a new file that is locked as long as it is open, which tells it from those of dead processes."""
+    while True:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:  # nobody swept it away before it was locked
+            return os.fdopen(descriptor, "wb"), Path(name)
+        os.close(descriptor)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files of processes that died as they wrote `path`."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        try:
+            descriptor = os.open(left, os.O_RDWR)
+        except FileNotFoundError:  # finished, or swept by another
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink(missing_ok=True)
+        except BlockingIOError:  # of a process that is alive
+            pass
+        finally:
+            os.close(descriptor)
+
+
+def zeros(shape: tuple[int, ...], path: Path | None = None) -> np.ndarray:
+    """Return float32 zeros, in memory or in a new file that changes with them.
+
+    Its room on the disk is taken at once: where it is lacking later, the system kills whoever writes to the array.
+
+    Raises:
+        ArtifactError: there is no room for it.
+    """
+    if path is None:
+        return np.zeros(shape, dtype=np.float32)
+    n_bytes = math.prod(shape) * np.dtype(np.float32).itemsize
+    try:
+        with path.open("wb") as file:
+            if sys.platform == "darwin":  # lacks posix_fallocate
+                for start in range(0, n_bytes, _CHUNK):
+                    file.write(bytes(min(_CHUNK, n_bytes - start)))
+            else:
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+        return np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
+    except OSError as error:
+        raise ArtifactError(f"cannot keep {n_bytes / 2**30:.2g} GiB in {path}: {error}") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

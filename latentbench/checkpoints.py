@@ -124,8 +124,6 @@ def locked(path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> Iter
     except OSError as error:
         raise artifacts.ArtifactError(f"cannot lock {lock_path}: {error}") from error
     try:
-        for unfinished in path.parent.glob(f".{path.stem}*.tmp"):  # of a process that was killed as it saved
-            unfinished.unlink()
         checkpoint = Checkpoint(path, interval_s, ancestors)
         yield checkpoint
         checkpoint.check_ancestors()

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and equal content has equal bytes."""
 
+import fcntl
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,44 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         fail()
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_what_a_killed_write_left_goes_with_the_next_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a[b]*.txt"
+    dead, other = tmp_path / ".a[b]*.txt.x1y2.tmp", tmp_path / ".ab.txt.x1y2.tmp"
+    for each in (dead, other):
+        each.write_bytes(b"half")
+    with artifacts.atomic(path) as slow:  # another's, that is not done yet
+        slow.write(b"first")
+        artifacts.write_text(path, "second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, other.name}
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, flock, taken = tmp_path / "a.txt", fcntl.flock, []
+
+    def swept(descriptor: int, operation: int) -> None:
+        if not taken:
+            taken.extend(tmp_path.glob(".a.txt.*.tmp"))
+            taken[0].unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", swept)
+    artifacts.write_text(path, "whole")
+    assert path.read_text() == "whole"
+    assert len(taken) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_array_for_which_the_disk_has_no_room_is_refused_before_it_is_used(tmp_path: Path) -> None:
+    room = artifacts.zeros((3, 4), tmp_path / "room")
+    assert (tmp_path / "room").stat().st_blocks > 0
+    room[1] = 1.0
+    assert artifacts.zeros((3, 4)).shape == room.shape
+    with pytest.raises(artifacts.ArtifactError, match=r"cannot keep 2\.6e\+05 GiB in .*huge"):
+        artifacts.zeros((2**23, 2**23), tmp_path / "huge")
 
 
 def test_array_comes_back_memory_mapped_and_equal(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -210,16 +210,6 @@ def test_a_save_that_fails_leaves_the_state_before(
     assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
 
 
-def test_what_a_killed_save_left_is_swept_away(tmp_path: Path) -> None:
-    path = tmp_path / "ae.safetensors"
-    leftover, others = tmp_path / ".ae.safetensors.x1y2.tmp", tmp_path / ".vae.safetensors.x1y2.tmp"
-    for each in (leftover, others):
-        each.write_bytes(b"half")
-    with checkpoints.locked(path, 0.0):
-        assert not leftover.exists()
-    assert [each.name for each in tmp_path.iterdir()] == [others.name]
-
-
 def test_the_state_goes_when_the_work_ends_well_and_stays_when_it_fails(tmp_path: Path) -> None:
     path = tmp_path / "new" / "state.safetensors"
 

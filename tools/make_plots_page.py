@@ -8,6 +8,8 @@ from pathlib import Path
 
 import vl_convert
 
+from latentbench import artifacts
+
 # The version of Vega-Lite that DVC's plot templates are written for is 5.
 VEGA_LITE = "5.21"
 PAGE = """<!DOCTYPE html>
@@ -40,7 +42,7 @@ def main() -> None:
     bundle = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]  # its types lack the default
     # Inside a script element of HTML, this would end the element.
     bundle = bundle.replace("</script", "<\\/script")
-    path.write_text(PAGE.format(bundle=bundle), encoding="utf-8")
+    artifacts.write_text(path, PAGE.format(bundle=bundle))
 
 
 if __name__ == "__main__":

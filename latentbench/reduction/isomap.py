@@ -16,6 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latentbench import artifacts
 from latentbench.errors import InputError
 from latentbench.neighbors.search import nearest
 from latentbench.reduction import geodesics, scaling
@@ -104,7 +105,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             for places, rows in ways:
                 self._between_landmarks.set_rows(places, rows)
         else:
-            to_landmarks = self._to_landmarks = _room((n, n_landmarks), file)
+            to_landmarks = self._to_landmarks = artifacts.zeros((n, n_landmarks), file)
             for places, rows in ways:
                 to_landmarks[:, places] = rows.T
             self._between_landmarks = SymmetricMatrix(n_landmarks)
@@ -201,10 +202,3 @@ def placed(
         shortest = [(ways[np.searchsorted(through, some)] + far[:, None]).min(axis=0) for some, far in pairs]
         found.append(scaled.place(np.stack(shortest)))
     return np.concatenate(found)
-
-
-def _room(shape: tuple[int, int], file: Path | None) -> np.ndarray:
-    if file is None:
-        return np.empty(shape, dtype=np.float32)
-    room: np.ndarray = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
-    return room

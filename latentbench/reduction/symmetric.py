@@ -5,7 +5,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from latentbench import compiled
+from latentbench import artifacts, compiled
 
 _ROWS = 512
 
@@ -22,12 +22,7 @@ class SymmetricMatrix:
         self.n = n
         self._starts = range(0, n, _ROWS)
         sizes = [min(_ROWS, n - start) * min(start + _ROWS, n) for start in self._starts]
-        room: np.ndarray
-        if file is None:
-            room = np.empty(sum(sizes), dtype=np.float32)
-        else:
-            room = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=(sum(sizes),))
-        parts = np.split(room, np.cumsum(sizes)[:-1])
+        parts = np.split(artifacts.zeros((sum(sizes),), file), np.cumsum(sizes)[:-1])
         self._blocks = [
             part.reshape(-1, min(start + _ROWS, n)) for part, start in zip(parts, self._starts, strict=True)
         ]
