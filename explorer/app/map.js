@@ -240,10 +240,9 @@ export class ScatterMap {
       const box = canvas.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
     };
-    let touches = 0;
     canvas.addEventListener("pointerdown", (event) => {
-      touches += 1;
-      if (event.button !== 0 || touches > 1 || event.shiftKey !== this.shared.dragPans) {
+      // A second finger is not primary. Fingers are not counted here: one that pans may be lifted outside, unheard.
+      if (event.button !== 0 || !event.isPrimary || event.shiftKey !== this.shared.dragPans) {
         this.#dragging = false;
         return;
       }
@@ -258,7 +257,6 @@ export class ScatterMap {
     });
     for (const end of ["pointerup", "pointercancel"]) {
       canvas.addEventListener(end, () => {
-        touches = Math.max(0, touches - 1);
         this.#dragging = false;
       });
     }

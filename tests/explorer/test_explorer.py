@@ -268,6 +268,20 @@ def test_a_drag_may_move_the_map_instead(session: Session, way: str) -> None:
     assert after["latent"] == before["latent"]
 
 
+def test_a_map_decodes_again_after_a_drag_that_ended_outside(session: Session) -> None:
+    session.open()
+    session.page.keyboard.down("Shift")
+    session.page.mouse.move(*session.place(0.5, 0.5))
+    session.page.mouse.down()
+    session.page.mouse.move(*session.place(0.5, -0.1), steps=4)
+    session.page.mouse.up()
+    session.page.keyboard.up("Shift")
+    before = session.pane()
+    assert before["view"] is not None
+    session.page.mouse.click(*session.place(0.4, 0.6))
+    assert session.pane()["point"] != before["point"]
+
+
 def test_classes_can_be_hidden(session: Session, labels: dict[str, np.ndarray]) -> None:
     session.open()
     toggle = session.page.locator("#legend [data-class='3']")
