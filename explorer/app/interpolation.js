@@ -22,8 +22,9 @@ export class Interpolation {
 
   /**
    * @param {object} dataset with the size of images.
-   * @param {object} hooks `current()` returns the latent that can be picked, `decode(latent)` promises its image, `show(latent,
-   *   what)` shows a latent, `changed()` is called when an end or the way is another.
+   * @param {object} hooks `current()` returns the latent that can be picked, `centre()` the one that spherical paths go around,
+   *   `decode(latent)` promises a latent's image, `show(latent, what)` shows a latent, `changed()` is called when an end or the
+   *   way is another.
    */
   constructor(dataset, hooks) {
     this.dataset = dataset;
@@ -97,7 +98,7 @@ export class Interpolation {
   }
 
   #at(share) {
-    return WAYS[this.#way](this.ends.from, this.ends.to, share);
+    return WAYS[this.#way](this.ends.from, this.ends.to, share, this.hooks.centre());
   }
 
   #changed() {

@@ -8,7 +8,7 @@ import { Latents } from "./latents.js";
 import { ScatterMap } from "./map.js";
 import { announce, report } from "./messages.js";
 import { pictureFor, showUnit } from "./pictures.js";
-import { Space } from "./spaces.js";
+import { Space, centre } from "./spaces.js";
 import { defaultPane } from "./state.js";
 
 const MAP_NAMES = { latents: "two latents", pca: "PCA", neighbors: "neighbours" };
@@ -58,6 +58,7 @@ export class Pane {
     this.latents = new Latents((latent, what) => this.setLatent(latent, what));
     this.interpolation = new Interpolation(description.dataset, {
       current: () => this.latent,
+      centre: () => centre(this.#model),
       decode: (latent) => this.decode(latent),
       show: (latent, what) => this.setLatent(latent, what),
       changed: () => this.#endsChanged(),

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser
 
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion import samplers
+from latentbench.evaluation.latents import spherical
 from latentbench.networks import export
 from stages import models
 from tests.explorer.session import Session
@@ -363,8 +364,9 @@ def test_random_draws_are_from_the_prior_or_the_fitted_normal(session: Session, 
         assert abs(latents.std() - 1) < 4 / math.sqrt(2 * latents.size)
 
 
-def test_interpolation_goes_from_a_to_b(session: Session) -> None:
-    session.open("a=vae_dense&a.map=pca")
+@pytest.mark.parametrize("row", ["vae_dense", "ae_dense"])
+def test_interpolation_goes_from_a_to_b(session: Session, description: dict[str, Any], row: str) -> None:
+    session.open(f"a={row}&a.map=pca")
     play = session.page.get_by_role("button", name="Play")
     assert play.is_disabled()
     session.page.mouse.click(*session.place(0.3, 0.4))
@@ -377,8 +379,10 @@ def test_interpolation_goes_from_a_to_b(session: Session) -> None:
     scrubber.fill("50")
     assert np.allclose(session.settle()["latent"], (a + b) / 2, atol=1e-5)
     session.page.get_by_label("Path").select_option("spherical")
-    angle = math.acos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
-    assert np.allclose(session.settle()["latent"], (a + b) * math.sin(angle / 2) / math.sin(angle), atol=1e-4)
+    # As the pipeline goes: around the prior's mean, or the latents' own where there is no prior.
+    centre = np.zeros_like(a) if row.startswith("vae") else np.array(model_of(description, row)["mean"])
+    arc = spherical(*(torch.tensor(end)[None] for end in (a, b)), torch.tensor([0.5]), torch.tensor(centre))
+    assert np.allclose(session.settle()["latent"], arc[0, 0], atol=1e-4)
     scrubber.fill("100")
     assert np.allclose(session.settle()["latent"], b, atol=1e-5)
     scrubber.fill("0")
