@@ -55,7 +55,7 @@ export class Pane {
       pick: (end) => this.interpolation.pick(end),
       nearest: () => this.goToNearest(),
     });
-    this.latents = new Latents((latent, what) => this.setLatent(latent, what));
+    this.latents = new Latents((latent, what) => this.#take(latent, what));
     this.interpolation = new Interpolation(description.dataset, {
       current: () => this.latent,
       centre: () => centre(this.#model),
@@ -170,6 +170,12 @@ export class Pane {
     this.changed();
   }
 
+  /** Show a latent that was asked for by hand: what plays stops, or its next frame would take the place of it. */
+  #take(latent, what, point, since) {
+    this.interpolation.pause();
+    this.setLatent(latent, what, point, since);
+  }
+
   /** Return the image of a latent, (height, width) float32. */
   async decode(latent, model = this.#model) {
     const { row, latent_dim: width } = model;
@@ -188,7 +194,7 @@ export class Pane {
     const feeds = { images: floats(pixels, [1, height, width]) };
     const { latents } = await this.engine.run(`data/models/${row}/encoder.onnx`, feeds);
     if (what && row === this.#model.row) {
-      this.setLatent(latents, what);
+      this.#take(latents, what);
       this.map.reveal(this.map.current);
     }
     const decoder = `data/models/${row}/decoder.onnx`;
@@ -267,11 +273,10 @@ export class Pane {
   }
 
   #decodePoint(point, since) {
-    this.interpolation.pause();
     const latent = this.#space.latentAt(point, this.latent);
     // A latent between neighbours would be placed a little beside where the hand is.
     const shown = this.#space.map.name === "neighbors" ? point : this.#space.pointOf(latent);
-    this.setLatent(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, shown, since);
+    this.#take(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, shown, since);
   }
 
   #show(pixels, { latent, since, model }) {

@@ -395,6 +395,35 @@ def test_interpolation_goes_from_a_to_b(session: Session, description: dict[str,
     assert 0 < float(stopped) <= 100
 
 
+@pytest.mark.parametrize(
+    "control", ["Reset to the mean", "Random draw", "Go to the latent of the nearest image", "z0", "Image file"]
+)
+def test_a_latent_set_by_hand_stops_what_plays(
+    session: Session, description: dict[str, Any], tmp_path: Path, control: str
+) -> None:
+    session.open("a=vae_dense&a.map=pca")
+    page = session.page
+    page.get_by_role("button", name="Pick A here").click()
+    page.get_by_role("button", name="Random draw").click()
+    page.get_by_role("button", name="Pick B here").click()
+    page.get_by_role("button", name="Play").click()
+    scrubber = page.get_by_label("Position")
+    session.until(lambda: float(scrubber.input_value()) > 5)
+    if control == "z0":
+        page.get_by_label(re.compile("^z0,")).press("PageUp")
+    elif control == "Image file":
+        Image.new("L", (28, 28), 99).save(tmp_path / "image.png")
+        page.get_by_label(control).set_input_files(tmp_path / "image.png")
+    else:
+        page.get_by_role("button", name=control).click()
+    session.until(lambda: page.locator(".play").inner_text() == "Play")
+    if control == "Reset to the mean":
+        assert np.allclose(session.settle()["latent"], model_of(description, "vae_dense")["mean"], atol=1e-6)
+    shown = session.pane()["latent"]
+    page.wait_for_timeout(100)
+    assert session.pane()["latent"] == shown
+
+
 # --- An image of one's own
 
 
