@@ -78,12 +78,15 @@ class Explorer {
 
   #changed() {
     clearTimeout(this.#writing);
-    this.#writing = setTimeout(() => {
-      if (this.panes.some((pane) => !pane.latent)) return;
-      const panes = this.panes.map((pane) => pane.state);
-      const state = { split: this.shared.split, hidden: this.shared.hidden, theme: this.#theme, panes };
-      history.replaceState(null, "", `#${format(state, this.description)}`);
-    }, QUIET);
+    this.#writing = setTimeout(() => this.#write(), QUIET);
+  }
+
+  /** Write what is looked at into the address. */
+  #write() {
+    if (this.panes.some((pane) => !pane.latent)) return;
+    const panes = this.panes.map((pane) => pane.state);
+    const state = { split: this.shared.split, hidden: this.shared.hidden, theme: this.#theme, panes };
+    history.replaceState(null, "", `#${format(state, this.description)}`);
   }
 
   /** Take on the colours of the theme. */
@@ -178,6 +181,9 @@ class Explorer {
   }
 
   async #share() {
+    // While something plays it is never quiet long enough for the address to be written.
+    clearTimeout(this.#writing);
+    this.#write();
     const status = element("share-status");
     try {
       await navigator.clipboard.writeText(location.href);

@@ -533,6 +533,24 @@ def test_the_address_restores_the_view(session: Session) -> None:
     assert session.fragment() == fragment  # the same view has the same address
 
 
+def test_a_copied_link_is_of_what_is_shown(session: Session) -> None:
+    session.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    session.open("a=vae_dense")
+    page = session.page
+    page.get_by_role("button", name="Pick A here").click()
+    page.get_by_role("button", name="Random draw").click()
+    page.get_by_role("button", name="Pick B here").click()
+    fragment = session.fragment()
+    page.get_by_role("button", name="Play").click()
+    session.until(lambda: float(page.get_by_label("Position").input_value()) > 5)
+    page.get_by_role("button", name="Copy link").click()
+    session.until(lambda: page.locator("#share-status").inner_text() == "Copied.")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    page.get_by_role("button", name="Pause").click()
+    assert "a.latent=" in copied
+    assert not copied.endswith(fragment)
+
+
 def test_what_is_malformed_in_an_address_is_named_and_left_out(session: Session) -> None:
     session.open("a=no_such_model")
     for fragment, named in (
