@@ -198,7 +198,7 @@ class Explorer {
 /**
  * What tests and the curious may read, as `window.latentbench`; nothing in it changes the page.
  * - ready: a promise that the first map and its decoder are there; `imagesReady` that all images are.
- * - panes: for each, `model`, `map`, `view`, `latent`, `from`, `to`, `decoded` {pixels, latent} and `point` on the map.
+ * - panes: for each, `model`, `map`, `view`, `latent`, `from`, `to`, `way`, `decoded` {pixels, latent} and `point` on the map.
  * - ownImage: pixels of the image that was drawn or dropped, or null.
  * - diffusion: what the last sample went through, or null; see `Diffusion`.
  */

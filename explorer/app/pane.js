@@ -111,6 +111,8 @@ export class Pane {
       latent: mean ? null : this.latent,
       from,
       to,
+      way: this.interpolation.way,
+      point: mean || this.#space.map.name !== "neighbors" ? null : this.map.current,
     };
   }
 
@@ -134,8 +136,8 @@ export class Pane {
     this.map.show(this.#space, state.view);
     if (!sameModel) this.latents.show(model);
     this.latent = null;
-    this.interpolation.reset(state.from, state.to);
-    this.setLatent(state.latent ?? Float32Array.from(model.mean), null);
+    this.interpolation.reset(state.from, state.to, state.way);
+    this.setLatent(state.latent ?? Float32Array.from(model.mean), null, state.point ?? undefined);
   }
 
   /** Leave the page. */
@@ -233,22 +235,19 @@ export class Pane {
   #showHeader() {
     const { models } = this.description;
     const model = this.#model;
-    const select = (change) => {
-      this.open({ ...this.state, ...change }).catch(report);
-    };
     const rows = models.map(({ row }) => [row, row]);
     const maps = model.maps.map(({ name }) => [name, MAP_NAMES[name]]);
     const toModel = (row) => {
       const next = models.find((other) => other.row === row);
       const map = next.maps.some(({ name }) => name === this.#space.map.name) ? { map: this.#space.map.name } : {};
-      this.open({ ...defaultPane(next), ...map })
+      this.open({ ...defaultPane(next), ...map, way: this.interpolation.way })
         .then(() => {
           announce(`Model ${row}.`);
           this.switched();
         })
         .catch(report);
     };
-    const toMap = (map) => select({ map, view: null });
+    const toMap = (map) => this.open({ ...this.state, map, view: null, point: null }).catch(report);
     const focused = document.activeElement?.dataset?.choice;
     const within = this.#header.contains(document.activeElement);
     const modelChoice = choice(rows, model.row, toModel);

@@ -123,3 +123,6 @@ export function spherical(from, to, share, around) {
   const second = Math.sin(share * angle) / Math.sin(angle);
   return from.map((_, index) => around[index] + first * a[index] + second * b[index]);
 }
+
+/** The ways between two latents, by name. */
+export const WAYS = { straight, spherical };

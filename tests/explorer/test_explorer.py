@@ -506,8 +506,9 @@ def test_two_models_stand_side_by_side(session: Session, description: dict[str, 
     session.until(lambda: session.page.locator(".pane").count() == 1)
 
 
-def test_the_address_restores_the_view(session: Session) -> None:
-    session.open("a=vae_conv&a.map=pca&theme=dark")
+@pytest.mark.parametrize("name", ["pca", "neighbors"])
+def test_the_address_restores_the_view(session: Session, name: str) -> None:
+    session.open(f"a=vae_conv&a.map={name}&theme=dark")
     session.page.get_by_label("Images", exact=True).select_option("test")
     session.page.locator("#legend [data-class='1']").click()
     session.page.get_by_label("Zoom in").click()
@@ -515,17 +516,27 @@ def test_the_address_restores_the_view(session: Session) -> None:
     session.page.get_by_role("button", name="Pick A here").click()
     session.page.get_by_role("button", name="Random draw").click()
     session.page.get_by_role("button", name="Pick B here").click()
+    session.page.get_by_label("Path").select_option("spherical")
+    session.page.mouse.click(*session.place(0.4, 0.45))
     session.page.get_by_role("button", name="Side by side").click()
+    second = session.page.locator("[data-pane=b]")
     session.page.locator("[data-pane=b][data-decoded]").wait_for()
+    second.get_by_label("Map", exact=True).select_option("latents")
+    second.get_by_role("button", name="Random draw").click()
     before, beside, shown = session.settle(), session.settle(1), session.shown()
     fragment = session.fragment()
     session.open(fragment)
-    after = session.settle()
+    after, after_beside = session.settle(), session.settle(1)
     assert session.shown() == shown
     assert session.page.locator("html").get_attribute("data-theme") == "dark"
     assert session.page.get_by_label("Images", exact=True).input_value() == "test"
-    assert session.pane(1)["model"] == beside["model"]
-    assert (after["model"], after["map"]) == (before["model"], before["map"]) == ("vae_conv", "pca")
+    assert (after_beside["model"], after_beside["map"]) == (beside["model"], beside["map"])
+    assert beside["map"] == "latents"
+    assert np.allclose(after_beside["latent"], beside["latent"], atol=2e-3)
+    assert (after["model"], after["map"]) == (before["model"], before["map"]) == ("vae_conv", name)
+    assert after["way"] == before["way"] == "spherical"
+    assert session.page.get_by_label("Path").first.input_value() == "spherical"
+    assert after["point"] == pytest.approx(before["point"], **({"rel": 1e-6} if name == "neighbors" else {"abs": 1e-2}))
     assert after["view"] == pytest.approx(before["view"], rel=1e-4)
     assert np.allclose(after["latent"], before["latent"], atol=2e-3)
     for end in ("from", "to"):
@@ -558,6 +569,8 @@ def test_what_is_malformed_in_an_address_is_named_and_left_out(session: Session)
         ("a=vae_dense&a.map=globe", "globe"),
         ("a=vae_dense&a.latent=AAAA", "a.latent"),
         ("a=vae_dense&a.view=1,2", "a.view"),
+        ("a=vae_dense&a.way=zigzag", "zigzag"),
+        ("a=vae_dense&a.point=1,2", "a.point"),
         ("hide=99&%%%=1", "hide"),
         ("split=all", "split"),
     ):
