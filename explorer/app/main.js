@@ -58,7 +58,23 @@ class Explorer {
     this.#theme = state.theme;
     this.#paint();
     this.#arrange(state.panes.length);
-    await Promise.all(state.panes.map((pane, index) => this.panes[index].open(pane)));
+    await Promise.all(state.panes.map((pane, index) => (index ? this.#openBeside(pane) : this.panes[0].open(pane))));
+  }
+
+  /**
+   * Open the second pane; it goes again where its model does not load, since the address waits for all panes.
+   * @returns {Promise<boolean>} whether it shows what the state says.
+   */
+  async #openBeside(state) {
+    const pane = this.panes[1];
+    try {
+      await pane.open(state);
+    } catch (error) {
+      if (!pane.model && this.panes[1] === pane) this.#arrange(1);
+      report(error);
+      return false;
+    }
+    return this.panes[1] === pane;
   }
 
   /** Have one pane or two. */
@@ -173,7 +189,7 @@ class Explorer {
       const { models } = this.description;
       const next = models[(models.indexOf(this.panes[0].model) + 1) % models.length];
       this.#arrange(2);
-      await this.panes[1].open(defaultPane(next));
+      if (!(await this.#openBeside(defaultPane(next)))) return;
       announce(`${next.row} stands beside ${this.panes[0].model.row}.`);
     }
     this.#changed();

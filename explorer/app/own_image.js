@@ -72,7 +72,7 @@ export class OwnImage {
     showUnit(this.#seen, pixels, this.dataset);
     try {
       const found = await Promise.all(
-        this.panes().map((pane) => pane.encode(pixels, going.includes(pane) ? "your image" : null)),
+        this.#loaded().map((pane) => pane.encode(pixels, going.includes(pane) ? "your image" : null)),
       );
       if (pixels !== this.pixels) return;
       const figures = found.map(({ row, reconstruction }) => {
@@ -86,6 +86,11 @@ export class OwnImage {
     } catch (error) {
       report(error);
     }
+  }
+
+  /** Return the panes that have a model; one that is being loaded is told of the image afterwards. */
+  #loaded() {
+    return this.panes().filter((pane) => pane.model);
   }
 
   /** Take a file as the image; messages say why it cannot be. */

@@ -242,10 +242,14 @@ export class Pane {
       const map = next.maps.some(({ name }) => name === this.#space.map.name) ? { map: this.#space.map.name } : {};
       this.open({ ...defaultPane(next), ...map, way: this.interpolation.way })
         .then(() => {
+          if (this.#model !== next) return; // something else was chosen meanwhile
           announce(`Model ${row}.`);
           this.switched();
         })
-        .catch(report);
+        .catch((error) => {
+          report(error);
+          this.#showHeader(); // its choice is of the model that is still shown
+        });
     };
     const toMap = (map) => this.open({ ...this.state, map, view: null, point: null }).catch(report);
     const focused = document.activeElement?.dataset?.choice;

@@ -618,6 +618,61 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(chromium: Browser, address:
     assert tops[0]["y"] + tops[0]["height"] <= tops[1]["y"]  # type: ignore[index]
 
 
+def test_a_second_model_that_does_not_load_leaves_the_first_as_it_was(
+    chromium: Browser, address: str, description: dict[str, Any]
+) -> None:
+    session = Session(chromium, address)
+    rows = [model["row"] for model in description["models"]]
+    missing = f"data/models/{rows[1]}/maps.bin"
+    session.page.route(f"**/{missing}", lambda route: route.fulfill(status=404))
+    session.open(f"a={rows[0]}")
+    compare = session.page.get_by_role("button", name="Side by side")
+    for opened in (compare.click, lambda: session.open(f"a={rows[0]}&b={rows[1]}")):
+        opened()
+        session.until(lambda: missing in session.notices())
+        session.until(lambda: session.page.locator(".pane").count() == 1)
+        assert compare.get_attribute("aria-pressed") == "false"
+        before = session.fragment()
+        session.page.get_by_role("button", name="Random draw").click()
+        assert session.fragment() != before
+        session.page.get_by_role("button", name="Close").click()
+    session.close()
+
+
+def test_a_model_that_does_not_load_can_be_chosen_again(
+    chromium: Browser, address: str, description: dict[str, Any]
+) -> None:
+    session = Session(chromium, address)
+    first, second = (model["row"] for model in description["models"][:2])
+    missing = f"data/models/{second}/maps.bin"
+    session.page.route(f"**/{missing}", lambda route: route.fulfill(status=404))
+    session.open(f"a={first}")
+    choice = session.page.get_by_label("Model", exact=True)
+    choice.select_option(second)
+    session.until(lambda: missing in session.notices())
+    session.until(lambda: choice.input_value() == first)
+    assert session.pane()["model"] == first
+    session.page.unroute(f"**/{missing}")
+    choice.select_option(second)
+    session.until(lambda: session.pane()["model"] == second)
+    session.close()
+
+
+def test_a_model_that_comes_too_late_is_not_announced(session: Session, description: dict[str, Any]) -> None:
+    first, second = (model["row"] for model in description["models"][:2])
+    held = session.hold(f"**/data/models/{second}/maps.bin")
+    session.open(f"a={first}")
+    session.page.get_by_label("Model", exact=True).select_option(second)
+    session.until(lambda: session.page.wait_for_timeout(20) or held)
+    session.page.get_by_label("Map", exact=True).select_option("pca")
+    session.until(lambda: session.pane()["map"] == "pca")
+    with session.page.expect_response(f"**/data/models/{second}/maps.bin"):
+        held[0].continue_()
+    session.page.wait_for_timeout(800)  # for what is told once nothing else is
+    assert session.pane()["model"] == first
+    assert session.page.locator("#announcements").text_content() != f"Model {second}."
+
+
 @pytest.mark.parametrize(
     "path", ["data/models/vae_dense/maps.bin", "libraries/d3.js", "libraries/ort-wasm-simd-threaded.wasm"]
 )
