@@ -193,7 +193,7 @@ class Explorer {
       announce(`${next.row} stands beside ${this.panes[0].model.row}.`);
     }
     this.#changed();
-    await this.own.update(this.panes.slice(1));
+    this.own.update(this.panes.slice(1));
   }
 
   async #share() {

@@ -1,6 +1,7 @@
 // An image of one's own: drawn, dropped or chosen as a file, and what the models make of it.
 
 import { button, freshId, labelled, make } from "./elements.js";
+import { latestOnly } from "./engine.js";
 import { Expected, announce, report } from "./messages.js";
 import { clearPicture, pictureFor, showUnit, squaredError } from "./pictures.js";
 
@@ -21,10 +22,16 @@ export class OwnImage {
   #pen = null; // where the keys have the brush
   #file = make("input", { type: "file", accept: "image/*" });
   #drop;
+  #going = new Set(); // panes that are to go to the image with the next request
+  #request = latestOnly(
+    (pixels) => this.#encode(pixels),
+    (found, pixels) => this.#show(found, pixels),
+    report,
+  );
 
   /**
    * @param {object} dataset
-   * @param {() => object[]} panes returns those that are open; each has `encode(pixels)`.
+   * @param {() => object[]} panes returns those that are open; see `Pane`.
    */
   constructor(dataset, panes) {
     this.dataset = dataset;
@@ -62,30 +69,45 @@ export class OwnImage {
   }
 
   /** Have every pane encode the image, and those that are named go to its latent. */
-  async update(going = this.panes()) {
-    const seen = make("figure", {}, this.#seen, make("figcaption", {}, "Original"));
+  update(going = this.panes()) {
     if (!this.pixels) {
-      this.#results.replaceChildren(seen);
+      this.#showResults([]);
       return;
     }
-    const { pixels } = this;
-    showUnit(this.#seen, pixels, this.dataset);
-    try {
-      const found = await Promise.all(
-        this.#loaded().map((pane) => pane.encode(pixels, going.includes(pane) ? "your image" : null)),
-      );
-      if (pixels !== this.pixels) return;
-      const figures = found.map(({ row, reconstruction }) => {
-        const error = squaredError(pixels, reconstruction);
-        const canvas = pictureFor(this.dataset, "", `Reconstruction by ${row}`);
-        showUnit(canvas, reconstruction, this.dataset);
-        return make("figure", { data: { row } }, canvas, make("figcaption", {}, `${row}: MSE ${error.toPrecision(3)}`));
-      });
-      this.#results.replaceChildren(seen, ...figures);
-      announce("Your image is encoded, and the sliders are set to its latents.");
-    } catch (error) {
-      report(error);
-    }
+    showUnit(this.#seen, this.pixels, this.dataset);
+    // One request may take the place of another that still waits: who was to go then goes with it.
+    for (const pane of going) this.#going.add(pane);
+    this.#request(this.pixels);
+  }
+
+  async #encode(pixels) {
+    const going = this.#going;
+    this.#going = new Set();
+    const encode = async (pane) => {
+      const encoded = await pane.encode(pixels);
+      const reconstruction = await pane.decode(encoded.latent, encoded.model);
+      return { pane, encoded, reconstruction, goes: going.has(pane) };
+    };
+    return Promise.all(this.#loaded().map(encode));
+  }
+
+  #show(found, pixels) {
+    if (pixels !== this.pixels) return; // cleared or drawn on meanwhile
+    const figures = found.map(({ encoded: { model }, reconstruction }) => {
+      const error = squaredError(pixels, reconstruction);
+      const canvas = pictureFor(this.dataset, "", `Reconstruction by ${model.row}`);
+      showUnit(canvas, reconstruction, this.dataset);
+      const caption = make("figcaption", {}, `${model.row}: MSE ${error.toPrecision(3)}`);
+      return make("figure", { data: { row: model.row } }, canvas, caption);
+    });
+    this.#showResults(figures);
+    const going = found.filter(({ pane, goes }) => goes && this.panes().includes(pane));
+    for (const { pane, encoded } of going) pane.goTo(encoded, "your image");
+    if (going.length) announce("Your image is encoded, and the sliders are set to its latents.");
+  }
+
+  #showResults(figures) {
+    this.#results.replaceChildren(make("figure", {}, this.#seen, make("figcaption", {}, "Original")), ...figures);
   }
 
   /** Return the panes that have a model; one that is being loaded is told of the image afterwards. */

@@ -186,30 +186,31 @@ export class Pane {
   }
 
   /**
-   * Return what the model makes of an image.
+   * Return the latent (latent_dim,) of an image, and the model that it is of.
    * @param {Float32Array} pixels (height, width) in [0, 1].
-   * @param {string | null} what it is, to go to its latent; null to stay.
    */
-  async encode(pixels, what) {
-    const { row } = this.#model;
+  async encode(pixels) {
+    const model = this.#model;
     const { height, width } = this.description.dataset;
     const feeds = { images: floats(pixels, [1, height, width]) };
-    const { latents } = await this.engine.run(`data/models/${row}/encoder.onnx`, feeds);
-    if (what && row === this.#model.row) {
-      this.#take(latents, what);
-      this.map.reveal(this.map.current);
-    }
-    const decoder = `data/models/${row}/decoder.onnx`;
-    const { images } = await this.engine.run(decoder, { latents: floats(latents, [1, latents.length]) });
-    return { row, latent: latents, reconstruction: images };
+    const { latents } = await this.engine.run(`data/models/${model.row}/encoder.onnx`, feeds);
+    return { model, latent: latents };
+  }
+
+  /** Go to a latent that was encoded; nowhere if another model is shown by now. */
+  goTo({ model, latent }, what) {
+    if (model !== this.#model) return;
+    this.#take(latent, what);
+    this.map.reveal(this.map.current);
   }
 
   /** Go to the latent of the image that is nearest on the map. */
   async goToNearest() {
     const { images } = this.shared;
     if (this.#nearest < 0 || !images) return;
+    const what = this.#imageName(this.#nearest);
     try {
-      await this.encode(images.unit(this.#nearest), this.#imageName(this.#nearest));
+      this.goTo(await this.encode(images.unit(this.#nearest)), what);
     } catch (error) {
       report(error);
     }

@@ -451,6 +451,66 @@ def test_a_drawing_is_encoded(session: Session) -> None:
     assert session.page.evaluate("latentbench.ownImage") is None
 
 
+def test_a_drawing_is_encoded_as_it_is_at_last(session: Session) -> None:
+    session.page.add_init_script(
+        """window.encoded = 0;
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (message, ...more) {
+            window.encoded += Number(Boolean(message.feeds?.images));
+            return post.call(this, message, ...more);
+        };"""
+    )
+    session.open()
+    before = session.pane()
+    sheet = session.page.get_by_label("Sheet to draw on")
+    sheet.scroll_into_view_if_needed()
+    box = sheet.bounding_box()
+    assert box is not None
+
+    def draw() -> None:
+        session.page.mouse.move(box["x"] + 60, box["y"] + 60)
+        session.page.mouse.down()
+        session.page.mouse.move(box["x"] + 160, box["y"] + 160, steps=20)
+        session.page.mouse.up()
+
+    held = session.hold("**/encoder.onnx")
+    draw()
+    session.until(lambda: session.page.wait_for_timeout(20) or held)
+    session.page.get_by_role("button", name="Clear").click()
+    with session.page.expect_response("**/encoder.onnx"):
+        held[0].continue_()
+    session.until(lambda: session.page.evaluate("encoded"))
+    session.page.wait_for_timeout(500)
+    assert session.pane() == before  # an image that is there no more moves nothing
+    assert session.page.locator("#own figure[data-row]").count() == 0
+    assert session.page.evaluate("encoded") <= 2  # of more than 20 drawings, the first and the last
+    draw()
+    session.until(lambda: session.pane()["latent"] != before["latent"])
+
+
+def test_a_second_model_takes_the_image_once_it_is_there(session: Session, description: dict[str, Any]) -> None:
+    first, second = (model["row"] for model in description["models"][:2])
+    held = session.hold(f"**/data/models/{second}/maps.bin")
+    session.open(f"a={first}")
+    compare = session.page.get_by_role("button", name="Side by side")
+    compare.click()
+    session.until(lambda: session.page.wait_for_timeout(20) or held)
+    session.page.get_by_label("Sheet to draw on").press("Space")
+    session.page.locator(f"#own figure[data-row={first}]").wait_for()
+    held[0].continue_()
+    session.page.locator(f"#own figure[data-row={second}]").wait_for()
+    latents = [session.settle(index)["latent"] for index in range(2)]
+    session.announced("Your image is encoded")
+    session.page.locator("#legend [data-class='1']").click()
+    session.announced("hidden")
+    compare.click()
+    session.page.locator(f"#own figure[data-row={second}]").wait_for(state="detached")
+    session.page.wait_for_timeout(500)
+    assert "hidden" in (session.page.locator("#announcements").text_content() or "")  # no slider was set
+    assert session.pane()["latent"] == latents[0] != latents[1]
+    assert session.notices() == ""
+
+
 def test_files_that_are_no_images_are_refused(session: Session, tmp_path: Path) -> None:
     session.open()
     chooser = session.page.get_by_label("Image file")
