@@ -92,9 +92,18 @@ def test_diffusion_takes_the_steps_that_torch_takes(
 ) -> None:
     session.open()
     panel = session.page.locator("#diffusion")
-    for entry in description["diffusion"]:
+    classes = description["dataset"]["classes"]
+    wanted = [
+        (entry, label)
+        for entry in description["diffusion"]
+        for label in ([None, 2] if entry["classes_known"] else [None])
+    ]
+    assert any(label is not None for _, label in wanted)
+    for entry, label in wanted:
         row = entry["row"]
         panel.get_by_label("Diffusion model").select_option(row)
+        if label is not None:
+            panel.get_by_label("Class").select_option(classes[label])
         panel.get_by_label("Seed").fill("7")
         panel.get_by_role("button", name="Sample", exact=True).click()
         session.until(lambda row=row: session.page.evaluate("row => latentbench.diffusion?.row === row", row))
@@ -104,10 +113,11 @@ def test_diffusion_takes_the_steps_that_torch_takes(
             return { label, start: [...start], steps: steps.map(({ level, y, x0, pixels }) =>
             ({ level, y: [...y], x0: [...x0], pixels: [...pixels] })) }; })()"""
         )
+        assert run["label"] == (-1 if label is None else label)
         model, _ = diffusion_models.load(finished.folder / "data" / "models" / row)
         start = torch.tensor(run["start"]).reshape(1, *entry["shape"])
         assert 0.5 < start.std() / math.sqrt(1 + entry["levels"][0] ** 2) < 1.5
-        denoise = model.denoise()
+        denoise = model.denoise() if label is None else model.denoise(torch.tensor([label]), entry["guidance"])
         steps = list(samplers.sample(denoise, entry["levels"], start, "dpm_solver"))
         assert len(run["steps"]) == len(steps) == panel.locator(".strip li").count()
         for ours, theirs in zip(run["steps"], steps, strict=True):
