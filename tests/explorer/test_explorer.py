@@ -1,5 +1,6 @@
 """The latent explorer in a real browser: every control does what it says, and its networks compute what torch's do."""
 
+import io
 import json
 import math
 import os
@@ -291,6 +292,56 @@ def test_a_map_decodes_again_after_a_drag_that_ended_outside(session: Session) -
     assert before["view"] is not None
     session.page.mouse.click(*session.place(0.4, 0.6))
     assert session.pane()["point"] != before["point"]
+
+
+def test_the_map_draws_images_where_they_are_and_moves_with_the_hand(
+    session: Session, folder: Path, description: dict[str, Any], labels: dict[str, np.ndarray]
+) -> None:
+    row = description["models"][0]["row"]
+    points = points_of(folder, description, row, "pca")[: description["dataset"]["n_train"]]
+    distances = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
+    np.fill_diagonal(distances, np.inf)
+    index = int(distances.min(axis=1).argmax())  # the image that is farthest from all others
+    x, y = points[index]
+    session.open(f"a={row}&a.map=pca&a.view={x},{y},1.4")  # dots turn into pictures from 1.5 on
+
+    def expect(across: float, down: float) -> None:
+        """Fail unless a dot of the image's class, and none beside it, is so many pixels from the middle of the map."""
+        session.page.mouse.move(*session.place(0.5, -0.05))  # a pointer on the map marks what is near it
+        session.page.wait_for_timeout(100)
+        swatch = session.page.locator(f"#legend [data-class='{labels['train'][index]}'] .swatch").bounding_box()
+        assert swatch is not None
+        screen = np.array(Image.open(io.BytesIO(session.page.screenshot())).convert("RGB"), dtype=int)
+        wanted = screen[int(swatch["y"] + swatch["height"] / 2), int(swatch["x"] + swatch["width"] / 2)]
+        middle_x, middle_y = session.place(0.5, 0.5)
+        column, line = int(middle_x + across), int(middle_y + down)
+        here = screen[line - 2 : line + 3, column - 2 : column + 3]  # a dot is on a whole pixel, its place need not be
+        assert np.abs(here - wanted).max(axis=2).min() <= 2
+        for beside in (screen[line, column - 9], screen[line, column + 9], screen[line - 9, column]):
+            assert beside.min() >= 253  # the ground of the light theme
+
+    expect(0, 0)
+    session.map().locator("canvas").first.focus()
+    session.page.keyboard.press("Shift+ArrowLeft")
+    moved = session.pane()["view"]
+    assert moved["x"] < x
+    assert moved["y"] == pytest.approx(y, abs=1e-4)
+    expect(48, 0)
+    session.page.keyboard.press("Shift+ArrowUp")
+    assert session.pane()["view"]["y"] > y
+    expect(48, 48)
+    before = session.pane()["view"]
+    session.page.keyboard.down("Shift")
+    session.page.mouse.move(*session.place(0.3, 0.3))
+    session.page.mouse.down()
+    start_x, start_y = session.place(0.3, 0.3)
+    session.page.mouse.move(start_x + 100, start_y - 60, steps=4)
+    session.page.mouse.up()
+    session.page.keyboard.up("Shift")
+    after = session.pane()["view"]
+    assert after["x"] < before["x"]
+    assert after["y"] < before["y"]
+    expect(148, -12)
 
 
 def test_classes_can_be_hidden(session: Session, labels: dict[str, np.ndarray]) -> None:
