@@ -19,7 +19,8 @@ export class OwnImage {
   #seen;
   #results = make("div", { class: "results" });
   #last = null; // where the brush was
-  #pen = null; // where the keys have the brush
+  #pen; // where the keys have the brush
+  #ring = make("span", { class: "brush", "aria-hidden": "true", hidden: true }); // not on the sheet, which the encoders see
   #file = make("input", { type: "file", accept: "image/*" });
   #drop;
   #going = new Set(); // panes that are to go to the image with the next request
@@ -41,12 +42,15 @@ export class OwnImage {
     this.ratio = SCREEN / Math.max(height, width);
     this.#sheet.width = Math.round(width * this.ratio);
     this.#sheet.height = Math.round(height * this.ratio);
+    this.#pen = [this.#sheet.width / 2, this.#sheet.height / 2];
+    this.#ring.style.width = `${(100 * BRUSH) / width}%`;
+    this.#showPen();
     const keys = freshId("keys");
     this.#sheet.setAttribute("aria-describedby", keys);
     this.#drop = make(
       "div",
       { class: "drop" },
-      this.#sheet,
+      make("span", { class: "sheet-frame" }, this.#sheet, this.#ring),
       make("p", { class: "note", id: keys }, "Draw here, with keys: arrows move the brush, with Shift they paint, and space sets a dot. Or drop an image file."),
     );
     this.element = make(
@@ -217,6 +221,9 @@ export class OwnImage {
     });
     for (const end of ["pointerup", "pointercancel"]) sheet.addEventListener(end, () => (this.#last = null));
     sheet.addEventListener("keydown", (event) => this.#key(event));
+    // Who draws with the pointer sees that; the ring is where the keys have the brush.
+    sheet.addEventListener("focus", () => (this.#ring.hidden = !sheet.matches(":focus-visible")));
+    for (const end of ["blur", "pointerdown"]) sheet.addEventListener(end, () => (this.#ring.hidden = true));
     this.#file.addEventListener("change", () => {
       if (this.#file.files.length) this.take(this.#file.files[0]);
     });
@@ -235,7 +242,6 @@ export class OwnImage {
 
   #key(event) {
     const { width, height } = this.#sheet;
-    this.#pen ??= [width / 2, height / 2];
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (arrow) {
       const keep = (value, most) => Math.min(most, Math.max(0, value));
@@ -253,5 +259,12 @@ export class OwnImage {
       return;
     }
     event.preventDefault();
+    this.#ring.hidden = false;
+    this.#showPen();
+  }
+
+  #showPen() {
+    this.#ring.style.left = `${(100 * this.#pen[0]) / this.#sheet.width}%`;
+    this.#ring.style.top = `${(100 * this.#pen[1]) / this.#sheet.height}%`;
   }
 }

@@ -512,6 +512,38 @@ def test_a_drawing_is_encoded(session: Session) -> None:
     assert session.page.evaluate("latentbench.ownImage") is None
 
 
+def test_a_ring_shows_where_the_keys_have_the_brush(session: Session, description: dict[str, Any]) -> None:
+    height, width = (description["dataset"][side] for side in ("height", "width"))
+    session.open()
+    ring = session.page.locator(".brush")
+    assert not ring.is_visible()
+    session.page.get_by_role("button", name="Clear").focus()
+    session.page.keyboard.press("Tab")
+    assert ring.is_visible()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowUp"):
+        session.page.keyboard.press(key)
+    assert session.page.evaluate("latentbench.ownImage") is None
+    box, sheet = ring.bounding_box(), session.page.get_by_label("Sheet to draw on").bounding_box()
+    assert box is not None
+    assert sheet is not None
+    across = (box["x"] + box["width"] / 2 - sheet["x"]) / sheet["width"]
+    down = (box["y"] + box["height"] / 2 - sheet["y"]) / sheet["height"]
+    session.page.keyboard.press("Space")
+    session.until(lambda: session.page.evaluate("latentbench.ownImage"))
+    drawn = np.reshape(session.page.evaluate("latentbench.ownImage"), (height, width))
+    lines, columns = np.mgrid[:height, :width] + 0.5  # the middles of pixels
+    assert across * width == pytest.approx(np.average(columns, weights=drawn), abs=0.3)
+    assert down * height == pytest.approx(np.average(lines, weights=drawn), abs=0.3)
+    assert across > 0.55
+    assert down < 0.5
+    session.page.get_by_label("Sheet to draw on").click()
+    assert not ring.is_visible()
+    session.page.keyboard.press("ArrowUp")
+    assert ring.is_visible()
+    session.page.keyboard.press("Tab")
+    assert not ring.is_visible()
+
+
 def test_a_drawing_is_encoded_as_it_is_at_last(session: Session) -> None:
     session.page.add_init_script(
         """window.encoded = 0;
