@@ -162,6 +162,24 @@ def test_a_sample_of_a_class_is_told_so(session: Session, description: dict[str,
         assert session.page.evaluate("latentbench.diffusion.label") == 2
 
 
+def test_a_network_that_failed_once_runs_again(session: Session) -> None:
+    session.page.add_init_script(
+        """window.failing = false;
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (message, ...more) {
+            if (window.failing && message.feeds) message.feeds.latents.dims = [1, 1];
+            return post.call(this, message, ...more);
+        };"""
+    )
+    session.open()
+    session.page.evaluate("() => { failing = true; }")
+    session.page.get_by_role("button", name="Random draw").click()
+    session.until(lambda: "decoder.onnx does not run" in session.notices())
+    session.page.evaluate("() => { failing = false; }")
+    session.page.get_by_role("button", name="Random draw").click()
+    session.settle()
+
+
 # --- The map
 
 
