@@ -48,7 +48,7 @@ export class Latents {
     this.#about.textContent = `Ordered by ${measure}. A random draw is from ${drawn}.`;
     this.#rows = model.order.map((index, place) => {
       const id = freshId("latent");
-      const reach = REACH * spread(model, index) || 1;
+      const reach = REACH * spread(model, index);
       const slider = make("input", {
         type: "range",
         id,

@@ -2,9 +2,9 @@
 
 const NEIGHBORS = 8; // as the stage places images on the map of neighbours
 
-/** Return how far a latent is drawn from and slid: the prior's deviation for a VAE, that of the train latents else. */
+/** Return how far a latent is slid: the prior's deviation for a VAE; else that of the train latents, or 1 where that is 0. */
 export function spread(model, index) {
-  return model.family === "vae" ? Math.max(1, model.deviation[index]) : model.deviation[index];
+  return model.family === "vae" ? Math.max(1, model.deviation[index]) : model.deviation[index] || 1;
 }
 
 /** Return what spherical interpolation goes around: the prior's mean for a VAE, that of the train latents else. */

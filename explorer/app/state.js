@@ -17,7 +17,7 @@ const LATENTS = ["latent", "from", "to"];
 export function encodeLatent(model, latent) {
   const bytes = new DataView(new ArrayBuffer(2 * latent.length));
   latent.forEach((value, index) => {
-    const steps = Math.round((STEPS * (value - model.mean[index])) / (spread(model, index) || 1));
+    const steps = Math.round((STEPS * (value - model.mean[index])) / spread(model, index));
     bytes.setInt16(2 * index, Math.min(32767, Math.max(-32768, steps)), true);
   });
   const text = btoa(String.fromCharCode(...new Uint8Array(bytes.buffer)));

@@ -715,6 +715,19 @@ def test_the_address_restores_the_view(session: Session, name: str) -> None:
     assert session.fragment() == fragment  # the same view has the same address
 
 
+def test_the_address_restores_a_latent_that_no_image_moves(session: Session, description: dict[str, Any]) -> None:
+    model = model_of(description, "ae_dense")
+    still = {**model, "deviation": [0.0] * model["latent_dim"]}
+    changed = {**description, "models": [still]}
+    session.page.route("**/explorer.json", lambda route: route.fulfill(json=changed))
+    session.open("a=ae_dense&a.map=pca")
+    session.page.locator(".sliders input").first.press("PageUp")
+    before = session.settle()["latent"]
+    assert not np.allclose(before, model["mean"], atol=2e-3)
+    session.open(session.fragment())
+    assert np.allclose(session.settle()["latent"], before, atol=2e-3)
+
+
 def test_a_copied_link_is_of_what_is_shown(session: Session) -> None:
     session.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     session.open("a=vae_dense")
