@@ -180,6 +180,17 @@ def test_a_network_that_failed_once_runs_again(session: Session) -> None:
     session.settle()
 
 
+def test_a_sample_that_fails_is_said_to_have_failed(chromium: Browser, address: str) -> None:
+    session = Session(chromium, address)
+    session.page.route("**/denoiser.onnx", lambda route: route.fulfill(status=404))
+    session.open()
+    session.page.get_by_role("button", name="Sample", exact=True).click()
+    session.until(lambda: "denoiser.onnx" in session.notices())
+    status = session.page.locator("#diffusion > .note").last
+    session.until(lambda: status.inner_text() == "Failed.")
+    session.close()
+
+
 # --- The map
 
 
