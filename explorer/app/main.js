@@ -9,10 +9,9 @@ import { announce, notify, report } from "./messages.js";
 import { OwnImage } from "./own_image.js";
 import { Pane } from "./pane.js";
 import { Images } from "./pictures.js";
-import { defaultPane, format, parse } from "./state.js";
+import { PANES, defaultPane, format, parse } from "./state.js";
 
 const QUIET = 250; // ms without a change before the address is written: browsers allow but so many a second
-const PANES = ["a", "b"];
 
 const element = (id) => document.getElementById(id);
 const darkScheme = matchMedia("(prefers-color-scheme: dark)");

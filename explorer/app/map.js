@@ -2,6 +2,7 @@
 
 import { quadtree, scaleLinear, select, zoom, zoomIdentity } from "../libraries/d3.js";
 import { MAP, channels } from "./colors.js";
+import { imageName } from "./data.js";
 import { make } from "./elements.js";
 import { Raster, pixel } from "./raster.js";
 
@@ -276,12 +277,10 @@ export class ScatterMap {
     }
     this.#tip.hidden = index < 0;
     if (index < 0) return;
-    const { dataset, labels, images } = this.shared;
+    const { images } = this.shared;
     const [x, y] = this.#place(this.#space.points.subarray(2 * index, 2 * index + 2));
-    const test = index >= dataset.n_train;
-    const number = test ? index - dataset.n_train : index;
     this.#tip.dataset.index = index;
-    this.#tipText.textContent = `${dataset.classes[labels[index]]}, ${test ? "test" : "train"} ${number}`;
+    this.#tipText.textContent = imageName(this.shared, index);
     this.#tipPicture.hidden = images === null;
     if (images) images.show(this.#tipPicture, index);
     this.#tip.style.left = `${Math.min(x + 12, this.#size.width - 120)}px`;

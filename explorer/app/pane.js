@@ -1,6 +1,6 @@
 // One model: its map, the decoded point, its sliders and its interpolation.
 
-import { loadPlaces } from "./data.js";
+import { imageName, loadPlaces } from "./data.js";
 import { button, choice, freshId, labelled, make } from "./elements.js";
 import { floats, latestOnly } from "./engine.js";
 import { Interpolation } from "./interpolation.js";
@@ -208,7 +208,7 @@ export class Pane {
   async goToNearest() {
     const { images } = this.shared;
     if (this.#nearest < 0 || !images) return;
-    const what = this.#imageName(this.#nearest);
+    const what = imageName(this.shared, this.#nearest);
     try {
       this.goTo(await this.encode(images.unit(this.#nearest)), what);
     } catch (error) {
@@ -293,20 +293,14 @@ export class Pane {
     performance.clearMeasures("latentbench: decode");
   }
 
-  #imageName(index) {
-    const { dataset, labels } = this.shared;
-    const test = index >= dataset.n_train;
-    return `${dataset.classes[labels[index]]}, ${test ? "test" : "train"} image ${test ? index - dataset.n_train : index}`;
-  }
-
   #nearText() {
-    return this.#nearest < 0 ? "" : `Nearest: ${this.#imageName(this.#nearest)}.`;
+    return this.#nearest < 0 ? "" : `Nearest: ${imageName(this.shared, this.#nearest)}.`;
   }
 
   #showNearest() {
     const { images } = this.shared;
     this.#nearest = this.map.nearest(this.map.current ?? [0, 0]);
-    this.#nearCaption.textContent = this.#nearest < 0 ? "No image is shown" : this.#imageName(this.#nearest);
+    this.#nearCaption.textContent = this.#nearest < 0 ? "No image is shown" : imageName(this.shared, this.#nearest);
     this.#near.hidden = this.#nearest < 0 || !images;
     if (!this.#near.hidden) images.show(this.#near, this.#nearest);
   }

@@ -10,7 +10,7 @@ import { WAYS, spread } from "./spaces.js";
 export const SPLITS = ["train", "test", "both"];
 export const THEMES = ["auto", "light", "dark"];
 const STEPS = 2048;
-const PANES = ["a", "b"];
+export const PANES = ["a", "b"];
 const LATENTS = ["latent", "from", "to"];
 
 /** Return a latent as text. */

@@ -265,7 +265,7 @@ def test_hovering_shows_the_nearest_image(
     shown = int(tip.get_attribute("data-index") or -1)
     nearby = np.argsort(np.hypot(*(points[:n_train] - point).T))[:5]
     assert shown in nearby
-    assert description["dataset"]["classes"][labels["train"][shown]] in tip.inner_text()
+    assert tip.inner_text() == f"{description['dataset']['classes'][labels['train'][shown]]}, train image {shown}"
     session.page.mouse.move(*session.place(0.5, -0.05))
     assert not tip.is_visible()
 
