@@ -39,29 +39,23 @@ _HEADERS = {
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """Return what is served of a folder, by path of the URL: the files that are in it now, and nothing else.
-
-    Raises:
-        InputError: there is no page in it.
-    """
-    if not (folder / "index.html").is_file():
-        raise InputError(f"there is no explorer in {folder}; 'make repro' makes it, or 'dvc checkout' brings it back")
+    """Return what is served of a folder, by path of the URL: the files that are in it now, and nothing else."""
     found = {f"/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*") if path.is_file()}
     return found | {"/": folder / "index.html"}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD for listed files, to programs on this machine that call it by its own name.
+    """Answers GET and HEAD for the files of a folder, to programs on this machine that call it by its own name.
 
     Args:
-        served: the files by path of the URL.
+        folder: that holds the page.
     """
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "latentbench", ""
 
-    def __init__(self, *arguments: object, served: dict[str, Path]) -> None:
-        self._served = served
+    def __init__(self, *arguments: object, folder: Path) -> None:
+        self._folder = folder
         super().__init__(*arguments)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
@@ -75,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, *, with_content: bool) -> None:
         # Another site can give this address a name of its own, and would then pass for this page.
         name = self.headers.get("Host", "").rsplit(":", maxsplit=1)[0]
-        path = self._served.get(unquote(urlsplit(self.path).path))
+        path = files(self._folder).get(unquote(urlsplit(self.path).path))  # of this moment: a run may add files
         if name not in _NAMES:
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
         elif path is None or not path.is_file():
@@ -111,7 +105,9 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
     Raises:
         InputError: there is no page, or the port is taken.
     """
-    handler = partial(Handler, served=files(folder))
+    if not (folder / "index.html").is_file():
+        raise InputError(f"there is no explorer in {folder}; 'make repro' makes it, or 'dvc checkout' brings it back")
+    handler = partial(Handler, folder=folder)
     try:
         return ThreadingHTTPServer((HOST, port), handler)
     except OSError as error:

@@ -56,6 +56,14 @@ def test_files_of_the_page_are_served_with_their_types(port: int) -> None:
     assert (status, headers["Content-Length"], content) == (200, "256", b"")
 
 
+def test_files_of_a_new_run_are_served(folder: Path, port: int) -> None:
+    assert ask(port, "/data/new.bin")[0] == 404
+    (folder / "data" / "new.bin").write_bytes(b"new")
+    assert ask(port, "/data/new.bin")[2] == b"new"
+    (folder / "index.html").unlink()  # as a run does before it writes the page again
+    assert ask(port, "/")[0] == 404
+
+
 @pytest.mark.parametrize(
     "path",
     [

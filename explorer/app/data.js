@@ -118,6 +118,12 @@ export async function loadImages({ height, width, n_train: nTrain, n_test: nTest
   return all;
 }
 
+/** Return what an image is called, of all images in `shared`, train first; see `ScatterMap`. */
+export function imageName({ dataset, labels }, index) {
+  const test = index >= dataset.n_train;
+  return `${dataset.classes[labels[index]]}, ${test ? "test" : "train"} image ${test ? index - dataset.n_train : index}`;
+}
+
 const places = new Map();
 
 /**

@@ -105,6 +105,7 @@ export class Diffusion {
       await this.#sample(run);
     } catch (error) {
       report(error);
+      if (run === this.#run) this.#status.textContent = "Failed.";
     }
     if (run === this.#run) this.#stop.disabled = true;
   }

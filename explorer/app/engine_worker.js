@@ -27,7 +27,7 @@ async function answer({ id, path, bytes, feeds }) {
     const outputs = Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data]));
     postMessage({ id, outputs });
   } catch (error) {
-    sessions.delete(path);
+    if (!feeds) sessions.delete(path); // else the network is there, and the page will not send it again
     postMessage({ id, error: String(error?.message ?? error) });
   }
 }

@@ -3,27 +3,30 @@
 import { button, choice, labelled, make } from "./elements.js";
 import { report } from "./messages.js";
 import { clearPicture, pictureFor, showUnit } from "./pictures.js";
-import { spherical, straight } from "./spaces.js";
+import { WAYS } from "./spaces.js";
 
 const DURATION = 4000; // ms from one end to the other
 const STEPS = 8; // where the system asks for less motion: so many still images instead
 const PATH_POINTS = 33;
-const WAYS = { straight, spherical };
 
 /** Picks two latents and plays what is between. */
 export class Interpolation {
   ends = { from: null, to: null };
   #playing = 0; // the frame that is asked for
-  #way = "straight";
   #pictures = {};
+  #way = choice(Object.keys(WAYS).map((way) => [way, way]), "straight", () => {
+    this.#changed();
+    if (this.#ready) this.#showShare();
+  });
   #play = button("Play", () => (this.#playing ? this.pause() : this.#start()), { class: "play", disabled: true });
   #scrubber = make("input", { type: "range", min: 0, max: 100, step: "any", value: 0, disabled: true });
   #position = make("output", {}, "0 %");
 
   /**
    * @param {object} dataset with the size of images.
-   * @param {object} hooks `current()` returns the latent that can be picked, `decode(latent)` promises its image, `show(latent,
-   *   what)` shows a latent, `changed()` is called when an end or the way is another.
+   * @param {object} hooks `current()` returns the latent that can be picked, `centre()` the one that spherical paths go around,
+   *   `decode(latent)` promises a latent's image, `show(latent, what)` shows a latent, `changed()` is called when an end or the
+   *   way is another.
    */
   constructor(dataset, hooks) {
     this.dataset = dataset;
@@ -41,21 +44,13 @@ export class Interpolation {
       this.pause();
       this.#showShare();
     });
-    const ways = Object.keys(WAYS).map((way) => [way, way]);
     this.element = make(
       "section",
       { class: "card interpolation" },
       make("h3", {}, "Interpolation"),
       make("p", { class: "note" }, "Between the points A and B, which are picked where the decoded point is."),
       make("div", { class: "ends" }, end("from", "A"), end("to", "B")),
-      labelled(
-        "Path",
-        choice(ways, this.#way, (way) => {
-          this.#way = way;
-          this.#changed();
-          if (this.#ready) this.#showShare();
-        }),
-      ),
+      labelled("Path", this.#way),
       make("div", { class: "player" }, this.#play, labelled("Position", this.#scrubber), this.#position),
     );
   }
@@ -64,10 +59,16 @@ export class Interpolation {
     return this.ends.from !== null && this.ends.to !== null;
   }
 
-  /** Forget the ends, or take these. */
-  reset(from = null, to = null) {
+  /** The name of the way from A to B. */
+  get way() {
+    return this.#way.value;
+  }
+
+  /** Take these ends, or null for none, and the way between them. */
+  reset(from, to, way) {
     this.pause();
     this.ends = { from, to };
+    this.#way.value = way;
     this.#scrubber.value = 0;
     this.#position.textContent = "0 %";
     this.#refresh("from");
@@ -97,7 +98,7 @@ export class Interpolation {
   }
 
   #at(share) {
-    return WAYS[this.#way](this.ends.from, this.ends.to, share);
+    return WAYS[this.way](this.ends.from, this.ends.to, share, this.hooks.centre());
   }
 
   #changed() {

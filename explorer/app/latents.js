@@ -43,11 +43,12 @@ export class Latents {
     this.#model = model;
     const measure = model.ordered_by === "kl" ? "KL divergence" : "variance";
     const unit = model.ordered_by === "kl" ? " nats" : "";
-    const drawn = model.family === "vae" ? "the prior N(0, I)" : "a normal distribution fitted to the train latents";
+    const fitted = "independent normal distributions, one fitted to each train latent";
+    const drawn = model.family === "vae" ? "the prior N(0, I)" : fitted;
     this.#about.textContent = `Ordered by ${measure}. A random draw is from ${drawn}.`;
     this.#rows = model.order.map((index, place) => {
       const id = freshId("latent");
-      const reach = REACH * spread(model, index) || 1;
+      const reach = REACH * spread(model, index);
       const slider = make("input", {
         type: "range",
         id,

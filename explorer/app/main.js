@@ -9,10 +9,9 @@ import { announce, notify, report } from "./messages.js";
 import { OwnImage } from "./own_image.js";
 import { Pane } from "./pane.js";
 import { Images } from "./pictures.js";
-import { defaultPane, format, parse } from "./state.js";
+import { PANES, defaultPane, format, parse } from "./state.js";
 
 const QUIET = 250; // ms without a change before the address is written: browsers allow but so many a second
-const PANES = ["a", "b"];
 
 const element = (id) => document.getElementById(id);
 const darkScheme = matchMedia("(prefers-color-scheme: dark)");
@@ -58,7 +57,23 @@ class Explorer {
     this.#theme = state.theme;
     this.#paint();
     this.#arrange(state.panes.length);
-    await Promise.all(state.panes.map((pane, index) => this.panes[index].open(pane)));
+    await Promise.all(state.panes.map((pane, index) => (index ? this.#openBeside(pane) : this.panes[0].open(pane))));
+  }
+
+  /**
+   * Open the second pane; it goes again where its model does not load, since the address waits for all panes.
+   * @returns {Promise<boolean>} whether it shows what the state says.
+   */
+  async #openBeside(state) {
+    const pane = this.panes[1];
+    try {
+      await pane.open(state);
+    } catch (error) {
+      if (!pane.model && this.panes[1] === pane) this.#arrange(1);
+      report(error);
+      return false;
+    }
+    return this.panes[1] === pane;
   }
 
   /** Have one pane or two. */
@@ -78,12 +93,15 @@ class Explorer {
 
   #changed() {
     clearTimeout(this.#writing);
-    this.#writing = setTimeout(() => {
-      if (this.panes.some((pane) => !pane.latent)) return;
-      const panes = this.panes.map((pane) => pane.state);
-      const state = { split: this.shared.split, hidden: this.shared.hidden, theme: this.#theme, panes };
-      history.replaceState(null, "", `#${format(state, this.description)}`);
-    }, QUIET);
+    this.#writing = setTimeout(() => this.#write(), QUIET);
+  }
+
+  /** Write what is looked at into the address. */
+  #write() {
+    if (this.panes.some((pane) => !pane.latent)) return;
+    const panes = this.panes.map((pane) => pane.state);
+    const state = { split: this.shared.split, hidden: this.shared.hidden, theme: this.#theme, panes };
+    history.replaceState(null, "", `#${format(state, this.description)}`);
   }
 
   /** Take on the colours of the theme. */
@@ -170,14 +188,17 @@ class Explorer {
       const { models } = this.description;
       const next = models[(models.indexOf(this.panes[0].model) + 1) % models.length];
       this.#arrange(2);
-      await this.panes[1].open(defaultPane(next));
+      if (!(await this.#openBeside(defaultPane(next)))) return;
       announce(`${next.row} stands beside ${this.panes[0].model.row}.`);
     }
     this.#changed();
-    await this.own.update(this.panes.slice(1));
+    this.own.update(this.panes.slice(1));
   }
 
   async #share() {
+    // While something plays it is never quiet long enough for the address to be written.
+    clearTimeout(this.#writing);
+    this.#write();
     const status = element("share-status");
     try {
       await navigator.clipboard.writeText(location.href);
@@ -192,7 +213,7 @@ class Explorer {
 /**
  * What tests and the curious may read, as `window.latentbench`; nothing in it changes the page.
  * - ready: a promise that the first map and its decoder are there; `imagesReady` that all images are.
- * - panes: for each, `model`, `map`, `view`, `latent`, `from`, `to`, `decoded` {pixels, latent} and `point` on the map.
+ * - panes: for each, `model`, `map`, `view`, `latent`, `from`, `to`, `way`, `decoded` {pixels, latent} and `point` on the map.
  * - ownImage: pixels of the image that was drawn or dropped, or null.
  * - diffusion: what the last sample went through, or null; see `Diffusion`.
  */

@@ -2,6 +2,7 @@
 
 import { quadtree, scaleLinear, select, zoom, zoomIdentity } from "../libraries/d3.js";
 import { MAP, channels } from "./colors.js";
+import { imageName } from "./data.js";
 import { make } from "./elements.js";
 import { Raster, pixel } from "./raster.js";
 
@@ -240,10 +241,9 @@ export class ScatterMap {
       const box = canvas.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
     };
-    let touches = 0;
     canvas.addEventListener("pointerdown", (event) => {
-      touches += 1;
-      if (event.button !== 0 || touches > 1 || event.shiftKey !== this.shared.dragPans) {
+      // A second finger is not primary. Fingers are not counted here: one that pans may be lifted outside, unheard.
+      if (event.button !== 0 || !event.isPrimary || event.shiftKey !== this.shared.dragPans) {
         this.#dragging = false;
         return;
       }
@@ -258,7 +258,6 @@ export class ScatterMap {
     });
     for (const end of ["pointerup", "pointercancel"]) {
       canvas.addEventListener(end, () => {
-        touches = Math.max(0, touches - 1);
         this.#dragging = false;
       });
     }
@@ -278,12 +277,10 @@ export class ScatterMap {
     }
     this.#tip.hidden = index < 0;
     if (index < 0) return;
-    const { dataset, labels, images } = this.shared;
+    const { images } = this.shared;
     const [x, y] = this.#place(this.#space.points.subarray(2 * index, 2 * index + 2));
-    const test = index >= dataset.n_train;
-    const number = test ? index - dataset.n_train : index;
     this.#tip.dataset.index = index;
-    this.#tipText.textContent = `${dataset.classes[labels[index]]}, ${test ? "test" : "train"} ${number}`;
+    this.#tipText.textContent = imageName(this.shared, index);
     this.#tipPicture.hidden = images === null;
     if (images) images.show(this.#tipPicture, index);
     this.#tip.style.left = `${Math.min(x + 12, this.#size.width - 120)}px`;

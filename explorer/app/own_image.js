@@ -1,6 +1,7 @@
 // An image of one's own: drawn, dropped or chosen as a file, and what the models make of it.
 
 import { button, freshId, labelled, make } from "./elements.js";
+import { latestOnly } from "./engine.js";
 import { Expected, announce, report } from "./messages.js";
 import { clearPicture, pictureFor, showUnit, squaredError } from "./pictures.js";
 
@@ -18,13 +19,20 @@ export class OwnImage {
   #seen;
   #results = make("div", { class: "results" });
   #last = null; // where the brush was
-  #pen = null; // where the keys have the brush
+  #pen; // where the keys have the brush
+  #ring = make("span", { class: "brush", "aria-hidden": "true", hidden: true }); // not on the sheet, which the encoders see
   #file = make("input", { type: "file", accept: "image/*" });
   #drop;
+  #going = new Set(); // panes that are to go to the image with the next request
+  #request = latestOnly(
+    (pixels) => this.#encode(pixels),
+    (found, pixels) => this.#show(found, pixels),
+    report,
+  );
 
   /**
    * @param {object} dataset
-   * @param {() => object[]} panes returns those that are open; each has `encode(pixels)`.
+   * @param {() => object[]} panes returns those that are open; see `Pane`.
    */
   constructor(dataset, panes) {
     this.dataset = dataset;
@@ -34,12 +42,15 @@ export class OwnImage {
     this.ratio = SCREEN / Math.max(height, width);
     this.#sheet.width = Math.round(width * this.ratio);
     this.#sheet.height = Math.round(height * this.ratio);
+    this.#pen = [this.#sheet.width / 2, this.#sheet.height / 2];
+    this.#ring.style.width = `${(100 * BRUSH) / width}%`;
+    this.#showPen();
     const keys = freshId("keys");
     this.#sheet.setAttribute("aria-describedby", keys);
     this.#drop = make(
       "div",
       { class: "drop" },
-      this.#sheet,
+      make("span", { class: "sheet-frame" }, this.#sheet, this.#ring),
       make("p", { class: "note", id: keys }, "Draw here, with keys: arrows move the brush, with Shift they paint, and space sets a dot. Or drop an image file."),
     );
     this.element = make(
@@ -62,30 +73,50 @@ export class OwnImage {
   }
 
   /** Have every pane encode the image, and those that are named go to its latent. */
-  async update(going = this.panes()) {
-    const seen = make("figure", {}, this.#seen, make("figcaption", {}, "Original"));
+  update(going = this.panes()) {
     if (!this.pixels) {
-      this.#results.replaceChildren(seen);
+      this.#showResults([]);
       return;
     }
-    const { pixels } = this;
-    showUnit(this.#seen, pixels, this.dataset);
-    try {
-      const found = await Promise.all(
-        this.panes().map((pane) => pane.encode(pixels, going.includes(pane) ? "your image" : null)),
-      );
-      if (pixels !== this.pixels) return;
-      const figures = found.map(({ row, reconstruction }) => {
-        const error = squaredError(pixels, reconstruction);
-        const canvas = pictureFor(this.dataset, "", `Reconstruction by ${row}`);
-        showUnit(canvas, reconstruction, this.dataset);
-        return make("figure", { data: { row } }, canvas, make("figcaption", {}, `${row}: MSE ${error.toPrecision(3)}`));
-      });
-      this.#results.replaceChildren(seen, ...figures);
-      announce("Your image is encoded, and the sliders are set to its latents.");
-    } catch (error) {
-      report(error);
-    }
+    showUnit(this.#seen, this.pixels, this.dataset);
+    // One request may take the place of another that still waits: who was to go then goes with it.
+    for (const pane of going) this.#going.add(pane);
+    this.#request(this.pixels);
+  }
+
+  async #encode(pixels) {
+    const going = this.#going;
+    this.#going = new Set();
+    const encode = async (pane) => {
+      const encoded = await pane.encode(pixels);
+      const reconstruction = await pane.decode(encoded.latent, encoded.model);
+      return { pane, encoded, reconstruction, goes: going.has(pane) };
+    };
+    return Promise.all(this.#loaded().map(encode));
+  }
+
+  #show(found, pixels) {
+    if (pixels !== this.pixels) return; // cleared or drawn on meanwhile
+    const figures = found.map(({ encoded: { model }, reconstruction }) => {
+      const error = squaredError(pixels, reconstruction);
+      const canvas = pictureFor(this.dataset, "", `Reconstruction by ${model.row}`);
+      showUnit(canvas, reconstruction, this.dataset);
+      const caption = make("figcaption", {}, `${model.row}: MSE ${error.toPrecision(3)}`);
+      return make("figure", { data: { row: model.row } }, canvas, caption);
+    });
+    this.#showResults(figures);
+    const going = found.filter(({ pane, goes }) => goes && this.panes().includes(pane));
+    for (const { pane, encoded } of going) pane.goTo(encoded, "your image");
+    if (going.length) announce("Your image is encoded, and the sliders are set to its latents.");
+  }
+
+  #showResults(figures) {
+    this.#results.replaceChildren(make("figure", {}, this.#seen, make("figcaption", {}, "Original")), ...figures);
+  }
+
+  /** Return the panes that have a model; one that is being loaded is told of the image afterwards. */
+  #loaded() {
+    return this.panes().filter((pane) => pane.model);
   }
 
   /** Take a file as the image; messages say why it cannot be. */
@@ -190,6 +221,9 @@ export class OwnImage {
     });
     for (const end of ["pointerup", "pointercancel"]) sheet.addEventListener(end, () => (this.#last = null));
     sheet.addEventListener("keydown", (event) => this.#key(event));
+    // Who draws with the pointer sees that; the ring is where the keys have the brush.
+    sheet.addEventListener("focus", () => (this.#ring.hidden = !sheet.matches(":focus-visible")));
+    for (const end of ["blur", "pointerdown"]) sheet.addEventListener(end, () => (this.#ring.hidden = true));
     this.#file.addEventListener("change", () => {
       if (this.#file.files.length) this.take(this.#file.files[0]);
     });
@@ -208,7 +242,6 @@ export class OwnImage {
 
   #key(event) {
     const { width, height } = this.#sheet;
-    this.#pen ??= [width / 2, height / 2];
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (arrow) {
       const keep = (value, most) => Math.min(most, Math.max(0, value));
@@ -226,5 +259,12 @@ export class OwnImage {
       return;
     }
     event.preventDefault();
+    this.#ring.hidden = false;
+    this.#showPen();
+  }
+
+  #showPen() {
+    this.#ring.style.left = `${(100 * this.#pen[0]) / this.#sheet.width}%`;
+    this.#ring.style.top = `${(100 * this.#pen[1]) / this.#sheet.height}%`;
   }
 }

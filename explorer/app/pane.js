@@ -1,6 +1,6 @@
 // One model: its map, the decoded point, its sliders and its interpolation.
 
-import { loadPlaces } from "./data.js";
+import { imageName, loadPlaces } from "./data.js";
 import { button, choice, freshId, labelled, make } from "./elements.js";
 import { floats, latestOnly } from "./engine.js";
 import { Interpolation } from "./interpolation.js";
@@ -8,7 +8,7 @@ import { Latents } from "./latents.js";
 import { ScatterMap } from "./map.js";
 import { announce, report } from "./messages.js";
 import { pictureFor, showUnit } from "./pictures.js";
-import { Space } from "./spaces.js";
+import { Space, centre } from "./spaces.js";
 import { defaultPane } from "./state.js";
 
 const MAP_NAMES = { latents: "two latents", pca: "PCA", neighbors: "neighbours" };
@@ -55,9 +55,10 @@ export class Pane {
       pick: (end) => this.interpolation.pick(end),
       nearest: () => this.goToNearest(),
     });
-    this.latents = new Latents((latent, what) => this.setLatent(latent, what));
+    this.latents = new Latents((latent, what) => this.#take(latent, what));
     this.interpolation = new Interpolation(description.dataset, {
       current: () => this.latent,
+      centre: () => centre(this.#model),
       decode: (latent) => this.decode(latent),
       show: (latent, what) => this.setLatent(latent, what),
       changed: () => this.#endsChanged(),
@@ -110,6 +111,8 @@ export class Pane {
       latent: mean ? null : this.latent,
       from,
       to,
+      way: this.interpolation.way,
+      point: mean || this.#space.map.name !== "neighbors" ? null : this.map.current,
     };
   }
 
@@ -133,8 +136,8 @@ export class Pane {
     this.map.show(this.#space, state.view);
     if (!sameModel) this.latents.show(model);
     this.latent = null;
-    this.interpolation.reset(state.from, state.to);
-    this.setLatent(state.latent ?? Float32Array.from(model.mean), null);
+    this.interpolation.reset(state.from, state.to, state.way);
+    this.setLatent(state.latent ?? Float32Array.from(model.mean), null, state.point ?? undefined);
   }
 
   /** Leave the page. */
@@ -169,6 +172,12 @@ export class Pane {
     this.changed();
   }
 
+  /** Show a latent that was asked for by hand: what plays stops, or its next frame would take the place of it. */
+  #take(latent, what, point, since) {
+    this.interpolation.pause();
+    this.setLatent(latent, what, point, since);
+  }
+
   /** Return the image of a latent, (height, width) float32. */
   async decode(latent, model = this.#model) {
     const { row, latent_dim: width } = model;
@@ -177,30 +186,31 @@ export class Pane {
   }
 
   /**
-   * Return what the model makes of an image.
+   * Return the latent (latent_dim,) of an image, and the model that it is of.
    * @param {Float32Array} pixels (height, width) in [0, 1].
-   * @param {string | null} what it is, to go to its latent; null to stay.
    */
-  async encode(pixels, what) {
-    const { row } = this.#model;
+  async encode(pixels) {
+    const model = this.#model;
     const { height, width } = this.description.dataset;
     const feeds = { images: floats(pixels, [1, height, width]) };
-    const { latents } = await this.engine.run(`data/models/${row}/encoder.onnx`, feeds);
-    if (what && row === this.#model.row) {
-      this.setLatent(latents, what);
-      this.map.reveal(this.map.current);
-    }
-    const decoder = `data/models/${row}/decoder.onnx`;
-    const { images } = await this.engine.run(decoder, { latents: floats(latents, [1, latents.length]) });
-    return { row, latent: latents, reconstruction: images };
+    const { latents } = await this.engine.run(`data/models/${model.row}/encoder.onnx`, feeds);
+    return { model, latent: latents };
+  }
+
+  /** Go to a latent that was encoded; nowhere if another model is shown by now. */
+  goTo({ model, latent }, what) {
+    if (model !== this.#model) return;
+    this.#take(latent, what);
+    this.map.reveal(this.map.current);
   }
 
   /** Go to the latent of the image that is nearest on the map. */
   async goToNearest() {
     const { images } = this.shared;
     if (this.#nearest < 0 || !images) return;
+    const what = imageName(this.shared, this.#nearest);
     try {
-      await this.encode(images.unit(this.#nearest), this.#imageName(this.#nearest));
+      this.goTo(await this.encode(images.unit(this.#nearest)), what);
     } catch (error) {
       report(error);
     }
@@ -226,22 +236,23 @@ export class Pane {
   #showHeader() {
     const { models } = this.description;
     const model = this.#model;
-    const select = (change) => {
-      this.open({ ...this.state, ...change }).catch(report);
-    };
     const rows = models.map(({ row }) => [row, row]);
     const maps = model.maps.map(({ name }) => [name, MAP_NAMES[name]]);
     const toModel = (row) => {
       const next = models.find((other) => other.row === row);
       const map = next.maps.some(({ name }) => name === this.#space.map.name) ? { map: this.#space.map.name } : {};
-      this.open({ ...defaultPane(next), ...map })
+      this.open({ ...defaultPane(next), ...map, way: this.interpolation.way })
         .then(() => {
+          if (this.#model !== next) return; // something else was chosen meanwhile
           announce(`Model ${row}.`);
           this.switched();
         })
-        .catch(report);
+        .catch((error) => {
+          report(error);
+          this.#showHeader(); // its choice is of the model that is still shown
+        });
     };
-    const toMap = (map) => select({ map, view: null });
+    const toMap = (map) => this.open({ ...this.state, map, view: null, point: null }).catch(report);
     const focused = document.activeElement?.dataset?.choice;
     const within = this.#header.contains(document.activeElement);
     const modelChoice = choice(rows, model.row, toModel);
@@ -266,11 +277,10 @@ export class Pane {
   }
 
   #decodePoint(point, since) {
-    this.interpolation.pause();
     const latent = this.#space.latentAt(point, this.latent);
     // A latent between neighbours would be placed a little beside where the hand is.
     const shown = this.#space.map.name === "neighbors" ? point : this.#space.pointOf(latent);
-    this.setLatent(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, shown, since);
+    this.#take(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, shown, since);
   }
 
   #show(pixels, { latent, since, model }) {
@@ -283,20 +293,14 @@ export class Pane {
     performance.clearMeasures("latentbench: decode");
   }
 
-  #imageName(index) {
-    const { dataset, labels } = this.shared;
-    const test = index >= dataset.n_train;
-    return `${dataset.classes[labels[index]]}, ${test ? "test" : "train"} image ${test ? index - dataset.n_train : index}`;
-  }
-
   #nearText() {
-    return this.#nearest < 0 ? "" : `Nearest: ${this.#imageName(this.#nearest)}.`;
+    return this.#nearest < 0 ? "" : `Nearest: ${imageName(this.shared, this.#nearest)}.`;
   }
 
   #showNearest() {
     const { images } = this.shared;
     this.#nearest = this.map.nearest(this.map.current ?? [0, 0]);
-    this.#nearCaption.textContent = this.#nearest < 0 ? "No image is shown" : this.#imageName(this.#nearest);
+    this.#nearCaption.textContent = this.#nearest < 0 ? "No image is shown" : imageName(this.shared, this.#nearest);
     this.#near.hidden = this.#nearest < 0 || !images;
     if (!this.#near.hidden) images.show(this.#near, this.#nearest);
   }

@@ -2,9 +2,14 @@
 
 const NEIGHBORS = 8; // as the stage places images on the map of neighbours
 
-/** Return how far a latent is drawn from and slid: the prior's deviation for a VAE, that of the train latents else. */
+/** Return how far a latent is slid: the prior's deviation for a VAE; else that of the train latents, or 1 where that is 0. */
 export function spread(model, index) {
-  return model.family === "vae" ? Math.max(1, model.deviation[index]) : model.deviation[index];
+  return model.family === "vae" ? Math.max(1, model.deviation[index]) : model.deviation[index] || 1;
+}
+
+/** Return what spherical interpolation goes around: the prior's mean for a VAE, that of the train latents else. */
+export function centre(model) {
+  return model.family === "vae" ? new Float32Array(model.latent_dim) : Float32Array.from(model.mean);
 }
 
 /** Return the squared distances of points (n, width) to a point. */
@@ -104,16 +109,20 @@ export function straight(from, to, share) {
 }
 
 /**
- * Return the latent at a share of the arc between two around the origin, with the weights of Shoemake 1985; on the
- * straight line where they point the same or opposite ways.
+ * Return the latent at a share of the arc between two around a centre, with the weights of Shoemake 1985; on the
+ * straight line where they lie the same or opposite ways from it.
  */
-export function spherical(from, to, share) {
+export function spherical(from, to, share, around) {
   const length = (vector) => Math.hypot(...vector);
-  const product = from.reduce((sum, value, index) => sum + value * to[index], 0);
-  const cosine = product / (length(from) * length(to));
+  const [a, b] = [from, to].map((end) => Float64Array.from(end, (value, index) => value - around[index]));
+  const product = a.reduce((sum, value, index) => sum + value * b[index], 0);
+  const cosine = product / (length(a) * length(b));
   const angle = Math.acos(Math.min(1, Math.max(-1, cosine)));
   if (!(Math.sin(angle) > 1e-6)) return straight(from, to, share);
   const first = Math.sin((1 - share) * angle) / Math.sin(angle);
   const second = Math.sin(share * angle) / Math.sin(angle);
-  return from.map((value, index) => first * value + second * to[index]);
+  return from.map((_, index) => around[index] + first * a[index] + second * b[index]);
 }
+
+/** The ways between two latents, by name. */
+export const WAYS = { straight, spherical };

@@ -1,22 +1,23 @@
 // What is looked at, as the part of the address after "#", so that a view can be shared.
 //
-//   split=test&hide=0.3&theme=dark&a=vae_dense&a.map=pca&a.view=0.1,-2,4&a.latent=...&a.from=...&a.to=...&b=ae_conv&...
+//   split=test&hide=0.3&theme=dark&a=vae_dense&a.map=pca&a.view=0.1,-2,4&a.latent=...&a.from=...&a.to=...&a.way=spherical&b=ae_conv&...
 //
-// A latent is stored as 16-bit steps of 1/2048 of its spread from the mean, in base64 for addresses.
+// A latent is stored as 16-bit steps of 1/2048 of its spread from the mean, in base64 for addresses. On the map of neighbours
+// a.point=0.1,-2 says where the decoded point is: other points stand for almost the same latent.
 
-import { spread } from "./spaces.js";
+import { WAYS, spread } from "./spaces.js";
 
 export const SPLITS = ["train", "test", "both"];
 export const THEMES = ["auto", "light", "dark"];
 const STEPS = 2048;
-const PANES = ["a", "b"];
+export const PANES = ["a", "b"];
 const LATENTS = ["latent", "from", "to"];
 
 /** Return a latent as text. */
 export function encodeLatent(model, latent) {
   const bytes = new DataView(new ArrayBuffer(2 * latent.length));
   latent.forEach((value, index) => {
-    const steps = Math.round((STEPS * (value - model.mean[index])) / (spread(model, index) || 1));
+    const steps = Math.round((STEPS * (value - model.mean[index])) / spread(model, index));
     bytes.setInt16(2 * index, Math.min(32767, Math.max(-32768, steps)), true);
   });
   const text = btoa(String.fromCharCode(...new Uint8Array(bytes.buffer)));
@@ -41,7 +42,8 @@ export function decodeLatent(model, text) {
 
 /** Return what a pane shows where nothing else is said. */
 export function defaultPane(model) {
-  return { model: model.row, map: defaultMap(model), view: null, latent: null, from: null, to: null };
+  const latents = { latent: null, from: null, to: null };
+  return { model: model.row, map: defaultMap(model), view: null, ...latents, way: "straight", point: null };
 }
 
 /** Return the name of a model's map that is shown first: the one of neighbours, which tells classes apart best. */
@@ -68,9 +70,11 @@ export function format(state, description) {
     if (pane.map !== defaultMap(model)) parts.push(`${key}.map=${pane.map}`);
     if (pane.view) {
       const { x, y, zoom } = pane.view;
-      parts.push(`${key}.view=${[x, y, zoom].map((value) => Number(value.toPrecision(6))).join(",")}`);
+      parts.push(`${key}.view=${numbers([x, y, zoom], 6)}`);
     }
     for (const name of LATENTS) if (pane[name]) parts.push(`${key}.${name}=${encodeLatent(model, pane[name])}`);
+    if (pane.way !== "straight") parts.push(`${key}.way=${pane.way}`);
+    if (pane.point) parts.push(`${key}.point=${numbers(pane.point, 9)}`);
   });
   return parts.join("&");
 }
@@ -117,8 +121,8 @@ export function parse(text, description) {
     pane.map = oneOf(`${key}.map`, model.maps.map(({ name }) => name), pane.map);
     const view = take(`${key}.view`);
     if (view !== undefined) {
-      const [x, y, zoom, ...more] = view.split(",").map((value) => (value.trim() ? Number(value) : Number.NaN));
-      if ([x, y, zoom].every(Number.isFinite) && zoom > 0 && more.length === 0) pane.view = { x, y, zoom };
+      const [x, y, zoom] = read(view, 3) ?? [];
+      if (zoom > 0) pane.view = { x, y, zoom };
       else problems.push(`${key}.view is "${view}", not a centre and a zoom`);
     }
     for (const name of LATENTS) {
@@ -127,11 +131,28 @@ export function parse(text, description) {
       pane[name] = decodeLatent(model, latent);
       if (!pane[name]) problems.push(`${key}.${name} is no latent of ${row}`);
     }
+    pane.way = oneOf(`${key}.way`, Object.keys(WAYS), pane.way);
+    const point = take(`${key}.point`);
+    if (point !== undefined) {
+      if (pane.map === "neighbors" && pane.latent) pane.point = read(point, 2);
+      if (!pane.point) problems.push(`${key}.point is "${point}", not where a latent is on the map of neighbours`);
+    }
     panes.push(pane);
   }
   state.panes = panes;
   for (const key of given.keys()) problems.push(`"${key}" is unknown`);
   return { state, problems };
+}
+
+/** Return numbers as text, to so many digits. */
+function numbers(values, digits) {
+  return Array.from(values, (value) => Number(value.toPrecision(digits))).join(",");
+}
+
+/** Return so many numbers from text; null where they are not that. */
+function read(text, n) {
+  const values = text.split(",").map((value) => (value.trim() ? Number(value) : Number.NaN));
+  return values.length === n && values.every(Number.isFinite) ? values : null;
 }
 
 function unescaped(text) {

@@ -70,6 +70,16 @@ class Session:
         self.page.wait_for_timeout(400)
         return urlsplit(self.page.url).fragment
 
+    def hold(self, pattern: str) -> list[Route]:
+        """Let requests wait; those that came are in the list, and go on by `continue_`."""
+        held: list[Route] = []
+
+        def keep(route: Route) -> None:
+            held.append(route)
+
+        self.page.route(pattern, keep)
+        return held
+
     def map(self, pane: str = "a") -> Locator:
         """Return the map of a pane."""
         return self.page.locator(f"[data-pane={pane}] .map")

@@ -1,5 +1,6 @@
 """The latent explorer in a real browser: every control does what it says, and its networks compute what torch's do."""
 
+import io
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from playwright.sync_api import Browser
 
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion import samplers
+from latentbench.evaluation.latents import spherical
 from latentbench.networks import export
 from stages import models
 from tests.explorer.session import Session
@@ -91,9 +93,18 @@ def test_diffusion_takes_the_steps_that_torch_takes(
 ) -> None:
     session.open()
     panel = session.page.locator("#diffusion")
-    for entry in description["diffusion"]:
+    classes = description["dataset"]["classes"]
+    wanted = [
+        (entry, label)
+        for entry in description["diffusion"]
+        for label in ([None, 2] if entry["classes_known"] else [None])
+    ]
+    assert any(label is not None for _, label in wanted)
+    for entry, label in wanted:
         row = entry["row"]
         panel.get_by_label("Diffusion model").select_option(row)
+        if label is not None:
+            panel.get_by_label("Class").select_option(classes[label])
         panel.get_by_label("Seed").fill("7")
         panel.get_by_role("button", name="Sample", exact=True).click()
         session.until(lambda row=row: session.page.evaluate("row => latentbench.diffusion?.row === row", row))
@@ -103,10 +114,11 @@ def test_diffusion_takes_the_steps_that_torch_takes(
             return { label, start: [...start], steps: steps.map(({ level, y, x0, pixels }) =>
             ({ level, y: [...y], x0: [...x0], pixels: [...pixels] })) }; })()"""
         )
+        assert run["label"] == (-1 if label is None else label)
         model, _ = diffusion_models.load(finished.folder / "data" / "models" / row)
         start = torch.tensor(run["start"]).reshape(1, *entry["shape"])
         assert 0.5 < start.std() / math.sqrt(1 + entry["levels"][0] ** 2) < 1.5
-        denoise = model.denoise()
+        denoise = model.denoise() if label is None else model.denoise(torch.tensor([label]), entry["guidance"])
         steps = list(samplers.sample(denoise, entry["levels"], start, "dpm_solver"))
         assert len(run["steps"]) == len(steps) == panel.locator(".strip li").count()
         for ours, theirs in zip(run["steps"], steps, strict=True):
@@ -148,6 +160,35 @@ def test_a_sample_of_a_class_is_told_so(session: Session, description: dict[str,
         panel.get_by_role("button", name="Sample", exact=True).click()
         session.until(lambda: session.page.evaluate("latentbench.diffusion?.done === true"))
         assert session.page.evaluate("latentbench.diffusion.label") == 2
+
+
+def test_a_network_that_failed_once_runs_again(session: Session) -> None:
+    session.page.add_init_script(
+        """window.failing = false;
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (message, ...more) {
+            if (window.failing && message.feeds) message.feeds.latents.dims = [1, 1];
+            return post.call(this, message, ...more);
+        };"""
+    )
+    session.open()
+    session.page.evaluate("() => { failing = true; }")
+    session.page.get_by_role("button", name="Random draw").click()
+    session.until(lambda: "decoder.onnx does not run" in session.notices())
+    session.page.evaluate("() => { failing = false; }")
+    session.page.get_by_role("button", name="Random draw").click()
+    session.settle()
+
+
+def test_a_sample_that_fails_is_said_to_have_failed(chromium: Browser, address: str) -> None:
+    session = Session(chromium, address)
+    session.page.route("**/denoiser.onnx", lambda route: route.fulfill(status=404))
+    session.open()
+    session.page.get_by_role("button", name="Sample", exact=True).click()
+    session.until(lambda: "denoiser.onnx" in session.notices())
+    status = session.page.locator("#diffusion > .note").last
+    session.until(lambda: status.inner_text() == "Failed.")
+    session.close()
 
 
 # --- The map
@@ -224,7 +265,7 @@ def test_hovering_shows_the_nearest_image(
     shown = int(tip.get_attribute("data-index") or -1)
     nearby = np.argsort(np.hypot(*(points[:n_train] - point).T))[:5]
     assert shown in nearby
-    assert description["dataset"]["classes"][labels["train"][shown]] in tip.inner_text()
+    assert tip.inner_text() == f"{description['dataset']['classes'][labels['train'][shown]]}, train image {shown}"
     session.page.mouse.move(*session.place(0.5, -0.05))
     assert not tip.is_visible()
 
@@ -266,6 +307,70 @@ def test_a_drag_may_move_the_map_instead(session: Session, way: str) -> None:
     assert after["view"] is not None
     assert after["view"]["zoom"] == pytest.approx(1.0)
     assert after["latent"] == before["latent"]
+
+
+def test_a_map_decodes_again_after_a_drag_that_ended_outside(session: Session) -> None:
+    session.open()
+    session.page.keyboard.down("Shift")
+    session.page.mouse.move(*session.place(0.5, 0.5))
+    session.page.mouse.down()
+    session.page.mouse.move(*session.place(0.5, -0.1), steps=4)
+    session.page.mouse.up()
+    session.page.keyboard.up("Shift")
+    before = session.pane()
+    assert before["view"] is not None
+    session.page.mouse.click(*session.place(0.4, 0.6))
+    assert session.pane()["point"] != before["point"]
+
+
+def test_the_map_draws_images_where_they_are_and_moves_with_the_hand(
+    session: Session, folder: Path, description: dict[str, Any], labels: dict[str, np.ndarray]
+) -> None:
+    row = description["models"][0]["row"]
+    points = points_of(folder, description, row, "pca")[: description["dataset"]["n_train"]]
+    distances = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
+    np.fill_diagonal(distances, np.inf)
+    index = int(distances.min(axis=1).argmax())  # the image that is farthest from all others
+    x, y = points[index]
+    session.open(f"a={row}&a.map=pca&a.view={x},{y},1.4")  # dots turn into pictures from 1.5 on
+
+    def expect(across: float, down: float) -> None:
+        """Fail unless a dot of the image's class, and none beside it, is so many pixels from the middle of the map."""
+        session.page.mouse.move(*session.place(0.5, -0.05))  # a pointer on the map marks what is near it
+        session.page.wait_for_timeout(100)
+        swatch = session.page.locator(f"#legend [data-class='{labels['train'][index]}'] .swatch").bounding_box()
+        assert swatch is not None
+        screen = np.array(Image.open(io.BytesIO(session.page.screenshot())).convert("RGB"), dtype=int)
+        wanted = screen[int(swatch["y"] + swatch["height"] / 2), int(swatch["x"] + swatch["width"] / 2)]
+        middle_x, middle_y = session.place(0.5, 0.5)
+        column, line = int(middle_x + across), int(middle_y + down)
+        here = screen[line - 2 : line + 3, column - 2 : column + 3]  # a dot is on a whole pixel, its place need not be
+        assert np.abs(here - wanted).max(axis=2).min() <= 2
+        for beside in (screen[line, column - 9], screen[line, column + 9], screen[line - 9, column]):
+            assert beside.min() >= 253  # the ground of the light theme
+
+    expect(0, 0)
+    session.map().locator("canvas").first.focus()
+    session.page.keyboard.press("Shift+ArrowLeft")
+    moved = session.pane()["view"]
+    assert moved["x"] < x
+    assert moved["y"] == pytest.approx(y, abs=1e-4)
+    expect(48, 0)
+    session.page.keyboard.press("Shift+ArrowUp")
+    assert session.pane()["view"]["y"] > y
+    expect(48, 48)
+    before = session.pane()["view"]
+    session.page.keyboard.down("Shift")
+    session.page.mouse.move(*session.place(0.3, 0.3))
+    session.page.mouse.down()
+    start_x, start_y = session.place(0.3, 0.3)
+    session.page.mouse.move(start_x + 100, start_y - 60, steps=4)
+    session.page.mouse.up()
+    session.page.keyboard.up("Shift")
+    after = session.pane()["view"]
+    assert after["x"] < before["x"]
+    assert after["y"] < before["y"]
+    expect(148, -12)
 
 
 def test_classes_can_be_hidden(session: Session, labels: dict[str, np.ndarray]) -> None:
@@ -349,8 +454,9 @@ def test_random_draws_are_from_the_prior_or_the_fitted_normal(session: Session, 
         assert abs(latents.std() - 1) < 4 / math.sqrt(2 * latents.size)
 
 
-def test_interpolation_goes_from_a_to_b(session: Session) -> None:
-    session.open("a=vae_dense&a.map=pca")
+@pytest.mark.parametrize("row", ["vae_dense", "ae_dense"])
+def test_interpolation_goes_from_a_to_b(session: Session, description: dict[str, Any], row: str) -> None:
+    session.open(f"a={row}&a.map=pca")
     play = session.page.get_by_role("button", name="Play")
     assert play.is_disabled()
     session.page.mouse.click(*session.place(0.3, 0.4))
@@ -363,8 +469,10 @@ def test_interpolation_goes_from_a_to_b(session: Session) -> None:
     scrubber.fill("50")
     assert np.allclose(session.settle()["latent"], (a + b) / 2, atol=1e-5)
     session.page.get_by_label("Path").select_option("spherical")
-    angle = math.acos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
-    assert np.allclose(session.settle()["latent"], (a + b) * math.sin(angle / 2) / math.sin(angle), atol=1e-4)
+    # As the pipeline goes: around the prior's mean, or the latents' own where there is no prior.
+    centre = np.zeros_like(a) if row.startswith("vae") else np.array(model_of(description, row)["mean"])
+    arc = spherical(*(torch.tensor(end)[None] for end in (a, b)), torch.tensor([0.5]), torch.tensor(centre))
+    assert np.allclose(session.settle()["latent"], arc[0, 0], atol=1e-4)
     scrubber.fill("100")
     assert np.allclose(session.settle()["latent"], b, atol=1e-5)
     scrubber.fill("0")
@@ -375,6 +483,35 @@ def test_interpolation_goes_from_a_to_b(session: Session) -> None:
     session.page.wait_for_timeout(100)
     assert scrubber.input_value() == stopped
     assert 0 < float(stopped) <= 100
+
+
+@pytest.mark.parametrize(
+    "control", ["Reset to the mean", "Random draw", "Go to the latent of the nearest image", "z0", "Image file"]
+)
+def test_a_latent_set_by_hand_stops_what_plays(
+    session: Session, description: dict[str, Any], tmp_path: Path, control: str
+) -> None:
+    session.open("a=vae_dense&a.map=pca")
+    page = session.page
+    page.get_by_role("button", name="Pick A here").click()
+    page.get_by_role("button", name="Random draw").click()
+    page.get_by_role("button", name="Pick B here").click()
+    page.get_by_role("button", name="Play").click()
+    scrubber = page.get_by_label("Position")
+    session.until(lambda: float(scrubber.input_value()) > 5)
+    if control == "z0":
+        page.get_by_label(re.compile("^z0,")).press("PageUp")
+    elif control == "Image file":
+        Image.new("L", (28, 28), 99).save(tmp_path / "image.png")
+        page.get_by_label(control).set_input_files(tmp_path / "image.png")
+    else:
+        page.get_by_role("button", name=control).click()
+    session.until(lambda: page.locator(".play").inner_text() == "Play")
+    if control == "Reset to the mean":
+        assert np.allclose(session.settle()["latent"], model_of(description, "vae_dense")["mean"], atol=1e-6)
+    shown = session.pane()["latent"]
+    page.wait_for_timeout(100)
+    assert session.pane()["latent"] == shown
 
 
 # --- An image of one's own
@@ -402,6 +539,98 @@ def test_a_drawing_is_encoded(session: Session) -> None:
     assert np.mean(session.page.evaluate("latentbench.ownImage")) > 0.6
     session.page.get_by_role("button", name="Clear").click()
     assert session.page.evaluate("latentbench.ownImage") is None
+
+
+def test_a_ring_shows_where_the_keys_have_the_brush(session: Session, description: dict[str, Any]) -> None:
+    height, width = (description["dataset"][side] for side in ("height", "width"))
+    session.open()
+    ring = session.page.locator(".brush")
+    assert not ring.is_visible()
+    session.page.get_by_role("button", name="Clear").focus()
+    session.page.keyboard.press("Tab")
+    assert ring.is_visible()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowUp"):
+        session.page.keyboard.press(key)
+    assert session.page.evaluate("latentbench.ownImage") is None
+    box, sheet = ring.bounding_box(), session.page.get_by_label("Sheet to draw on").bounding_box()
+    assert box is not None
+    assert sheet is not None
+    across = (box["x"] + box["width"] / 2 - sheet["x"]) / sheet["width"]
+    down = (box["y"] + box["height"] / 2 - sheet["y"]) / sheet["height"]
+    session.page.keyboard.press("Space")
+    session.until(lambda: session.page.evaluate("latentbench.ownImage"))
+    drawn = np.reshape(session.page.evaluate("latentbench.ownImage"), (height, width))
+    lines, columns = np.mgrid[:height, :width] + 0.5  # the middles of pixels
+    assert across * width == pytest.approx(np.average(columns, weights=drawn), abs=0.3)
+    assert down * height == pytest.approx(np.average(lines, weights=drawn), abs=0.3)
+    assert across > 0.55
+    assert down < 0.5
+    session.page.get_by_label("Sheet to draw on").click()
+    assert not ring.is_visible()
+    session.page.keyboard.press("ArrowUp")
+    assert ring.is_visible()
+    session.page.keyboard.press("Tab")
+    assert not ring.is_visible()
+
+
+def test_a_drawing_is_encoded_as_it_is_at_last(session: Session) -> None:
+    session.page.add_init_script(
+        """window.encoded = 0;
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (message, ...more) {
+            window.encoded += Number(Boolean(message.feeds?.images));
+            return post.call(this, message, ...more);
+        };"""
+    )
+    session.open()
+    before = session.pane()
+    sheet = session.page.get_by_label("Sheet to draw on")
+    sheet.scroll_into_view_if_needed()
+    box = sheet.bounding_box()
+    assert box is not None
+
+    def draw() -> None:
+        session.page.mouse.move(box["x"] + 60, box["y"] + 60)
+        session.page.mouse.down()
+        session.page.mouse.move(box["x"] + 160, box["y"] + 160, steps=20)
+        session.page.mouse.up()
+
+    held = session.hold("**/encoder.onnx")
+    draw()
+    session.until(lambda: session.page.wait_for_timeout(20) or held)
+    session.page.get_by_role("button", name="Clear").click()
+    with session.page.expect_response("**/encoder.onnx"):
+        held[0].continue_()
+    session.until(lambda: session.page.evaluate("encoded"))
+    session.page.wait_for_timeout(500)
+    assert session.pane() == before  # an image that is there no more moves nothing
+    assert session.page.locator("#own figure[data-row]").count() == 0
+    assert session.page.evaluate("encoded") <= 2  # of more than 20 drawings, the first and the last
+    draw()
+    session.until(lambda: session.pane()["latent"] != before["latent"])
+
+
+def test_a_second_model_takes_the_image_once_it_is_there(session: Session, description: dict[str, Any]) -> None:
+    first, second = (model["row"] for model in description["models"][:2])
+    held = session.hold(f"**/data/models/{second}/maps.bin")
+    session.open(f"a={first}")
+    compare = session.page.get_by_role("button", name="Side by side")
+    compare.click()
+    session.until(lambda: session.page.wait_for_timeout(20) or held)
+    session.page.get_by_label("Sheet to draw on").press("Space")
+    session.page.locator(f"#own figure[data-row={first}]").wait_for()
+    held[0].continue_()
+    session.page.locator(f"#own figure[data-row={second}]").wait_for()
+    latents = [session.settle(index)["latent"] for index in range(2)]
+    session.announced("Your image is encoded")
+    session.page.locator("#legend [data-class='1']").click()
+    session.announced("hidden")
+    compare.click()
+    session.page.locator(f"#own figure[data-row={second}]").wait_for(state="detached")
+    session.page.wait_for_timeout(500)
+    assert "hidden" in (session.page.locator("#announcements").text_content() or "")  # no slider was set
+    assert session.pane()["latent"] == latents[0] != latents[1]
+    assert session.notices() == ""
 
 
 def test_files_that_are_no_images_are_refused(session: Session, tmp_path: Path) -> None:
@@ -459,8 +688,9 @@ def test_two_models_stand_side_by_side(session: Session, description: dict[str, 
     session.until(lambda: session.page.locator(".pane").count() == 1)
 
 
-def test_the_address_restores_the_view(session: Session) -> None:
-    session.open("a=vae_conv&a.map=pca&theme=dark")
+@pytest.mark.parametrize("name", ["pca", "neighbors"])
+def test_the_address_restores_the_view(session: Session, name: str) -> None:
+    session.open(f"a=vae_conv&a.map={name}&theme=dark")
     session.page.get_by_label("Images", exact=True).select_option("test")
     session.page.locator("#legend [data-class='1']").click()
     session.page.get_by_label("Zoom in").click()
@@ -468,22 +698,63 @@ def test_the_address_restores_the_view(session: Session) -> None:
     session.page.get_by_role("button", name="Pick A here").click()
     session.page.get_by_role("button", name="Random draw").click()
     session.page.get_by_role("button", name="Pick B here").click()
+    session.page.get_by_label("Path").select_option("spherical")
+    session.page.mouse.click(*session.place(0.4, 0.45))
     session.page.get_by_role("button", name="Side by side").click()
+    second = session.page.locator("[data-pane=b]")
     session.page.locator("[data-pane=b][data-decoded]").wait_for()
+    second.get_by_label("Map", exact=True).select_option("latents")
+    second.get_by_role("button", name="Random draw").click()
     before, beside, shown = session.settle(), session.settle(1), session.shown()
     fragment = session.fragment()
     session.open(fragment)
-    after = session.settle()
+    after, after_beside = session.settle(), session.settle(1)
     assert session.shown() == shown
     assert session.page.locator("html").get_attribute("data-theme") == "dark"
     assert session.page.get_by_label("Images", exact=True).input_value() == "test"
-    assert session.pane(1)["model"] == beside["model"]
-    assert (after["model"], after["map"]) == (before["model"], before["map"]) == ("vae_conv", "pca")
+    assert (after_beside["model"], after_beside["map"]) == (beside["model"], beside["map"])
+    assert beside["map"] == "latents"
+    assert np.allclose(after_beside["latent"], beside["latent"], atol=2e-3)
+    assert (after["model"], after["map"]) == (before["model"], before["map"]) == ("vae_conv", name)
+    assert after["way"] == before["way"] == "spherical"
+    assert session.page.get_by_label("Path").first.input_value() == "spherical"
+    assert after["point"] == pytest.approx(before["point"], **({"rel": 1e-6} if name == "neighbors" else {"abs": 1e-2}))
     assert after["view"] == pytest.approx(before["view"], rel=1e-4)
     assert np.allclose(after["latent"], before["latent"], atol=2e-3)
     for end in ("from", "to"):
         assert np.allclose(after[end], before[end], atol=2e-3)
     assert session.fragment() == fragment  # the same view has the same address
+
+
+def test_the_address_restores_a_latent_that_no_image_moves(session: Session, description: dict[str, Any]) -> None:
+    model = model_of(description, "ae_dense")
+    still = {**model, "deviation": [0.0] * model["latent_dim"]}
+    changed = {**description, "models": [still]}
+    session.page.route("**/explorer.json", lambda route: route.fulfill(json=changed))
+    session.open("a=ae_dense&a.map=pca")
+    session.page.locator(".sliders input").first.press("PageUp")
+    before = session.settle()["latent"]
+    assert not np.allclose(before, model["mean"], atol=2e-3)
+    session.open(session.fragment())
+    assert np.allclose(session.settle()["latent"], before, atol=2e-3)
+
+
+def test_a_copied_link_is_of_what_is_shown(session: Session) -> None:
+    session.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    session.open("a=vae_dense")
+    page = session.page
+    page.get_by_role("button", name="Pick A here").click()
+    page.get_by_role("button", name="Random draw").click()
+    page.get_by_role("button", name="Pick B here").click()
+    fragment = session.fragment()
+    page.get_by_role("button", name="Play").click()
+    session.until(lambda: float(page.get_by_label("Position").input_value()) > 5)
+    page.get_by_role("button", name="Copy link").click()
+    session.until(lambda: page.locator("#share-status").inner_text() == "Copied.")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    page.get_by_role("button", name="Pause").click()
+    assert "a.latent=" in copied
+    assert not copied.endswith(fragment)
 
 
 def test_what_is_malformed_in_an_address_is_named_and_left_out(session: Session) -> None:
@@ -493,6 +764,8 @@ def test_what_is_malformed_in_an_address_is_named_and_left_out(session: Session)
         ("a=vae_dense&a.map=globe", "globe"),
         ("a=vae_dense&a.latent=AAAA", "a.latent"),
         ("a=vae_dense&a.view=1,2", "a.view"),
+        ("a=vae_dense&a.way=zigzag", "zigzag"),
+        ("a=vae_dense&a.point=1,2", "a.point"),
         ("hide=99&%%%=1", "hide"),
         ("split=all", "split"),
     ):
@@ -538,6 +811,61 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(chromium: Browser, address:
     session.close()
     assert width == 360
     assert tops[0]["y"] + tops[0]["height"] <= tops[1]["y"]  # type: ignore[index]
+
+
+def test_a_second_model_that_does_not_load_leaves_the_first_as_it_was(
+    chromium: Browser, address: str, description: dict[str, Any]
+) -> None:
+    session = Session(chromium, address)
+    rows = [model["row"] for model in description["models"]]
+    missing = f"data/models/{rows[1]}/maps.bin"
+    session.page.route(f"**/{missing}", lambda route: route.fulfill(status=404))
+    session.open(f"a={rows[0]}")
+    compare = session.page.get_by_role("button", name="Side by side")
+    for opened in (compare.click, lambda: session.open(f"a={rows[0]}&b={rows[1]}")):
+        opened()
+        session.until(lambda: missing in session.notices())
+        session.until(lambda: session.page.locator(".pane").count() == 1)
+        assert compare.get_attribute("aria-pressed") == "false"
+        before = session.fragment()
+        session.page.get_by_role("button", name="Random draw").click()
+        assert session.fragment() != before
+        session.page.get_by_role("button", name="Close").click()
+    session.close()
+
+
+def test_a_model_that_does_not_load_can_be_chosen_again(
+    chromium: Browser, address: str, description: dict[str, Any]
+) -> None:
+    session = Session(chromium, address)
+    first, second = (model["row"] for model in description["models"][:2])
+    missing = f"data/models/{second}/maps.bin"
+    session.page.route(f"**/{missing}", lambda route: route.fulfill(status=404))
+    session.open(f"a={first}")
+    choice = session.page.get_by_label("Model", exact=True)
+    choice.select_option(second)
+    session.until(lambda: missing in session.notices())
+    session.until(lambda: choice.input_value() == first)
+    assert session.pane()["model"] == first
+    session.page.unroute(f"**/{missing}")
+    choice.select_option(second)
+    session.until(lambda: session.pane()["model"] == second)
+    session.close()
+
+
+def test_a_model_that_comes_too_late_is_not_announced(session: Session, description: dict[str, Any]) -> None:
+    first, second = (model["row"] for model in description["models"][:2])
+    held = session.hold(f"**/data/models/{second}/maps.bin")
+    session.open(f"a={first}")
+    session.page.get_by_label("Model", exact=True).select_option(second)
+    session.until(lambda: session.page.wait_for_timeout(20) or held)
+    session.page.get_by_label("Map", exact=True).select_option("pca")
+    session.until(lambda: session.pane()["map"] == "pca")
+    with session.page.expect_response(f"**/data/models/{second}/maps.bin"):
+        held[0].continue_()
+    session.page.wait_for_timeout(800)  # for what is told once nothing else is
+    assert session.pane()["model"] == first
+    assert session.page.locator("#announcements").text_content() != f"Model {second}."
 
 
 @pytest.mark.parametrize(
