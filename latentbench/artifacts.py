@@ -129,7 +129,7 @@ def zeros(shape: tuple[int, ...], path: Path | None = None) -> np.ndarray:
         raise ArtifactError(f"cannot keep {n_bytes / 2**30:.2g} GiB in {path}: {error}") from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write bytes that are already in a format of their own."""
     with atomic(path) as file:
         file.write(content)
@@ -149,8 +149,10 @@ def read_bytes(path: Path) -> bytes:
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write one array as `.npy`."""
-    with atomic(path) as file:
-        np.save(file, np.asarray(array, order="C"), allow_pickle=False)
+    # Into a file, NumPy writes through C's own buffers, and does not hear of it when the disk is full at the end.
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(array, order="C"), allow_pickle=False)
+    write_bytes(path, buffer.getbuffer())
 
 
 def read_array(path: Path) -> np.ndarray:

@@ -1,16 +1,14 @@
 """The state of an unfinished training on disk, so that a killed run goes on where it was."""
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from latentbench import artifacts, progress
+from latentbench import artifacts, locks
 from latentbench.errors import LatentbenchError
 
-_UNTIL_NAMED_S = 0.2  # whoever gets a lock writes its number into the file right after
 _DIED = "the run that started this stage has died; its state is kept, run it again to go on"
 
 
@@ -109,54 +107,18 @@ def locked(path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> Iter
     """Yield the checkpoint at `path` for the use of this process alone; remove it when the block ends well.
 
     It stays where an ancestor has died: then the results are nobody's, and the run that follows goes on from it.
-
-    While another process has it, wait, and say so. The lock is the operating system's: it ends with its process,
-    however that ends.
+    While another process has it, wait, and say so.
 
     Raises:
         ArtifactError: the folder cannot be written to.
         OrphanedError: an ancestor has died before the block ended.
     """
-    lock_path = path.with_suffix(".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _acquire(lock_path)
-    except OSError as error:
-        raise artifacts.ArtifactError(f"cannot lock {lock_path}: {error}") from error
-    try:
+    with locks.held(path.with_suffix(".lock"), "is training the same"):
         checkpoint = Checkpoint(path, interval_s, ancestors)
         yield checkpoint
         checkpoint.check_ancestors()
         for kept in path.parent.glob(f"{path.stem}*{path.suffix}"):  # it and its parts
             kept.unlink()
-        lock_path.unlink()
-    finally:
-        os.close(lock)
-
-
-def _acquire(path: Path) -> int:
-    while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_UNTIL_NAMED_S)
-            holder = os.pread(lock, 20, 0).decode()
-            progress.note(f"process {holder or 'unknown'} is training the same; waiting for it to end ({path})")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        # Whoever had it may have removed the file while we waited: then we hold a lock that nobody sees.
-        if _is_at(lock, path):
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, str(os.getpid()).encode(), 0)
-            return lock
-        os.close(lock)
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _parent_of(number: int) -> int | None:

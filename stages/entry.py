@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 import latentbench
-from latentbench import artifacts
+from latentbench import artifacts, locks
 from latentbench.errors import LatentbenchError
 from latentbench.params.base import View
 from stages import paths
@@ -37,16 +37,24 @@ def stage(name: str, item: dict[str, str] | None = None, *, timed: bool = True) 
     _check_whole_params_file()
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     view = View(params, declared_params(name, item))
+    full_name = "_".join([name, *item.values()])
     try:
-        yield view
+        with _alone(full_name):
+            yield view
+            if timed:
+                artifacts.write_json(paths.timing(full_name), _costs(time.perf_counter() - started))
     except LatentbenchError as error:
         sys.exit(f"{name}: {error}")
-    if timed:
-        full_name = "_".join([name, *item.values()])
-        artifacts.write_json(paths.timing(full_name), _costs(time.perf_counter() - started))
     record = os.environ.get("LATENTBENCH_RECORD_PARAMS")
     if record:  # how the tests see that every declared param is read
         artifacts.write_text(Path(record), "\n".join(sorted(view.read)))
+
+
+def _alone(full_name: str) -> AbstractContextManager[None]:
+    """Wait for a run of the same stage whose DVC was killed: two would write the same files."""
+    if os.environ.get("RANK", "0") != "0":  # of the processes that `torchrun` started, the first one writes
+        return nullcontext()
+    return locks.held(Path(".dvc/tmp/latentbench-stages") / f"{full_name}.lock", "still runs this stage")
 
 
 def identity(name: str, item: dict[str, str], view: View, facts: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ LAYERS = [
         "compiled",
         "devices",
         "errors",
+        "locks",
         "parallel",
         "params",
         "progress",

@@ -1,6 +1,8 @@
 """Files appear whole or not at all, and equal content has equal bytes."""
 
 import fcntl
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,28 @@ def test_a_file_that_is_swept_before_it_is_locked_is_made_anew(tmp_path: Path, m
     assert path.read_text() == "whole"
     assert len(taken) == 1
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("lacking", [1, 100, 4000])
+def test_an_array_that_lacks_its_end_is_an_error(lacking: int, tmp_path: Path) -> None:
+    code = f"""
+import resource, sys
+from pathlib import Path
+import numpy as np
+from latentbench import artifacts
+resource.setrlimit(resource.RLIMIT_FSIZE, (40128 - {lacking}, 40128 - {lacking}))
+try:
+    artifacts.write_array(Path(sys.argv[1]), np.ones(5000))
+except artifacts.ArtifactError as error:
+    sys.exit(f"told: {{error}}")
+"""
+    artifacts.write_array(tmp_path / "a.npy", np.zeros(5000))
+    assert (tmp_path / "a.npy").stat().st_size == 40128
+    command = [sys.executable, "-c", code, str(tmp_path / "a.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("told: cannot write")
+    assert not artifacts.read_array(tmp_path / "a.npy").any()
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_an_array_for_which_the_disk_has_no_room_is_refused_before_it_is_used(tmp_path: Path) -> None:

@@ -83,21 +83,20 @@ def fetch(sources: Sequence[Source], files: Sequence[RawFile], folder: Path, n_c
     """
     reasons = []
     for source in sources:
-        with tempfile.TemporaryDirectory() as staging:
-            try:
+        try:
+            with tempfile.TemporaryDirectory() as staging:
                 with source.open_all() as opener:
                     for file in progress.bar(files, desc=source.name, unit="file"):
                         _fetch_file(opener, file, Path(staging) / file.target)
                 _check_together(Path(staging), files, n_classes)
-            except (SourceError, idx.IdxError, OSError, EOFError, zlib.error) as error:
-                progress.note(f"{source.name}: {error}")
-                reasons.append(f"  {source.name}: {error}")
-                continue
-            for file in files:
-                staged = Path(staging) / file.target
-                with staged.open("rb") as content, artifacts.atomic(folder / file.target) as whole:
-                    shutil.copyfileobj(content, whole, _CHUNK)
+                for file in files:
+                    staged = Path(staging) / file.target
+                    with staged.open("rb") as content, artifacts.atomic(folder / file.target) as whole:
+                        shutil.copyfileobj(content, whole, _CHUNK)
             return source.name
+        except (SourceError, idx.IdxError, OSError, EOFError, zlib.error) as error:
+            progress.note(f"{source.name}: {error}")
+            reasons.append(f"  {source.name}: {error}")
     raise SourceError("no source of the data worked:\n" + "\n".join(reasons))
 
 

@@ -1,6 +1,5 @@
 """A run of the pipeline that is killed goes on where it was, and ends with the bytes of one that was not."""
 
-import fcntl
 import os
 import random
 import signal
@@ -88,14 +87,8 @@ class Run:
 
 
 def training_has_ended(checkpoints: Path) -> bool:
-    """Tell whether nobody holds the lock of a checkpoint."""
-    (path,) = checkpoints.glob("*.lock")
-    with path.open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+    """Tell whether nobody holds the lock of a checkpoint, which goes with its holder unless that is killed."""
+    return not any(checkpoints.glob("*.lock"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,88 @@
+"""A write that fails is one clear error and loses nothing: every file is as before or whole, and a rerun succeeds.
+
+The system refuses files above a size (RLIMIT_FSIZE), as it would on a full disk. Since equal params give equal bytes,
+whatever a stage wrote before its disk was full must be what was there already.
+"""
+
+import resource
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.faults.counting import Faults
+from tests.pipeline.all_stages import ELSEWHERE, ORDER, runs
+from tests.pipeline.workspace import Workspace
+
+SAMPLE = "preprocess"
+
+
+def run_on_a_full_disk(workspace: Workspace, command: str, n_bytes: int) -> subprocess.CompletedProcess[str]:
+    """Run a command whose files cannot grow above a size."""
+    return subprocess.run(
+        command.split(),
+        cwd=workspace.folder,
+        env=workspace.environment(LATENTBENCH_CHECKPOINT_SECONDS="1000"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+def sizes_written(workspace: Workspace, name: str) -> list[int]:
+    """Return the sizes of the files that a run of a stage writes, rising."""
+    lock = yaml.safe_load((workspace.folder / "dvc.lock").read_text(encoding="utf-8"))
+    found = set()
+    for out in lock["stages"][name]["outs"]:
+        path = workspace.folder / out["path"]
+        files = path.rglob("*") if path.is_dir() else [path]
+        found |= {each.stat().st_size for each in files if each.is_file()}
+    return sorted(found)
+
+
+def fill_the_disk(workspace: Workspace, name: str, command: str, before: Mapping[str, bytes], faults: Faults) -> None:
+    sizes = sizes_written(workspace, name)
+    for n_bytes in sorted({sizes[0] - 1, sizes[len(sizes) // 2] - 1, sizes[-1] - 1}):
+        with faults.one():
+            done = run_on_a_full_disk(workspace, command, n_bytes)
+            told = [line for line in done.stderr.splitlines() if "cannot" in line]
+            assert done.returncode == 1, f"{name}, {n_bytes} bytes: {done.stderr[-2000:]}"
+            assert "Traceback" not in done.stderr, f"{name}, {n_bytes} bytes: {done.stderr[-3000:]}"
+            assert len(told) == 1, f"{name}, {n_bytes} bytes: {done.stderr[-2000:]}"
+            assert "File too large" in told[0]
+            after = workspace.outputs()
+            assert set(after) == set(before), f"{name}, {n_bytes} bytes"
+            # The table of losses grows with each epoch, whole each time, so it tells of as many as there were.
+            changed = [file for file in before if after[file] != before[file] and not before[file].startswith(after[file])]
+            assert changed == [], f"{name}, {n_bytes} bytes"
+
+
+def commands(workspace: Workspace, stage: str) -> dict[str, str]:
+    """Return the commands of all runs of a stage, by their names."""
+    pipeline = yaml.safe_load((workspace.folder / "dvc.yaml").read_text(encoding="utf-8"))
+    found = {name: command for name, command, _ in runs(pipeline, workspace.params())}
+    return {name: command for name, command in found.items() if name.split("@")[0] == stage}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("stage", [stage for stage in ORDER if stage not in {SAMPLE, ELSEWHERE}])
+def test_a_full_disk_is_one_error_in_every_stage(
+    finished: Workspace, tmp_path: Path, stage: str, faults: Faults
+) -> None:
+    workspace = finished.copy(tmp_path / "full")
+    before = workspace.outputs()
+    for name, command in commands(workspace, stage).items():
+        fill_the_disk(workspace, name, command, before, faults)
+
+
+def test_a_full_disk_is_one_error_and_a_rerun_succeeds(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
+    workspace = finished.copy(tmp_path / "full")
+    before = workspace.outputs()
+    (command,) = commands(workspace, SAMPLE).values()
+    fill_the_disk(workspace, SAMPLE, command, before, faults)
+    workspace.run(*command.split())
+    assert workspace.outputs() == before
