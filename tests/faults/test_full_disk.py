@@ -57,7 +57,9 @@ def fill_the_disk(workspace: Workspace, name: str, command: str, before: Mapping
             after = workspace.outputs()
             assert set(after) == set(before), f"{name}, {n_bytes} bytes"
             # The table of losses grows with each epoch, whole each time, so it tells of as many as there were.
-            changed = [file for file in before if after[file] != before[file] and not before[file].startswith(after[file])]
+            changed = [
+                file for file in before if after[file] != before[file] and not before[file].startswith(after[file])
+            ]
             assert changed == [], f"{name}, {n_bytes} bytes"
 
 

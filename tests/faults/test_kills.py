@@ -1,0 +1,115 @@
+"""A run that is killed anywhere, again and again, ends with the bytes of one that was not."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import prepare
+from tests.faults.counting import Faults
+from tests.pipeline.workspace import Workspace
+
+pytestmark = pytest.mark.faults
+
+N_PARTS = 2  # each a pipeline of its own, one for each worker of the tests
+N_KILLS = 52  # in each
+VICTIMS = ("dvc", "stage", "group", "group as it saves")
+LONGEST_S = 12.0  # from the start of DVC to the kill
+PATIENCE_S = 300.0
+
+
+def start(workspace: Workspace, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            ["dvc", "repro"],
+            cwd=workspace.folder,
+            env=workspace.environment(LATENTBENCH_CHECKPOINT_SECONDS="0.1"),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def stages_below(run: "subprocess.Popen[bytes]") -> list[int]:
+    """Return the numbers of the processes that DVC has started."""
+    try:
+        return [child.pid for child in psutil.Process(run.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def wait(run: "subprocess.Popen[bytes]", victim: str, seconds: float, checkpoints: Path) -> None:
+    """Wait for the moment of the kill, or the end of the run."""
+    deadline = time.monotonic() + (seconds if victim != "group as it saves" else 2 * LONGEST_S)
+    while run.poll() is None and time.monotonic() < deadline:
+        if victim == "group as it saves" and any(checkpoints.glob(".*.tmp")):
+            return
+        time.sleep(0.001)
+
+
+def kill(run: "subprocess.Popen[bytes]", victim: str) -> None:
+    if victim == "dvc":  # what it has started goes on, or notices
+        run.kill()
+    elif victim == "stage" and (below := stages_below(run)):
+        os.kill(below[-1], signal.SIGKILL)
+    else:
+        os.killpg(run.pid, signal.SIGKILL)
+    run.wait(timeout=PATIENCE_S)
+
+
+def repair_what_dvc_says(workspace: Workspace) -> None:
+    """Remove DVC's own list of locks where it was killed as it wrote that, as its message says."""
+    path = workspace.folder / ".dvc/tmp/rwlock"
+    try:
+        json.loads(path.read_text(encoding="utf-8") or "x")
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        path.unlink()
+
+
+def check_all_is_whole(workspace: Workspace, expected: dict[str, bytes]) -> None:
+    """Every file that is there is as in an undisturbed run; a table of losses may lack its last epochs."""
+    for name, content in workspace.outputs().items():
+        if not Path(name).match(".*.tmp"):
+            assert content == expected[name] or (name.endswith("loss.csv") and expected[name].startswith(content)), name
+
+
+@pytest.mark.parametrize("part", range(N_PARTS))
+def test_a_pipeline_killed_at_random_moments_ends_with_the_same_bytes(
+    root: Path, raw_data: Path, finished: Workspace, tmp_path: Path, faults: Faults, part: int
+) -> None:
+    expected, moments = finished.outputs(), random.Random(part)  # noqa: S311
+    workspace = prepare(root, raw_data, tmp_path / "killed")
+    checkpoints, log, n_ended = workspace.folder / ".dvc/tmp/latentbench", tmp_path / "log", 0
+    for number in range(N_KILLS):
+        victim = VICTIMS[number % len(VICTIMS)]
+        with faults.one():
+            run = start(workspace, log)
+            wait(run, victim, moments.uniform(0.0, LONGEST_S), checkpoints)
+            if run.poll() is None:
+                kill(run, victim)
+            said = log.read_text(encoding="utf-8", errors="replace")
+            if run.returncode == 0:  # it was over: begin anew
+                assert workspace.outputs() == expected
+                n_ended += 1
+                workspace = prepare(root, raw_data, tmp_path / f"killed again {n_ended}")
+                checkpoints = workspace.folder / ".dvc/tmp/latentbench"
+                continue
+            assert run.returncode == -signal.SIGKILL or victim == "stage", f"{victim}: {said[-3000:]}"
+            assert "Traceback" not in said, said[-3000:]
+            repair_what_dvc_says(workspace)
+            check_all_is_whole(workspace, expected)
+    done = workspace.run("dvc", "repro")
+    assert done.returncode == 0
+    assert workspace.outputs() == expected
+    assert "up to date" in workspace.run("dvc", "repro").stdout
+    assert list(checkpoints.iterdir()) == []
+    left = [path for top in ("data", "metrics") for path in (workspace.folder / top).rglob(".*.tmp")]
+    assert left == []

@@ -1,0 +1,77 @@
+"""Two runs at once, and experiments on two workers, do not harm each other."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.counting import Faults
+from tests.pipeline.workspace import Workspace
+
+pytestmark = pytest.mark.faults
+
+ROW = ("data/models/ae_dense", "data/embeddings/ae_dense", "metrics/ae_dense")
+EPOCHS = {"one": 3, "two": 4, "three": 5, "four": 6}
+PATIENCE_S = 600.0
+
+
+def of_row(workspace: Workspace) -> dict[str, bytes]:
+    return {name: content for name, content in workspace.outputs().items() if name.startswith(ROW)}
+
+
+def test_two_repros_at_once_end_as_one(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
+    both, alone = finished.copy(tmp_path / "both"), finished.copy(tmp_path / "alone")
+    for workspace in (both, alone):
+        workspace.set_params({"ae.dense.training.epochs": 4, "vae.dense.training.epochs": 3})
+    alone.run("dvc", "repro")
+    with faults.one():
+        runs = [
+            subprocess.Popen(
+                ["dvc", "repro"],
+                cwd=both.folder,
+                env=both.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        ended = [(run.communicate(timeout=PATIENCE_S), run.returncode) for run in runs]
+        assert 0 in {code for _, code in ended}, ended
+        for (_, said), code in ended:
+            assert code == 0 or "lock" in said, said
+            assert "Traceback" not in said
+        both.run("dvc", "repro")
+        assert both.outputs() == alone.outputs()
+        assert "up to date" in both.run("dvc", "repro").stdout
+
+
+def test_four_experiments_on_two_workers_are_each_as_alone(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
+    workspace = finished.copy(tmp_path / "queue")
+    for name, epochs in EPOCHS.items():
+        change = f"ae.dense.training.epochs={epochs}"
+        workspace.run("dvc", "exp", "run", "--queue", "--name", name, "-S", change, "ae@dense")
+    try:
+        workspace.run("dvc", "queue", "start", "--jobs", "2")
+        deadline = time.monotonic() + PATIENCE_S
+        status = workspace.run("dvc", "queue", "status").stdout
+        most = 0
+        while status.count("Success") < len(EPOCHS) and "Failed" not in status:
+            assert time.monotonic() < deadline, status
+            most = max(most, status.count("Running"))
+            time.sleep(0.5)
+            status = workspace.run("dvc", "queue", "status").stdout
+        assert "Failed" not in status, status
+        assert most == 2, "they never ran side by side"
+    finally:
+        workspace.run("dvc", "queue", "stop", "--kill", check=False)
+    for name, epochs in EPOCHS.items():
+        with faults.one():
+            alone = finished.copy(tmp_path / f"alone {name}")
+            alone.set_params({"ae.dense.training.epochs": epochs})
+            alone.run("python", "-m", "stages.ae", "dense")
+            workspace.run("dvc", "exp", "apply", "--force", name)
+            assert of_row(workspace) == of_row(alone)
+    left = list((workspace.folder / ".dvc/tmp/latentbench").iterdir())
+    assert left == []
