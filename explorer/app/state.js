@@ -10,6 +10,8 @@ import { WAYS, spread } from "./spaces.js";
 export const SPLITS = ["train", "test", "both"];
 export const THEMES = ["auto", "light", "dark"];
 const STEPS = 2048;
+const SHOWN = 60; // characters of what cannot be read
+const FARTHEST = 1e6; // where a centre may be, in units of a map
 export const PANES = ["a", "b"];
 const LATENTS = ["latent", "from", "to"];
 
@@ -87,6 +89,7 @@ export function parse(text, description) {
   const state = defaults(description);
   const problems = [];
   const given = new Map();
+  const wrong = (key, value, what) => problems.push(`${key} is "${short(value)}", ${what}`);
   for (const part of text.replace(/^#/, "").split("&").filter(Boolean)) {
     const [key, ...rest] = part.split("=");
     given.set(key, unescaped(rest.join("=")));
@@ -100,7 +103,7 @@ export function parse(text, description) {
     const value = take(key);
     if (value === undefined) return otherwise;
     if (allowed.includes(value)) return value;
-    problems.push(`${key} is "${value}", not ${allowed.join(", ")}`);
+    wrong(key, value, `not ${allowed.join(", ")}`);
     return otherwise;
   };
   state.split = oneOf("split", SPLITS, state.split);
@@ -109,7 +112,7 @@ export function parse(text, description) {
   if (hidden !== undefined) {
     const classes = hidden.split(".").map((value) => (/^\d+$/.test(value) ? Number(value) : Number.NaN));
     if (classes.every((value) => value < description.dataset.classes.length)) state.hidden = new Set(classes);
-    else problems.push(`hide is "${hidden}", not numbers of classes`);
+    else wrong("hide", hidden, "not numbers of classes");
   }
   const rows = description.models.map(({ row }) => row);
   const panes = [];
@@ -122,8 +125,8 @@ export function parse(text, description) {
     const view = take(`${key}.view`);
     if (view !== undefined) {
       const [x, y, zoom] = read(view, 3) ?? [];
-      if (zoom > 0) pane.view = { x, y, zoom };
-      else problems.push(`${key}.view is "${view}", not a centre and a zoom`);
+      if (zoom > 0 && Math.abs(x) < FARTHEST && Math.abs(y) < FARTHEST) pane.view = { x, y, zoom };
+      else wrong(`${key}.view`, view, "not a centre and a zoom");
     }
     for (const name of LATENTS) {
       const latent = take(`${key}.${name}`);
@@ -135,12 +138,12 @@ export function parse(text, description) {
     const point = take(`${key}.point`);
     if (point !== undefined) {
       if (pane.map === "neighbors" && pane.latent) pane.point = read(point, 2);
-      if (!pane.point) problems.push(`${key}.point is "${point}", not where a latent is on the map of neighbours`);
+      if (!pane.point) wrong(`${key}.point`, point, "not where a latent is on the map of neighbours");
     }
     panes.push(pane);
   }
   state.panes = panes;
-  for (const key of given.keys()) problems.push(`"${key}" is unknown`);
+  for (const key of given.keys()) problems.push(`"${short(key)}" is unknown`);
   return { state, problems };
 }
 
@@ -153,6 +156,11 @@ function numbers(values, digits) {
 function read(text, n) {
   const values = text.split(",").map((value) => (value.trim() ? Number(value) : Number.NaN));
   return values.length === n && values.every(Number.isFinite) ? values : null;
+}
+
+/** Return so much of a text as fits into a message. */
+function short(text) {
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
 function unescaped(text) {

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import re
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -633,6 +635,20 @@ def test_a_second_model_takes_the_image_once_it_is_there(session: Session, descr
     assert session.notices() == ""
 
 
+def png(width: int, height: int) -> bytes:
+    """Return a black picture."""
+    content = io.BytesIO()
+    Image.new("1", (width, height)).save(content, "png")
+    return content.getvalue()
+
+
+def png_that_promises(width: int, height: int) -> bytes:
+    """Return a picture of one pixel whose header tells of more."""
+    content = png(1, 1)
+    header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
+    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
+
+
 def test_files_that_are_no_images_are_refused(session: Session, tmp_path: Path) -> None:
     session.open()
     chooser = session.page.get_by_label("Image file")
@@ -643,7 +659,18 @@ def test_files_that_are_no_images_are_refused(session: Session, tmp_path: Path) 
         huge.truncate(11 * 2**20)
     chooser.set_input_files(tmp_path / "huge.png")
     session.until(lambda: "huge.png is too large" in session.notices())
+    script = b"<svg xmlns='http://www.w3.org/2000/svg'><script>window.hacked = 1</script></svg>"
+    for name, content, said in (
+        ("many.png", png(10_000, 4_001), "many.png is too large: 10000"),
+        ("bomb.png", png_that_promises(2**31 - 1, 2**31 - 1), "bomb.png is no image"),
+        ("script.svg", script, "script.svg is no image"),
+        ("half.png", png(28, 28)[:40], "half.png is no image"),
+    ):
+        session.page.get_by_role("button", name="Close").click()
+        chooser.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
+        session.until(lambda said=said: said in session.notices(), said)
     assert session.page.evaluate("latentbench.ownImage") is None
+    assert session.page.evaluate("window.hacked") is None
 
 
 def test_a_dropped_image_is_taken(session: Session) -> None:
@@ -768,6 +795,11 @@ def test_what_is_malformed_in_an_address_is_named_and_left_out(session: Session)
         ("a=vae_dense&a.point=1,2", "a.point"),
         ("hide=99&%%%=1", "hide"),
         ("split=all", "split"),
+        ("a=vae_dense&a.view=1e308,-1e308,1e308", "a.view"),
+        ("a=vae_dense&a.view=NaN,Infinity,1", "a.view"),
+        ("a=<img src=x onerror=window.hacked=1>", "<img src=x"),
+        ("__proto__=1&constructor=2", "__proto__"),
+        ("b=" + "x" * 200_000, f'b is "{"x" * 60}…"'),
     ):
         if fragment:  # as if it was typed into the address bar
             session.page.evaluate("fragment => { location.hash = fragment; }", fragment)
@@ -776,6 +808,7 @@ def test_what_is_malformed_in_an_address_is_named_and_left_out(session: Session)
         session.page.get_by_role("button", name="Close").click()
         assert session.settle()["model"] == "vae_dense"
         assert session.shown() > 0
+    assert session.page.evaluate("window.hacked") is None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

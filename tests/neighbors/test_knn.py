@@ -14,10 +14,10 @@ from latentbench.neighbors.search import Neighbors, nearest
 @pytest.mark.parametrize("k", [1, 4, 9])
 def test_labels_are_scikit_learns(points: np.ndarray, labels: np.ndarray, k: int, p: int, weights: knn.Weights) -> None:
     doubles = points.astype(np.float64)
-    ours = knn.KNeighborsClassifier(k, weights=weights, p=p).fit(doubles[1000:4000], labels[1000:4000])
-    peer = Peer(k, weights=weights, p=p, algorithm="brute").fit(doubles[1000:4000], labels[1000:4000])
-    assert np.array_equal(ours.predict(doubles[:1000]), peer.predict(doubles[:1000]))
-    np.testing.assert_allclose(ours.predict_proba(doubles[:1000]), peer.predict_proba(doubles[:1000]), atol=1e-9)
+    ours = knn.KNeighborsClassifier(k, weights=weights, p=p).fit(doubles[500:2000], labels[500:2000])
+    peer = Peer(k, weights=weights, p=p, algorithm="brute").fit(doubles[500:2000], labels[500:2000])
+    assert np.array_equal(ours.predict(doubles[:500]), peer.predict(doubles[:500]))
+    np.testing.assert_allclose(ours.predict_proba(doubles[:500]), peer.predict_proba(doubles[:500]), atol=1e-9)
 
 
 def test_points_at_distance_zero_outvote_all_others() -> None:
@@ -27,7 +27,7 @@ def test_points_at_distance_zero_outvote_all_others() -> None:
 
 
 def test_the_choice_agrees_with_scikit_learns_leave_one_out(points: np.ndarray, labels: np.ndarray) -> None:
-    few, few_labels = points[:250], labels[:250]
+    few, few_labels = points[:120], labels[:120]
     near = nearest(few, few, 6, exclude_self=True)
     choice = knn.choose(near, few_labels, 10)
     best = (-1.0, 0, "")

@@ -34,7 +34,9 @@ def test_every_mistake_in_every_param_is_told(params: dict[str, Any], faults: Fa
                 validate(file.Params, with_value(params, mistake.key, mistake.value))
             lines = [line for line in str(caught.value).splitlines() if line.startswith(mistake.key)]
             assert lines, f"{mistake}: {caught.value}"
-            shown = mistake.value[0] if isinstance(mistake.value, list) and ".0: " in lines[0] else mistake.value
+            shown = mistake.value
+            for _ in range(lines[0].partition(":")[0].removeprefix(mistake.key).count(".0")):  # of an item, and so on
+                shown = shown[0]
             assert repr(shown) in lines[0], f"{mistake}: {lines[0]}"
             assert [word for word in mistake.allowed if word not in lines[0]] == [], f"{mistake}: {lines[0]}"
 

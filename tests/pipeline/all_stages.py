@@ -4,8 +4,8 @@
 paid once, and a stage that leaned on what another left in memory would give other bytes than its run through DVC.
 """
 
+import json
 import os
-import re
 import runpy
 import sys
 from collections.abc import Iterator
@@ -35,17 +35,21 @@ ORDER = (
 ELSEWHERE = "explorer_libraries"  # needs the network: a workspace has its output from the project
 
 
-def runs(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield the full name, the command and the declared params of every run, matrices and params filled in."""
+def filled(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the full name and the definition of every run, matrices and params filled in."""
     for stage in ORDER:
         definition = pipeline["stages"][stage]
-        matrix = definition.get("matrix", {"": [""]})
-        for item, values in matrix.items():
+        for item, values in definition.get("matrix", {"": [""]}).items():
             for value in values:
-                fill = re.compile(re.escape(f"${{item.{item}}}"))
-                keys = [fill.sub(value, key) for key in definition.get("params", [])]
-                keys = [key.replace("${diffusion.preset}", params["diffusion"]["preset"]) for key in keys]
-                yield f"{stage}@{value}".rstrip("@"), fill.sub(value, definition["cmd"]), keys
+                text = json.dumps(definition).replace(f"${{item.{item}}}", value)
+                text = text.replace("${diffusion.preset}", params["diffusion"]["preset"])
+                yield f"{stage}@{value}".rstrip("@"), json.loads(text)
+
+
+def runs(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the full name, the command and the declared params of every run."""
+    for name, definition in filled(pipeline, params):
+        yield name, definition["cmd"], definition.get("params", [])
 
 
 def main() -> None:

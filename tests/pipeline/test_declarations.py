@@ -1,17 +1,16 @@
 """dvc.yaml declares exactly what each stage imports and reads, and README tells the truth about it."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import networkx
 import pytest
 import yaml
-from dvc.repo import Repo
 
+from tests.faults.counting import Faults
 from tests.imports import project_modules
 from tests.pipeline.all_stages import ELSEWHERE, ORDER, runs
+from tests.pipeline.stale import Declared, leaves, told_by_dvc, told_of_file, told_of_param
 from tests.pipeline.workspace import Workspace, stages_run
 
 
@@ -47,14 +46,6 @@ def test_the_walk_along_imports_agrees_with_python(root: Path, finished: Workspa
     assert ours == project_modules(root, "stages.evaluate")
 
 
-def leaves(section: object, prefix: str) -> Iterator[str]:
-    if isinstance(section, dict):
-        for name, value in section.items():
-            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
-    else:
-        yield prefix
-
-
 def declared_leaves(params: dict[str, Any], keys: list[str]) -> set[str]:
     """Return the single params that declared keys cover; a list counts as one."""
     found: set[str] = set()
@@ -62,7 +53,7 @@ def declared_leaves(params: dict[str, Any], keys: list[str]) -> set[str]:
         section: Any = params
         for part in key.split("."):
             section = section[part]
-        found |= set(leaves(section, key))
+        found |= {leaf for leaf, _ in leaves(section, key)}
     return found
 
 
@@ -84,30 +75,6 @@ def test_every_declared_param_is_read_and_a_second_run_gives_the_same_bytes(
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
-def stale_stages(workspace: Workspace, key: str) -> set[str]:
-    """Return what DVC would rerun if the top-level param `key` had changed: directly stale, then all that follows."""
-    text = (workspace.folder / "params.yaml").read_bytes()
-    workspace.set_params({leaf: f"other than {value}" for leaf, value in _top_leaves(workspace.params(), key)})
-    try:
-        with Repo() as repo:
-            stale = set(repo.status())
-            by_name = {stage.addressing: stage for stage in repo.index.stages}
-            graph = repo.index.graph.reverse()  # edges run from a stage to what it needs
-            return stale.union(*({s.addressing for s in networkx.descendants(graph, by_name[name])} for name in stale))
-    finally:
-        (workspace.folder / "params.yaml").write_bytes(text)
-
-
-def _top_leaves(params: dict[str, Any], key: str) -> list[tuple[str, Any]]:
-    found = []
-    for leaf in leaves(params[key], key):
-        section: Any = params
-        for part in leaf.split("."):
-            section = section[part]
-        found.append((leaf, section))
-    return found
-
-
 def readme_table(root: Path) -> dict[str, set[str]]:
     """Return README's table of the stages that each top-level param reruns."""
     rows = {}
@@ -118,16 +85,29 @@ def readme_table(root: Path) -> dict[str, set[str]]:
     return rows
 
 
-def test_readme_tells_which_stages_each_param_reruns(
-    root: Path, finished: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(finished.folder)  # DVC names stages relative to it
+def test_readme_tells_which_stages_each_param_reruns(root: Path) -> None:
     table = readme_table(root)
-    params = finished.params()
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     assert table.keys() == params.keys()
-    assert stages_run(finished.run("dvc", "repro", "--dry").stdout) == [], "the workspace is not up to date"
-    for key in params:
-        assert {name.split("@")[0] for name in stale_stages(finished, key)} == table[key], f"README's row for {key}"
+    declared = Declared(root)
+    for key, section in params.items():
+        stale = set[str]().union(*(declared.after_param(leaf) for leaf, _ in leaves(section, key)))
+        assert {name.split("@")[0] for name in stale} == table[key], f"README's row for {key}"
+
+
+def test_dvc_reruns_what_is_declared(finished: Workspace, monkeypatch: pytest.MonkeyPatch, faults: Faults) -> None:
+    """A sample; tests/faults/test_staleness.py goes through every param and every module."""
+    monkeypatch.chdir(finished.folder)  # DVC names stages relative to it
+    declared = Declared(finished.folder)
+    assert told_by_dvc() == set(), "the workspace is not up to date"
+    for key in ("seed", "vae.conv.training.epochs", "evaluate.k_max"):
+        with faults.one():
+            value = dict(leaves(finished.params()))[key]
+            assert told_of_param(finished, key, value) == declared.after_param(key) != set(), key
+    for path in ("latentbench/networks/vaes.py", "stages/isomap.py"):
+        with faults.one():
+            assert told_of_file(finished, path) == declared.after_file(path) != set(), path
+    assert told_by_dvc() == set()
 
 
 def test_a_queued_experiment_runs_the_code_it_was_queued_with(finished: Workspace) -> None:

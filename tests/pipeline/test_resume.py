@@ -169,6 +169,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
         assert list(run.checkpoints.iterdir()) == []
 
 
+@pytest.mark.faults
 def test_an_experiment_in_a_temporary_copy_is_gone_on_with_in_another(
     start: Workspace, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -187,6 +188,7 @@ def test_an_experiment_in_a_temporary_copy_is_gone_on_with_in_another(
     assert written(workspace) == expected
 
 
+@pytest.mark.faults
 def test_a_stage_of_two_trainings_goes_on_in_the_second(finished: Workspace, tmp_path: Path) -> None:
     workspace, log, row = finished.copy(tmp_path / "killed"), tmp_path / "log", "diffusion_latent"
     workspace.set_params({"threads": 1, "diffusion_latent.small.training.epochs": 60})
