@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -206,3 +207,32 @@ def test_a_stage_of_two_trainings_goes_on_in_the_second(finished: Workspace, tmp
         assert run.said().count("going on from step") == 2  # the first one's last step, and the second's newest
         assert list(run.checkpoints.iterdir()) == []
     assert written(workspace, row) == written(uninterrupted, row)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from latentbench import locks
+with locks.held(Path(sys.argv[1]), "holds it"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_stage_waits_for_one_of_its_kind_whose_dvc_was_killed(finished: Workspace, tmp_path: Path) -> None:
+    workspace, log = finished.copy(tmp_path / "two"), tmp_path / "log"
+    lock = workspace.folder / ".dvc/tmp/latentbench-stages/preprocess.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as orphan:
+        assert orphan.stdout is not None
+        assert orphan.stdout.readline() == "held\n"
+        with Run(workspace, log, "python", "-m", "stages.preprocess") as run:
+            run.wait_until(lambda: "waiting for it to end" in run.said())
+            assert f"process {orphan.pid} still runs this stage" in run.said()
+            time.sleep(0.3)
+            assert run.dvc.poll() is None
+            orphan.communicate("go\n")
+            assert run.end() == 0
+    assert not lock.exists()
+    assert workspace.outputs() == finished.outputs()
