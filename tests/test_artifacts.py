@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and equal content has equal bytes."""
 
+import ast
 import fcntl
 import subprocess
 import sys
@@ -161,3 +162,37 @@ def test_a_figure_of_256_colours_is_the_same_picture_in_a_smaller_file(tmp_path:
     assert np.abs(small - full).mean() < 2
     assert (tmp_path / "small").stat().st_size < 0.7 * (tmp_path / "full").stat().st_size
     assert (tmp_path / "small").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+WRITERS = {
+    *("write_text", "write_bytes", "tofile", "savetxt", "savez", "savez_compressed", "savefig", "save_file"),
+    *("to_csv", "to_json", "to_parquet", "to_pickle", "copyfile", "copy2", "copytree", "move", "fdopen", "mkstemp"),
+}
+# What is written into a folder of temporary files is nobody's.
+TEMPORARY = {"latentbench/data/sources.py": {"open"}, "stages/explorer_libraries.py": {"copy"}}
+
+
+def test_every_writer_is_the_atomic_one(root: Path) -> None:
+    found: dict[str, set[str]] = {}
+    for top in ("latentbench", "stages", "tools"):
+        for path in (root / top).rglob("*.py"):
+            name = path.relative_to(root).as_posix()
+            for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(call, ast.Call) and (writer := _writer(call)):
+                    found.setdefault(name, set()).add(writer)
+    assert found.pop("latentbench/artifacts.py") >= {"mkstemp", "fdopen"}, "the walk sees no writers"
+    assert found == TEMPORARY
+
+
+def _writer(call: ast.Call) -> str | None:
+    """Return the name of a function that is called and writes a file, but for those of `artifacts`."""
+    function = call.func
+    name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+    of = getattr(getattr(function, "value", None), "id", "")
+    if name == "open":
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        modes = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+        return "open" if any(set(mode) & set("wax+") and len(mode) < 4 for mode in modes) else None
+    if name in WRITERS and of != "artifacts":
+        return name
+    return name if (of, name) in {("np", "save"), ("shutil", "copy"), ("torch", "save")} else None
