@@ -28,6 +28,8 @@ from latentbench.errors import LatentbenchError
 
 _DPI = 100
 _CHUNK = 2**24
+_MOST_ARRAY_HEADER = 10_000  # NumPy's own limit, which it keeps once it has read one
+_MOST_TEXT = 2**20  # bytes of JSON, which may take thirty times as much when it is read
 # What NumPy raises where a header is none, or of something else than plain numbers.
 _NO_ARRAY = (
     OSError,
@@ -69,7 +71,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
                 temporary.chmod(0o644)
                 temporary.replace(path)
         except BaseException:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)  # it may be in its place already, or its folder gone
             raise
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -84,9 +86,14 @@ def _open_beside(path: Path) -> tuple[IO[bytes], Path]:
     """Open a new file that is locked as long as it is open, which tells it from those of dead processes."""
     while True:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:  # nobody swept it away before it was locked
-            return os.fdopen(descriptor, "wb"), Path(name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:  # nobody swept it away before it was locked
+                return os.fdopen(descriptor, "wb"), Path(name)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 
@@ -95,7 +102,7 @@ def _sweep(path: Path) -> None:
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         try:
             descriptor = os.open(left, os.O_RDWR)
-        except FileNotFoundError:  # finished, or swept by another
+        except OSError:  # finished or swept by another meanwhile, or nothing of ours
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,6 +169,7 @@ def read_array(path: Path) -> np.ndarray:
         ArtifactError: it is missing, no array of plain numbers, or not of the length that its header announces.
     """
     try:
+        _check_array_header(path)
         array: np.memmap = np.lib.format.open_memmap(path, mode="r")
         expected, size = array.offset + array.nbytes, path.stat().st_size
     except _NO_ARRAY as error:
@@ -169,6 +177,19 @@ def read_array(path: Path) -> np.ndarray:
     if size != expected:
         raise ArtifactError(f"cannot read the array {path}: it has {size} bytes, its header announces {expected}")
     return array
+
+
+def _check_array_header(path: Path) -> None:
+    """Refuse a header that is longer than any of plain numbers: NumPy takes room for it before it looks at it.
+
+    Raises:
+        ValueError: it is.
+    """
+    with path.open("rb") as file:
+        start = file.read(12)
+    length = int.from_bytes(start[8:10] if start[6:7] == b"\x01" else start[8:12], "little")
+    if length > _MOST_ARRAY_HEADER:
+        raise ValueError(f"its header would be {length} bytes long")
 
 
 def write_model(folder: Path, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
@@ -187,6 +208,10 @@ def read_model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """
     path = folder / "model.safetensors"
     try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > _MOST_TEXT:  # safetensors would end the process where that lacks the memory
+            raise ArtifactError(f"cannot read the weights {path}: their header would be {length} bytes long")
         arrays = safetensors.numpy.load_file(path)
     except _NO_WEIGHTS as error:
         raise ArtifactError(f"cannot read the weights {path}: {error}") from error
@@ -199,11 +224,7 @@ def model_hash(folder: Path) -> str:
     Raises:
         ArtifactError: the weights are missing.
     """
-    path = folder / "model.safetensors"
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    except OSError as error:
-        raise ArtifactError(f"cannot read the weights {path}: {error}") from error
+    return hashlib.sha256(read_bytes(folder / "model.safetensors")).hexdigest()[:12]
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -238,9 +259,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ArtifactError: it is missing, or no JSON object.
+        ArtifactError: it is missing, no JSON object, or over 1 MiB.
     """
     try:
+        if path.stat().st_size > _MOST_TEXT:
+            raise ArtifactError(f"cannot read {path}: it has more than {_MOST_TEXT} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"cannot read {path}: {error}") from error

@@ -39,8 +39,12 @@ _HEADERS = {
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """Return what is served of a folder, by path of the URL: the files that are in it now, and nothing else."""
-    found = {f"/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*") if path.is_file()}
+    """Return what is served of a folder, by path of the URL: the files that are in it now, and nothing else.
+
+    Not those whose names start with a dot, which are not done yet.
+    """
+    present = [path for path in folder.rglob("[!.]*") if path.is_file()]
+    found = {f"/{path.relative_to(folder).as_posix()}": path for path in present}
     return found | {"/": folder / "index.html"}
 
 
@@ -69,21 +73,23 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, *, with_content: bool) -> None:
         # Another site can give this address a name of its own, and would then pass for this page.
         name = self.headers.get("Host", "").rsplit(":", maxsplit=1)[0]
-        path = files(self._folder).get(unquote(urlsplit(self.path).path))  # of this moment: a run may add files
         if name not in _NAMES:
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
-        elif path is None or not path.is_file():
-            self.send_error(HTTPStatus.NOT_FOUND)
-        else:
+            return
+        try:
+            path = files(self._folder)[unquote(urlsplit(self.path).path)]  # of this moment: a run may add files
             content = path.read_bytes()
-            self.send_response(HTTPStatus.OK)
-            self.send_header("Content-Type", _TYPES.get(path.suffix, "application/octet-stream"))
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if with_content:
-                # The reader may have gone on to something else.
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    self.wfile.write(content)
+        except (KeyError, OSError):  # a run may also remove them
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", _TYPES.get(path.suffix, "application/octet-stream"))
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if with_content:
+            # The reader may have gone on to something else.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(content)
 
     def end_headers(self) -> None:
         """Put in what every answer has."""

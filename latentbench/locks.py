@@ -14,10 +14,10 @@ _UNTIL_NAMED_S = 0.2  # whoever gets a lock writes its number into the file righ
 
 
 @contextmanager
-def held(path: Path, doing: str) -> Iterator[None]:
-    """Hold the lock file at `path` while the block runs; it goes with it.
+def held(path: Path, doing: str) -> Iterator[bool]:
+    """Hold the lock file at `path` while the block runs; it goes with it. Yield whether another process had it first.
 
-    While another process has it, wait, and say so.
+    While that has it, wait, and say so.
 
     Args:
         path: of the lock file.
@@ -28,17 +28,18 @@ def held(path: Path, doing: str) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _acquire(path, doing)
+        lock, waited = _acquire(path, doing)
     except OSError as error:
         raise ArtifactError(f"cannot lock {path}: {error}") from error
     try:
-        yield
+        yield waited
     finally:
         path.unlink(missing_ok=True)
         os.close(lock)
 
 
-def _acquire(path: Path, doing: str) -> int:
+def _acquire(path: Path, doing: str) -> tuple[int, bool]:
+    waited = False
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -48,11 +49,12 @@ def _acquire(path: Path, doing: str) -> int:
             holder = os.pread(lock, 20, 0).decode()
             progress.note(f"process {holder or 'unknown'} {doing}; waiting for it to end ({path})")
             fcntl.flock(lock, fcntl.LOCK_EX)
+            waited = True
         # Whoever had it may have removed the file while we waited: then we hold a lock that nobody sees.
         if _is_at(lock, path):
             os.ftruncate(lock, 0)
             os.pwrite(lock, str(os.getpid()).encode(), 0)
-            return lock
+            return lock, waited
         os.close(lock)
 
 

@@ -5,10 +5,12 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -17,30 +19,39 @@ from typing import Any
 import yaml
 
 import latentbench
-from latentbench import artifacts, locks
+from latentbench import artifacts, locks, orphans, progress
 from latentbench.errors import LatentbenchError
 from latentbench.params.base import View
 from stages import paths
 
+_WATCH_INTERVAL_S = 0.5
+
 
 @contextmanager
-def stage(name: str, item: dict[str, str] | None = None, *, timed: bool = True) -> Iterator[View]:
+def stage(name: str, item: dict[str, str] | None = None, *, timed: bool = True, watched: bool = True) -> Iterator[View]:
     """Yield the view of the params that dvc.yaml declares for a stage; write its timing when it ends well.
 
     Args:
         name: the stage's name in dvc.yaml.
         item: the stage's values in its matrix, such as {"arch": "dense"}.
         timed: whether to write data/timing/<name>.json.
+        watched: whether to end it when the DVC that started it has died; not one that looks to that itself.
     """
-    started, item = time.perf_counter(), item or {}
+    item = item or {}
     _check_code_is_local()
     _check_whole_params_file()
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     view = View(params, declared_params(name, item))
     full_name = "_".join([name, *item.values()])
     try:
-        with _alone(full_name):
-            yield view
+        ancestors = orphans.ancestors_until("DVC_STAGE") if "DVC_STAGE" in os.environ else []
+        with _alone(full_name) as waited:
+            if waited:
+                orphans.check(ancestors)
+                _clear(name, item)
+            started = time.perf_counter()
+            with _watched(ancestors) if watched else nullcontext():
+                yield view
             if timed:
                 artifacts.write_json(paths.timing(full_name), _costs(time.perf_counter() - started))
     except LatentbenchError as error:
@@ -50,11 +61,41 @@ def stage(name: str, item: dict[str, str] | None = None, *, timed: bool = True) 
         artifacts.write_text(Path(record), "\n".join(sorted(view.read)))
 
 
-def _alone(full_name: str) -> AbstractContextManager[None]:
+def _alone(full_name: str) -> AbstractContextManager[bool]:
     """Wait for a run of the same stage whose DVC was killed: two would write the same files."""
-    if os.environ.get("RANK", "0") != "0":  # of the processes that `torchrun` started, the first one writes
-        return nullcontext()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
+        return nullcontext(enter_result=False)  # of the processes that `torchrun` started, the first one writes
     return locks.held(Path(".dvc/tmp/latentbench-stages") / f"{full_name}.lock", "still runs this stage")
+
+
+def _clear(name: str, item: dict[str, str]) -> None:
+    """Remove what a run that was waited for has written since DVC removed the outputs: it may be of other params."""
+    for kind in ("outs", "metrics", "plots"):
+        for path in map(Path, _declared(name, kind, item)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _watched(ancestors: Sequence[int]) -> Iterator[None]:
+    """End this process soon after one of those above it has died: nobody takes its results, and others may write."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_WATCH_INTERVAL_S):
+            if orphans.is_orphan(ancestors):
+                progress.note(orphans.DIED)
+                os._exit(1)  # the other threads compute on
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def identity(name: str, item: dict[str, str], view: View, facts: Iterable[str]) -> str:
@@ -97,7 +138,9 @@ def _declared(name: str, kind: str, item: dict[str, str]) -> list[str]:
             content = content[part]
         return str(content)
 
-    return [re.sub(r"\$\{([\w.]+)\}", value, key) for key in definition.get(kind, [])]
+    entries = definition.get(kind, [])
+    names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]  # the others have options
+    return [re.sub(r"\$\{([\w.]+)\}", value, name) for name in names]
 
 
 def _check_code_is_local() -> None:

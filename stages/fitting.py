@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentbench import artifacts, checkpoints, devices, inference, parallel, threads, training
+from latentbench import artifacts, checkpoints, devices, inference, orphans, parallel, threads, training
 from latentbench.checkpoints import Checkpoint
 from latentbench.data.dataset import Dataset
 from latentbench.networks import weights
@@ -51,7 +51,7 @@ def stage(name: str, **item: str) -> Iterator[Run]:
     data or versions is never gone on with. `torchrun` may start several processes of the stage: all of them train, one
     does the rest.
     """
-    with entry.stage(name, item) as view:
+    with entry.stage(name, item, watched=False) as view:
         project = view.section(Project)
         n_threads = threads.use(project.threads)
         compute = Compute(devices.use(project.device, parallel.local_rank()), project.precision, project.compile)
@@ -60,7 +60,7 @@ def stage(name: str, **item: str) -> Iterator[Run]:
         path = _checkpoint_folder() / f"{entry.identity(name, item, view, facts)}.safetensors"
         interval_s = float(os.environ.get("LATENTBENCH_CHECKPOINT_SECONDS", _CHECKPOINT_INTERVAL_S))
         # A stage whose DVC was killed trains for nobody.
-        ancestors = checkpoints.ancestors_until("DVC_STAGE") if "DVC_STAGE" in os.environ else []
+        ancestors = orphans.ancestors_until("DVC_STAGE") if "DVC_STAGE" in os.environ else []
         # Only the main process reads and writes it, and joins the others when it has it.
         held = (
             checkpoints.locked(path, interval_s, ancestors)

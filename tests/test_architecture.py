@@ -15,6 +15,7 @@ LAYERS = [
         "devices",
         "errors",
         "locks",
+        "orphans",
         "parallel",
         "params",
         "progress",

@@ -277,15 +277,15 @@ def test_a_second_process_waits_for_the_first_and_says_so(end: str, tmp_path: Pa
 ORPHAN = """
 import os, sys, time
 from pathlib import Path
-from latentbench import checkpoints
-checkpoint = checkpoints.Checkpoint(Path(sys.argv[1]), 1000.0, checkpoints.ancestors_until("MARK"))
+from latentbench import checkpoints, orphans
+checkpoint = checkpoints.Checkpoint(Path(sys.argv[1]), 1000.0, orphans.ancestors_until("MARK"))
 Path(sys.argv[2]).write_text("ready")
 deadline = time.monotonic() + 30
 while time.monotonic() < deadline:
     if checkpoint.is_due():
         try:
             checkpoint.save(b"kept")
-        except checkpoints.OrphanedError as error:
+        except orphans.OrphanedError as error:
             Path(sys.argv[2]).write_text(f"orphaned: {error}")
             break
     time.sleep(0.02)
@@ -322,14 +322,14 @@ def test_a_training_whose_starter_was_killed_saves_and_stops(between: str, tmp_p
 LATE_ORPHAN = """
 import sys, time
 from pathlib import Path
-from latentbench import checkpoints
+from latentbench import orphans
 Path(sys.argv[1]).write_text("started")
 deadline = time.monotonic() + 30
 while not Path(sys.argv[2]).exists() and time.monotonic() < deadline:
     time.sleep(0.02)
 try:
-    said = f"goes on below {checkpoints.ancestors_until('MARK')}"
-except checkpoints.OrphanedError as error:
+    said = f"goes on below {orphans.ancestors_until('MARK')}"
+except orphans.OrphanedError as error:
     said = f"orphaned: {error}"
 Path(sys.argv[1]).write_text(said)
 """

@@ -57,7 +57,7 @@ def _files(path: Path, expected: str, cache: Path) -> Iterator[tuple[Path, str]]
         yield path, expected
         return
     listed = cache / expected[:2] / expected[2:]
-    if listed.is_file():
+    if listed.is_file() and md5(listed) == expected.removesuffix(_FOLDER):  # else the list itself is named
         for entry in json.loads(listed.read_text(encoding="utf-8")):
             yield path / entry["relpath"], entry["md5"]
 

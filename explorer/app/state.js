@@ -11,7 +11,7 @@ export const SPLITS = ["train", "test", "both"];
 export const THEMES = ["auto", "light", "dark"];
 const STEPS = 2048;
 const SHOWN = 60; // characters of what cannot be read
-const FARTHEST = 1e6; // where a centre may be, in units of a map
+const FARTHEST = 1e6; // that a place may be from the middle, in units of a map
 export const PANES = ["a", "b"];
 const LATENTS = ["latent", "from", "to"];
 
@@ -125,7 +125,7 @@ export function parse(text, description) {
     const view = take(`${key}.view`);
     if (view !== undefined) {
       const [x, y, zoom] = read(view, 3) ?? [];
-      if (zoom > 0 && Math.abs(x) < FARTHEST && Math.abs(y) < FARTHEST) pane.view = { x, y, zoom };
+      if (zoom > 0 && near([x, y])) pane.view = { x, y, zoom };
       else wrong(`${key}.view`, view, "not a centre and a zoom");
     }
     for (const name of LATENTS) {
@@ -137,7 +137,8 @@ export function parse(text, description) {
     pane.way = oneOf(`${key}.way`, Object.keys(WAYS), pane.way);
     const point = take(`${key}.point`);
     if (point !== undefined) {
-      if (pane.map === "neighbors" && pane.latent) pane.point = read(point, 2);
+      const place = read(point, 2);
+      if (pane.map === "neighbors" && pane.latent && place && near(place)) pane.point = place;
       if (!pane.point) wrong(`${key}.point`, point, "not where a latent is on the map of neighbours");
     }
     panes.push(pane);
@@ -156,6 +157,11 @@ function numbers(values, digits) {
 function read(text, n) {
   const values = text.split(",").map((value) => (value.trim() ? Number(value) : Number.NaN));
   return values.length === n && values.every(Number.isFinite) ? values : null;
+}
+
+/** Return whether a place is one that a map can show. */
+function near(place) {
+  return place.every((value) => Math.abs(value) < FARTHEST);
 }
 
 /** Return so much of a text as fits into a message. */

@@ -20,6 +20,7 @@ import requests
 import urllib3
 
 from latentbench import artifacts, progress
+from latentbench.artifacts import ArtifactError
 from latentbench.data import idx
 from latentbench.errors import LatentbenchError
 
@@ -80,24 +81,36 @@ def fetch(sources: Sequence[Source], files: Sequence[RawFile], folder: Path, n_c
 
     Raises:
         SourceError: no source worked; the message has a line for each with its reason.
+        ArtifactError: a file cannot be written, which is no source's fault.
     """
     reasons = []
     for source in sources:
-        try:
-            with tempfile.TemporaryDirectory() as staging:
+        with _staging() as staging:
+            try:
                 with source.open_all() as opener:
                     for file in progress.bar(files, desc=source.name, unit="file"):
-                        _fetch_file(opener, file, Path(staging) / file.target)
-                _check_together(Path(staging), files, n_classes)
-                for file in files:
-                    staged = Path(staging) / file.target
-                    with staged.open("rb") as content, artifacts.atomic(folder / file.target) as whole:
-                        shutil.copyfileobj(content, whole, _CHUNK)
+                        _fetch_file(opener, file, staging / file.target)
+                _check_together(staging, files, n_classes)
+            except (SourceError, idx.IdxError, OSError, EOFError, zlib.error) as error:
+                progress.note(f"{source.name}: {error}")
+                reasons.append(f"  {source.name}: {error}")
+                continue
+            for file in files:
+                staged = staging / file.target
+                with staged.open("rb") as content, artifacts.atomic(folder / file.target) as whole:
+                    shutil.copyfileobj(content, whole, _CHUNK)
             return source.name
-        except (SourceError, idx.IdxError, OSError, EOFError, zlib.error) as error:
-            progress.note(f"{source.name}: {error}")
-            reasons.append(f"  {source.name}: {error}")
     raise SourceError("no source of the data worked:\n" + "\n".join(reasons))
+
+
+@contextmanager
+def _staging() -> Iterator[Path]:
+    try:
+        room = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise ArtifactError(f"cannot make a folder for temporary files: {error}") from error
+    with room as name:
+        yield Path(name)
 
 
 def folder_source(folder: Path) -> Source:
@@ -237,20 +250,20 @@ def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
         # GzipFile asks for more of a file than reading forwards needs.
         content: Readable = gzip.GzipFile(fileobj=cast(BinaryIO, stream)) if gzipped else stream
         digest = hashlib.sha256()
-        with path.open("wb") as out:
+        with _written(path) as write:
             start = _read_exactly(content, 4 + 4 * file.n_axes)
             shape, _ = idx.parse_header(start, file.n_axes)
             remaining = math.prod(shape)
             # The source may be endless, such as zeros after a gzip stream; gzip never makes content much longer.
             stream.limit = remaining + remaining // 100 + _CHUNK
             digest.update(start)
-            out.write(start)
+            write(start)
             while remaining:
                 chunk = content.read(min(_CHUNK, remaining))
                 if not chunk:
                     raise SourceError(f"truncated: {remaining} of {math.prod(shape)} bytes are missing")
                 digest.update(chunk)
-                out.write(chunk)
+                write(chunk)
                 remaining -= len(chunk)
             if content.read(1):
                 raise SourceError(f"oversized: bytes follow the {math.prod(shape)} of shape {shape}")
@@ -258,6 +271,24 @@ def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
         raise SourceError(f"{file.name}: {error}") from error
     if file.sha256 is not None and digest.hexdigest() != file.sha256:
         raise SourceError(f"{file.name}: the SHA-256 of its content is {digest.hexdigest()}, not {file.sha256}")
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Open a file; what goes wrong in writing it is told apart from what goes wrong in reading another."""
+
+    def write(content: bytes) -> None:
+        try:
+            file.write(content)
+        except OSError as error:
+            raise ArtifactError(f"cannot write {path}: {error}") from error
+
+    try:
+        file = path.open("wb", buffering=0)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error}") from error
+    with file:
+        yield write
 
 
 class _Prefixed:

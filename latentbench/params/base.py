@@ -1,11 +1,18 @@
 """What every section of params.yaml shares: strictness, errors that name the key, and a stage's limited view."""
 
+import reprlib
 from collections.abc import Collection, Mapping
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from latentbench.errors import LatentbenchError
+
+_MOST_SHOWN = 300  # characters of a value in a message
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 4
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 20
+_SHORT.maxstring = _SHORT.maxother = _MOST_SHOWN
 
 
 class ParamsError(LatentbenchError):
@@ -121,7 +128,7 @@ def _describe(item: Any, model: type[Section], key: str) -> str:
     path = [str(part) for part in item["loc"]]
     name = ".".join([key, *path] if key else path) or "params.yaml"
     if item["type"] == "extra_forbidden":
-        return f"{name}: there is no such param (its value is {item['input']!r}); {_known_keys(model, path)}"
+        return f"{name}: there is no such param (its value is {_shown(item['input'])}); {_known_keys(model, path)}"
     if item["type"] == "missing":
         return f"{name}: this param is missing"
     if item["type"] == "value_error":
@@ -129,7 +136,13 @@ def _describe(item: Any, model: type[Section], key: str) -> str:
     hint = ""
     if isinstance(item["input"], str) and item["type"] in ("float_type", "int_type"):
         hint = " (text, not a number; YAML wants 1.0e-3 where you write 1e-3)"
-    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}{hint}"
+    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, not {_shown(item['input'])}{hint}"
+
+
+def _shown(value: object) -> str:
+    """Return a value as text that fits into a message: by aliases, a few lines of YAML can stand for any length."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _known_keys(model: type[Section], path: list[str]) -> str:

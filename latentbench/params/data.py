@@ -2,9 +2,8 @@
 
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from latentbench.params.base import Section
 
@@ -16,13 +15,19 @@ class Source(Section):
     http: Annotated[str, Field(pattern=r"^https?://")] | None = None
     debian: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")] | None = None
 
+    @field_validator("http", mode="before")
+    @classmethod
+    def _no_secrets(cls, address: object) -> object:
+        """Refuse them before any other rule would tell the address."""
+        if isinstance(address, str) and ("@" in address or "?" in address):
+            raise ValueError("it must hold no name, password or query: params.yaml is in git, and addresses are logged")
+        return address
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        given = [repr(place) for place in (self.folder, self.http, self.debian) if place is not None]
+        given = [name for name in ("folder", "http", "debian") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"a source has exactly one of folder, http, debian, not {', '.join(given) or 'none'}")
-        if self.http is not None and "@" in urlsplit(self.http).netloc:
-            raise ValueError("http must not hold a name or password: params.yaml is in git")
+            raise ValueError(f"a source has exactly one of folder, http, debian, not {' and '.join(given) or 'none'}")
         if self.folder is not None and not Path(self.folder).is_absolute():
             raise ValueError(f"folder must be an absolute path (experiments run in other folders), not {self.folder!r}")
         return self

@@ -249,6 +249,46 @@ def test_a_drag_decodes_where_it_ends(session: Session) -> None:
     assert session.pane()["point"] == moved["point"]
 
 
+def test_one_finger_decodes_and_two_move_and_zoom_the_map(chromium: Browser, address: str) -> None:
+    session = Session(chromium, address, has_touch=True, viewport={"width": 390, "height": 844})
+    try:
+        session.open()
+        session.map().scroll_into_view_if_needed()
+        devtools = session.page.context.new_cdp_session(session.page)
+
+        def touch(kind: str, *places: tuple[float, float]) -> None:
+            points = [session.place(*place) for place in places]
+            fingers = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+            devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+        touch("touchStart", (0.3, 0.3))
+        session.settle()
+        first = session.pane()
+        touch("touchMove", (0.7, 0.6))
+        touch("touchEnd")
+        moved = session.settle()
+        assert moved["point"][0] > first["point"][0]
+        assert moved["point"][1] < first["point"][1]
+        assert moved["view"] is None
+
+        touch("touchStart", (0.45, 0.5))
+        touch("touchStart", (0.45, 0.5), (0.55, 0.5))
+        before = session.settle()["point"]
+        for spread in (0.1, 0.2, 0.3):
+            touch("touchMove", (0.5 - spread, 0.5), (0.5 + spread, 0.5))
+        touch("touchEnd")
+        zoomed = session.settle()
+        assert zoomed["view"]["zoom"] == pytest.approx(6.0, rel=0.2)
+        assert zoomed["point"] == before
+
+        touch("touchStart", (0.2, 0.2))
+        touch("touchEnd")
+        assert session.settle()["point"] != before
+    finally:
+        session.close()
+    assert not session.said
+
+
 def test_hovering_shows_the_nearest_image(
     session: Session, folder: Path, description: dict[str, Any], labels: dict[str, np.ndarray]
 ) -> None:

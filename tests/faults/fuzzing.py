@@ -286,7 +286,8 @@ def arrays() -> list[bytes]:
     ]
     types = [npy(descr, "(3,)") for descr in ("'|O'", "'<M8'", "[('a', '|O')]", "'nonsense'", "None", "'|V9999999999'")]
     deep = [npy("(" * n + ")" * n, "(6,)") for n in (50, 500, 4000)]
-    return [*floats, *types, *deep, npy("__import__('os').getcwd()", "(6,)"), buffer.getvalue(), pickled(), b""]
+    long = [b"\x93NUMPY" + version + b"\xff\xff\xff\xff" + bytes(50) for version in (b"\x01\0", b"\x02\0", b"\x03\0")]
+    return [*floats, *types, *deep, *long, npy("__import__('os').getcwd()", "(6,)"), buffer.getvalue(), pickled(), b""]
 
 
 def pickled() -> bytes:
@@ -324,6 +325,7 @@ def models() -> list[bytes]:
         b'{"__metadata__":{"x":5},' + right[1:],
         *(b"[]", b"{}", b"", b"null", b'{"a":' * 5000),
     ]
+    wrong.append(b'{"__metadata__":{' + b",".join(b'"%d":""' % n for n in range(10**6)) + b"}," + right[1:])
     lengths = [safetensors_file(right, length=n) for n in (0, 1, 10**6, 10**9, 2**63, 2**64 - 1)]
     return [*map(safetensors_file, wrong), *lengths, b"", bytes(8), bytes(7), pickled()]
 
@@ -354,6 +356,7 @@ def read_table(content: bytes, folder: Path) -> None:
 
 JSON = [b'{"a": [1, 2.5, null], "b": {"c": "text"}}']
 HOSTILE_JSON = [b"", b"[]", b"\xff", b'{"a":' * 99_999, b"[" * 99_999, b'{"a": ' + b"9" * 9999 + b"}", b"NaN"]
+HOSTILE_JSON.append(b'{"a": [' + b"[]," * 3 * MIB + b"[]]}")
 TABLES = [b"a,b\n1,2\n3,4.5\n", b'row,"x, y"\nraw,"1\n2"\n']
 HOSTILE_TABLES = [b"", b"\xff\xfe\x00", b'a\n"1', b"a\n1,2,3\n1,2\n" * 9, b"\0" * 99]
 

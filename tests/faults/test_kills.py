@@ -6,6 +6,8 @@ import random
 import signal
 import subprocess
 import time
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -13,6 +15,7 @@ import pytest
 
 from tests.conftest import prepare
 from tests.faults.counting import Faults
+from tests.faults.test_full_disk import is_whole
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.faults
@@ -53,14 +56,23 @@ def wait(run: "subprocess.Popen[bytes]", victim: str, seconds: float, checkpoint
         time.sleep(0.001)
 
 
-def kill(run: "subprocess.Popen[bytes]", victim: str) -> None:
-    if victim == "dvc":  # what it has started goes on, or notices
+def kill(run: "subprocess.Popen[bytes]", victim: str) -> bool:
+    """Kill what is meant, and return whether there was such."""
+    if run.poll() is not None:
+        return False
+    if victim == "stage":
+        below = stages_below(run)
+        with suppress(ProcessLookupError):
+            if below:
+                os.kill(below[-1], signal.SIGKILL)
+                run.wait(timeout=PATIENCE_S)
+                return True
+    if victim == "dvc":  # what it has started notices, or is waited for
         run.kill()
-    elif victim == "stage" and (below := stages_below(run)):
-        os.kill(below[-1], signal.SIGKILL)
     else:
         os.killpg(run.pid, signal.SIGKILL)
     run.wait(timeout=PATIENCE_S)
+    return victim != "stage"
 
 
 def repair_what_dvc_says(workspace: Workspace) -> None:
@@ -76,9 +88,9 @@ def repair_what_dvc_says(workspace: Workspace) -> None:
 
 def check_all_is_whole(workspace: Workspace, expected: dict[str, bytes]) -> None:
     """Every file that is there is as in an undisturbed run; a table of losses may lack its last epochs."""
-    for name, content in workspace.outputs().items():
-        if not Path(name).match(".*.tmp"):
-            assert content == expected[name] or (name.endswith("loss.csv") and expected[name].startswith(content)), name
+    for name, content in expected.items():
+        with suppress(FileNotFoundError):  # not made yet, or an orphan is about to replace it
+            assert is_whole(name, content, (workspace.folder / name).read_bytes()), name
 
 
 @pytest.mark.parametrize("part", range(N_PARTS))
@@ -86,30 +98,32 @@ def test_a_pipeline_killed_at_random_moments_ends_with_the_same_bytes(
     root: Path, raw_data: Path, finished: Workspace, tmp_path: Path, faults: Faults, part: int
 ) -> None:
     expected, moments = finished.outputs(), random.Random(part)  # noqa: S311
-    workspace = prepare(root, raw_data, tmp_path / "killed")
-    checkpoints, log, n_ended = workspace.folder / ".dvc/tmp/latentbench", tmp_path / "log", 0
-    for number in range(N_KILLS):
-        victim = VICTIMS[number % len(VICTIMS)]
+    workspace, log, killed = prepare(root, raw_data, tmp_path / "0"), tmp_path / "log", Counter[str]()
+    n_saving = 0
+    while killed.total() < N_KILLS:
+        victim = VICTIMS[killed.total() % len(VICTIMS)]
+        checkpoints = workspace.folder / ".dvc/tmp/latentbench"
+        run = start(workspace, log)
+        wait(run, victim, moments.uniform(0.0, LONGEST_S), checkpoints)
+        saving = any(checkpoints.glob(".*.tmp"))
+        hit = kill(run, victim)
+        said = log.read_text(encoding="utf-8", errors="replace")
+        assert "Traceback" not in said, said[-3000:]
+        if run.returncode == 0:  # it was over: begin anew
+            assert workspace.outputs() == expected
+            workspace = prepare(root, raw_data, tmp_path / f"{killed.total()}")
+            continue
         with faults.one():
-            run = start(workspace, log)
-            wait(run, victim, moments.uniform(0.0, LONGEST_S), checkpoints)
-            if run.poll() is None:
-                kill(run, victim)
-            said = log.read_text(encoding="utf-8", errors="replace")
-            if run.returncode == 0:  # it was over: begin anew
-                assert workspace.outputs() == expected
-                n_ended += 1
-                workspace = prepare(root, raw_data, tmp_path / f"killed again {n_ended}")
-                checkpoints = workspace.folder / ".dvc/tmp/latentbench"
-                continue
             assert run.returncode == -signal.SIGKILL or victim == "stage", f"{victim}: {said[-3000:]}"
-            assert "Traceback" not in said, said[-3000:]
             repair_what_dvc_says(workspace)
             check_all_is_whole(workspace, expected)
-    done = workspace.run("dvc", "repro")
-    assert done.returncode == 0
+        killed[victim if hit else "group"] += 1
+        n_saving += saving
+    assert min(killed[victim] for victim in VICTIMS) >= N_KILLS // len(VICTIMS) // 2, killed
+    assert n_saving >= N_KILLS // 10
+    workspace.run("dvc", "repro")
     assert workspace.outputs() == expected
     assert "up to date" in workspace.run("dvc", "repro").stdout
-    assert list(checkpoints.iterdir()) == []
+    assert list((workspace.folder / ".dvc/tmp/latentbench").iterdir()) == []
     left = [path for top in ("data", "metrics") for path in (workspace.folder / top).rglob(".*.tmp")]
     assert left == []

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.counting import Faults
 from tests.imports import project_modules
 from tests.pipeline.all_stages import ELSEWHERE, ORDER
 from tests.pipeline.stale import Declared, leaves, told_by_dvc, told_of_file, told_of_param
@@ -41,27 +40,25 @@ def every_module(root: Path) -> list[str]:
 
 @pytest.mark.parametrize("part", range(N_PARTS))
 def test_every_param_makes_stale_what_declares_it(
-    finished: Workspace, monkeypatch: pytest.MonkeyPatch, faults: Faults, part: int
+    finished: Workspace, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     monkeypatch.chdir(finished.folder)  # DVC names stages relative to it
     declared = Declared(finished.folder)
     for key, value in list(leaves(finished.params()))[part::N_PARTS]:
-        with faults.one():
-            assert told_of_param(finished, key, value) == declared.after_param(key), key
+        assert told_of_param(finished, key, value) == declared.after_param(key), key
     assert told_by_dvc() == set()
 
 
 @pytest.mark.parametrize("part", range(N_PARTS))
 def test_every_module_makes_stale_what_imports_it(
-    root: Path, finished: Workspace, monkeypatch: pytest.MonkeyPatch, faults: Faults, part: int
+    root: Path, finished: Workspace, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     monkeypatch.chdir(finished.folder)
     declared = Declared(finished.folder)
     modules = every_module(root)
     assert len(modules) > 60
     for path in modules[part::N_PARTS]:
-        with faults.one():
-            assert told_of_file(finished, path) == declared.after_file(path) != set(), path
+        assert told_of_file(finished, path) == declared.after_file(path) != set(), path
     assert told_by_dvc() == set()
 
 
@@ -74,22 +71,17 @@ def check_that_a_clean_run_agrees(changed: Workspace, tmp_path: Path) -> None:
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
-def test_after_a_param_of_every_stage_changed_all_is_as_in_a_clean_run(
-    finished: Workspace, tmp_path: Path, faults: Faults
-) -> None:
+def test_after_a_param_of_every_stage_changed_all_is_as_in_a_clean_run(finished: Workspace, tmp_path: Path) -> None:
     changed, before = finished.copy(tmp_path / "changed"), finished.outputs()
     changed.set_params(CHANGES)
     done = changed.run("dvc", "repro")
     assert {name.split("@")[0] for name in stages_run(done.stdout)} >= set(ORDER) - {"download", ELSEWHERE}
     after = changed.outputs()
     assert {name.split("/")[1] for name in before if before[name] != after.get(name)} >= {"models", "judged"}
-    with faults.one():
-        check_that_a_clean_run_agrees(changed, tmp_path)
+    check_that_a_clean_run_agrees(changed, tmp_path)
 
 
-def test_after_a_module_of_every_stage_changed_all_is_as_in_a_clean_run(
-    finished: Workspace, tmp_path: Path, faults: Faults
-) -> None:
+def test_after_a_module_of_every_stage_changed_all_is_as_in_a_clean_run(finished: Workspace, tmp_path: Path) -> None:
     changed, before = finished.copy(tmp_path / "changed"), finished.outputs()
     path = changed.folder / "latentbench/seeding.py"
     text = path.read_text(encoding="utf-8")
@@ -97,5 +89,4 @@ def test_after_a_module_of_every_stage_changed_all_is_as_in_a_clean_run(
     changed.run("dvc", "repro")
     after = changed.outputs()
     assert {name.split("/")[1] for name in before if before[name] != after.get(name)} >= {"models", "judged"}
-    with faults.one():
-        check_that_a_clean_run_agrees(changed, tmp_path)
+    check_that_a_clean_run_agrees(changed, tmp_path)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import psutil
 import pytest
 
 from tests.pipeline.workspace import Workspace
@@ -219,20 +220,35 @@ with locks.held(Path(sys.argv[1]), "holds it"):
 """
 
 
-def test_a_stage_waits_for_one_of_its_kind_whose_dvc_was_killed(finished: Workspace, tmp_path: Path) -> None:
+def test_a_stage_waits_for_one_of_its_kind_and_clears_what_that_wrote(finished: Workspace, tmp_path: Path) -> None:
     workspace, log = finished.copy(tmp_path / "two"), tmp_path / "log"
-    lock = workspace.folder / ".dvc/tmp/latentbench-stages/preprocess.lock"
+    lock = workspace.folder / ".dvc/tmp/latentbench-stages/pca.lock"
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as orphan:
         assert orphan.stdout is not None
         assert orphan.stdout.readline() == "held\n"
-        with Run(workspace, log, "python", "-m", "stages.preprocess") as run:
+        with Run(workspace, log, "python", "-m", "stages.pca") as run:
             run.wait_until(lambda: "waiting for it to end" in run.said())
             assert f"process {orphan.pid} still runs this stage" in run.said()
+            (workspace.folder / "data/models/pca/of_other_params.npy").write_bytes(b"1")
             time.sleep(0.3)
             assert run.dvc.poll() is None
             orphan.communicate("go\n")
             assert run.end() == 0
     assert not lock.exists()
     assert workspace.outputs() == finished.outputs()
+
+
+def test_a_stage_that_does_not_train_ends_when_its_dvc_is_killed(finished: Workspace, tmp_path: Path) -> None:
+    workspace, log = finished.copy(tmp_path / "killed"), tmp_path / "log"
+    lock = workspace.folder / ".dvc/tmp/latentbench-stages/isomap.lock"
+    workspace.set_params({"isomap.n_landmarks": 100})
+    with Run(workspace, log, "dvc", "repro", "isomap") as run:
+        run.wait_until(lambda: "Running stage 'isomap'" in run.said())
+        run.wait_until(lock.exists)
+        started = psutil.Process(run.dvc.pid).children(recursive=True)
+        run.dvc.kill()
+        _, alive = psutil.wait_procs(started, timeout=15)
+        assert alive == []
+        assert "the run that started this stage has died" in run.said()

@@ -87,3 +87,18 @@ def test_one_bit_is_noticed_and_a_rerun_mends_it(project: Project, faults: Fault
         project.dvc("repro", "--quiet")
         assert (project.folder / name).read_bytes() == whole
         assert project.verify() == (0, "")
+
+
+@pytest.mark.parametrize("damage", [b"[", b'[{"md5": "x", "relpath": "numbers"}]'])
+def test_a_damaged_list_of_a_folder_is_named_and_nothing_else(project: Project, faults: Faults, damage: bytes) -> None:
+    (listed,) = (project.folder / ".dvc/cache/files/md5").rglob("*.dir")
+    before, mode = listed.read_bytes(), listed.stat().st_mode
+    with faults.one():
+        listed.chmod(0o644)
+        listed.write_bytes(damage)
+        status, said = project.verify()
+        listed.write_bytes(before)
+        listed.chmod(mode)
+        assert status == 1
+        assert said.count("\n  ") == 1
+        assert str(listed) in said
