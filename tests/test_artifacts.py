@@ -2,6 +2,8 @@
 
 import ast
 import fcntl
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +59,23 @@ def test_a_file_that_is_swept_before_it_is_locked_is_made_anew(tmp_path: Path, m
     assert path.read_text() == "whole"
     assert len(taken) == 1
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_content_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, fsync, replace = [], os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        done.append("name")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    artifacts.write_text(tmp_path / "a.txt", "a")
+    assert done == ["file", "name", "folder"]
 
 
 @pytest.mark.parametrize("lacking", [1, 100, 4000])
