@@ -278,8 +278,10 @@ def _written(path: Path) -> Iterator[Callable[[bytes], None]]:
     """Open a file; what goes wrong in writing it is told apart from what goes wrong in reading another."""
 
     def write(content: bytes) -> None:
+        left = memoryview(content)
         try:
-            file.write(content)
+            while left:
+                left = left[file.write(left) :]  # on a disk that is nearly full, only a part of it is written
         except OSError as error:
             raise ArtifactError(f"cannot write {path}: {error}") from error
 
