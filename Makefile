@@ -40,7 +40,8 @@ setup: $(VENV)/installed  ## create the virtual environment with the locked vers
 $(VENV)/installed: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "latentbench needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	# Python compiles what is imported when it is; most of what comes along never is.
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
 	command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(call EXTRA,node)
 	touch $@
 

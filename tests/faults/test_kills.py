@@ -21,7 +21,7 @@ from tests.pipeline.workspace import Workspace
 pytestmark = pytest.mark.faults
 
 N_PARTS = 2  # each a pipeline of its own, one for each worker of the tests
-N_KILLS = int(__import__("os").environ.get("NK", "52"))  # in each
+N_KILLS = 52  # in each
 VICTIMS = ("dvc", "stage", "group", "group as it saves")
 LONGEST_S = 12.0  # from the start of DVC to the kill
 PATIENCE_S = 300.0

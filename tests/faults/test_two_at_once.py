@@ -12,7 +12,7 @@ from tests.pipeline.workspace import Workspace
 pytestmark = pytest.mark.faults
 
 ROW = ("data/models/ae_dense", "data/embeddings/ae_dense", "metrics/ae_dense")
-EPOCHS = {"one": 6, "two": 7, "three": 8, "four": 9}
+EPOCHS = {"one": 30, "two": 31, "three": 32, "four": 33}
 PATIENCE_S = 600.0
 
 
