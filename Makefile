@@ -37,10 +37,10 @@ audit: setup  ## look the locked packages up among the known holes; fails where 
 
 setup: $(VENV)/installed  ## create the virtual environment with the locked versions
 
+# --no-compile: Python compiles what is imported when it is, and most of what is installed never is.
 $(VENV)/installed: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "latentbench needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	# Python compiles what is imported when it is; most of what comes along never is.
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.lock
 	command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(call EXTRA,node)
 	touch $@
