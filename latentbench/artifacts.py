@@ -114,7 +114,7 @@ def _sweep(path: Path) -> None:
 
 
 def zeros(shape: tuple[int, ...], path: Path | None = None) -> np.ndarray:
-    """Return float32 zeros, in memory or in a new file that changes with them.
+    """Return float32 zeros, in memory or in a new `.npy` file that changes with them.
 
     Its room on the disk is taken at once: where it is lacking later, the system kills whoever writes to the array.
 
@@ -125,15 +125,18 @@ def zeros(shape: tuple[int, ...], path: Path | None = None) -> np.ndarray:
         return np.zeros(shape, dtype=np.float32)
     n_bytes = math.prod(shape) * np.dtype(np.float32).itemsize
     try:
-        with path.open("wb") as file:
+        array: np.ndarray = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        with path.open("r+b") as file:
             if sys.platform == "darwin":  # lacks posix_fallocate
-                for start in range(0, n_bytes, _CHUNK):
-                    file.write(bytes(min(_CHUNK, n_bytes - start)))
+                file.seek(path.stat().st_size - array.nbytes)
+                for start in range(0, array.nbytes, _CHUNK):
+                    file.write(bytes(min(_CHUNK, array.nbytes - start)))
             else:
-                os.posix_fallocate(file.fileno(), 0, n_bytes)
-        return np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
+        path.unlink(missing_ok=True)
         raise ArtifactError(f"cannot keep {n_bytes / 2**30:.2g} GiB in {path}: {error}") from error
+    return array
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
