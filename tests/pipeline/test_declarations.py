@@ -107,6 +107,7 @@ def test_dvc_reruns_what_is_declared(finished: Workspace, monkeypatch: pytest.Mo
     assert told_by_dvc() == set()
 
 
+@pytest.mark.faults
 def test_a_queued_experiment_runs_the_code_it_was_queued_with(finished: Workspace) -> None:
     """Queue, then break the library in the workspace: the experiment must not notice."""
     broken = finished.folder / "latentbench" / "reduction" / "pca.py"
