@@ -25,6 +25,7 @@ from latentbench import artifacts, progress, seeding
 from latentbench.errors import LatentbenchError
 from latentbench.evaluation import classification, differences, tables
 from latentbench.evaluation.differences import Change
+from stages.verdicts import SCORES
 from tools import experiments, pages
 from tools.experiments import ExperimentError
 from tools.pages import Section
@@ -48,17 +49,7 @@ _SCORES: dict[_Table, tuple[str, ...]] = {
         "psnr",
         "ssim",
     ),
-    "generators": (
-        "frechet",
-        "kernel_distance",
-        "density",
-        "coverage",
-        "sharpness",
-        "confident_share",
-        "cas",
-        "nearest_train",
-        "bits_per_dim",
-    ),
+    "generators": tuple(name for name in SCORES if name in DIRECTIONS),
 }
 _LABELS = {"knn_accuracy": "knn", "linear_probe": "probe"}  # scores that are shares of right labels
 _WITHOUT_SEED: dict[_Table, tuple[str, ...]] = {"representations": WITHOUT_SEED, "generators": ()}

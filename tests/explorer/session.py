@@ -90,6 +90,18 @@ class Session:
         assert box is not None
         return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
+    def draw(self, right: float, down: float, steps: int) -> None:
+        """Draw a line on the sheet, so many pixels of the screen to the right and down, in so many steps."""
+        sheet = self.page.get_by_label("Sheet to draw on")
+        sheet.scroll_into_view_if_needed()
+        box = sheet.bounding_box()
+        assert box is not None
+        x, y = box["x"] + 60, box["y"] + 60
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + right, y + down, steps=steps)
+        self.page.mouse.up()
+
     def shown(self, pane: str = "a") -> int:
         """Return how many images the map shows."""
         self.page.wait_for_timeout(50)

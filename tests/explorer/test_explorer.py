@@ -562,19 +562,12 @@ def test_a_latent_set_by_hand_stops_what_plays(
 def test_a_drawing_is_encoded(session: Session) -> None:
     session.open()
     before = session.pane()
-    sheet = session.page.get_by_label("Sheet to draw on")
-    sheet.scroll_into_view_if_needed()
-    box = sheet.bounding_box()
-    assert box is not None
-    session.page.mouse.move(box["x"] + 60, box["y"] + 60)
-    session.page.mouse.down()
-    session.page.mouse.move(box["x"] + 60, box["y"] + 160, steps=5)
-    session.page.mouse.up()
+    session.draw(0, 100, steps=5)
     session.until(lambda: session.pane()["latent"] != before["latent"])
     session.page.locator("#own figure[data-row]").wait_for()
     drawn = np.array(session.page.evaluate("latentbench.ownImage"))
     assert 0.02 < drawn.mean() < 0.3
-    sheet.focus()
+    session.page.get_by_label("Sheet to draw on").focus()
     session.page.keyboard.press("Space")
     session.until(lambda: np.sum(session.page.evaluate("latentbench.ownImage")) > drawn.sum())
     session.page.get_by_role("button", name="Invert").click()
@@ -626,19 +619,8 @@ def test_a_drawing_is_encoded_as_it_is_at_last(session: Session) -> None:
     )
     session.open()
     before = session.pane()
-    sheet = session.page.get_by_label("Sheet to draw on")
-    sheet.scroll_into_view_if_needed()
-    box = sheet.bounding_box()
-    assert box is not None
-
-    def draw() -> None:
-        session.page.mouse.move(box["x"] + 60, box["y"] + 60)
-        session.page.mouse.down()
-        session.page.mouse.move(box["x"] + 160, box["y"] + 160, steps=20)
-        session.page.mouse.up()
-
     held = session.hold("**/encoder.onnx")
-    draw()
+    session.draw(100, 100, steps=20)
     session.until(lambda: session.page.wait_for_timeout(20) or held)
     session.page.get_by_role("button", name="Clear").click()
     with session.page.expect_response("**/encoder.onnx"):
@@ -648,7 +630,7 @@ def test_a_drawing_is_encoded_as_it_is_at_last(session: Session) -> None:
     assert session.pane() == before  # an image that is there no more moves nothing
     assert session.page.locator("#own figure[data-row]").count() == 0
     assert session.page.evaluate("encoded") <= 2  # of more than 20 drawings, the first and the last
-    draw()
+    session.draw(100, 100, steps=20)
     session.until(lambda: session.pane()["latent"] != before["latent"])
 
 

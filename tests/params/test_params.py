@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,7 @@ from latentbench.params import file
 from latentbench.params.autoencoders import Preset
 from latentbench.params.base import ParamsError, UndeclaredParamError, View, validate
 from latentbench.params.project import Project
-
-
-def changed(params: dict[str, Any], key: str, value: object) -> dict[str, Any]:
-    content = deepcopy(params)
-    *path, last = key.split(".")
-    section = content
-    for part in path:
-        section = section[part]
-    section[last] = value
-    return content
-
+from tests.params.mistakes import with_value
 
 # What the tests below speak of; the rest is as in the working tree, which may hold an experiment.
 PINNED = {
@@ -42,7 +31,7 @@ PINNED = {
 def params(root: Path) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     for key, value in PINNED.items():
-        content = changed(content, key, value)
+        content = with_value(content, key, value)
     return content
 
 
@@ -63,7 +52,7 @@ def test_every_key_refuses_a_value_of_the_wrong_type(params: dict[str, Any]) -> 
     assert len(keys) > 50
     for key in keys:
         with pytest.raises(ParamsError) as caught:
-            validate(file.Params, changed(params, key, {"no": "value"}))
+            validate(file.Params, with_value(params, key, {"no": "value"}))
         assert key in str(caught.value), f"the error for {key} does not name it: {caught.value}"
 
 
@@ -72,7 +61,7 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
     for section in sections:
         key = f"{section}.latent_dimm" if section else "latent_dimm"
         with pytest.raises(ParamsError, match="there is no such param") as caught:
-            validate(file.Params, changed(params, key, 5))
+            validate(file.Params, with_value(params, key, 5))
         assert key in str(caught.value)
         assert "allowed here: " in str(caught.value)
 
@@ -124,7 +113,7 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
 )
 def test_impossible_values_are_told(params: dict[str, Any], key: str, value: object, says: str) -> None:
     with pytest.raises(ParamsError) as caught:
-        validate(file.Params, changed(params, key, value))
+        validate(file.Params, with_value(params, key, value))
     assert says in str(caught.value)
     assert key.rsplit(".", maxsplit=1)[-1] in str(caught.value) or key.split(".", maxsplit=1)[0] in str(caught.value)
 
@@ -141,7 +130,7 @@ def test_impossible_values_are_told(params: dict[str, Any], key: str, value: obj
 )
 def test_a_password_in_an_address_is_not_repeated(params: dict[str, Any], source: dict[str, Any]) -> None:
     with pytest.raises(ParamsError) as caught:
-        validate(file.Params, changed(params, "data.sources", [source]))
+        validate(file.Params, with_value(params, "data.sources", [source]))
     assert "data.sources.0" in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -167,14 +156,14 @@ def test_a_password_in_an_address_is_not_repeated(params: dict[str, Any], source
 )
 def test_contradictions_are_told_before_any_work(params: dict[str, Any], changes: dict[str, Any], says: str) -> None:
     for key, value in changes.items():
-        params = changed(params, key, value)
+        params = with_value(params, key, value)
     with pytest.raises(ParamsError) as caught:
         validate(file.Params, params)
     assert says in str(caught.value)
 
 
 def test_all_mistakes_are_told_at_once_by_the_command(params: dict[str, Any], root: Path, tmp_path: Path) -> None:
-    content = changed(changed(params, "latent_dim", -1), "ae.conv.training.epochs", "many")
+    content = with_value(with_value(params, "latent_dim", -1), "ae.conv.training.epochs", "many")
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "latentbench.params.file", str(path)]
