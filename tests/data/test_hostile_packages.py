@@ -159,7 +159,11 @@ def test_a_package_that_asks_for_memory_without_end_is_refused(
         sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES)
 
 
-@pytest.mark.parametrize("damage", [b"", b"!<arch>\n", b"\0" * 100, gzip.compress(bytes(100))])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"!<arch>\n", b"\0" * 100, gzip.compress(bytes(100), mtime=0)],
+    ids=["nothing", "a beginning", "zeros", "no archive"],
+)
 def test_what_is_no_package_is_told(
     tmp_path: Path, content: dict[str, bytes], source: sources.Source, faults: Faults, damage: bytes
 ) -> None:
