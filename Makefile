@@ -7,6 +7,8 @@ EXTRA = $$($(PYTHON) -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"])')
 BIN := $(VENV)/bin
 ACCEPTED_HOLES := CVE-2025-69872  # docs/guarantees.md explains each
+# What does not wait for one another is done side by side.
+MAKEFLAGS += --jobs=2
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -21,7 +23,7 @@ repro: setup  ## check params.yaml, then run every stage that is out of date
 	python -m latentbench.params.file
 	dvc repro
 
-test: setup browser data lint types  ## lint, types and tests, WORKERS of them at a time, 2 by default
+test: browser lint types  ## lint, types and tests, WORKERS of them at a time, 2 by default
 	OMP_NUM_THREADS=1 python -m pytest -n $(or $(WORKERS),2) --dist worksteal
 
 test-faults: setup data  ## the long tests of docs/guarantees.md, WORKERS at a time (under half an hour)
@@ -48,7 +50,8 @@ $(VENV)/installed: requirements.lock
 data: setup  ## fetch the dataset, and the libraries of the explorer's page
 	dvc repro --quiet download explorer_libraries
 
-browser:  ## install Chromium, which the tests of the explorer drive, where it is missing and this user may
+# After the data: apt-get, which may fetch that too, works for one at a time.
+browser: data  ## install Chromium, which the tests of the explorer drive, where it is missing and this user may
 	command -v chromium >/dev/null || test $$(id -u) != 0 || ! command -v apt-get >/dev/null || \
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium >/dev/null || \
 		{ apt-get update --quiet --quiet && \
@@ -97,7 +100,7 @@ lock: setup  ## resolve pyproject.toml anew into requirements.lock
 benchmark-reduction: data  ## time neighbours, kNN and Isomap against their peers (minutes)
 	python -m benchmarks.reduction
 
-benchmark-explorer: setup browser  ## time the explorer's map and its decoding in a browser (a minute)
+benchmark-explorer: browser  ## time the explorer's map and its decoding in a browser (a minute)
 	python -m benchmarks.explorer
 
 benchmark-training: data $(PEERS)/installed  ## time training against Keras, which comes into .venv-peers (minutes)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.data.small import N_CLASSES, idx_bytes
+from tests.data.small import N_CLASSES
+from tests.idx_files import idx_bytes
 
 
 @pytest.fixture

@@ -3,20 +3,14 @@
 import gzip
 import hashlib
 import os
-import struct
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from latentbench.data import sources
 
 N_CLASSES = 3
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 def raw_files(content: dict[str, bytes]) -> list[sources.RawFile]:

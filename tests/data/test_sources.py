@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentbench.data import sources
-from tests.data.small import N_CLASSES, QuietFolder, fake_debian, fetched, idx_bytes, lay, raw_files
+from tests.data.small import N_CLASSES, QuietFolder, fake_debian, fetched, lay, raw_files
+from tests.idx_files import idx_bytes
 
 
 @pytest.mark.parametrize("gzipped", [False, True])

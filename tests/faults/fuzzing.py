@@ -30,6 +30,7 @@ from latentbench import artifacts
 from latentbench.data import idx, sources
 from latentbench.errors import LatentbenchError
 from latentbench.params import file as params_file
+from tests.idx_files import idx_bytes
 
 MIB = 2**20
 MEMORY = 32 * MIB  # that reading one file may take, unless a target says otherwise
@@ -94,10 +95,6 @@ def mutated(content: bytes, others: list[bytes], rng: np.random.Generator) -> by
                     run = runs[int(rng.integers(len(runs)))]
                     data[run.start() : run.end()] = NUMBERS[int(rng.integers(len(NUMBERS)))]
     return bytes(data)
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 def small_dataset() -> dict[str, bytes]:

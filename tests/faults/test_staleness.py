@@ -1,20 +1,22 @@
-"""A change of any param or module makes exactly the runs stale that declare it, and what follows from them."""
+"""A change of any param makes exactly the runs stale that declare it; what is rerun is as in a clean run.
+
+That DVC sees a change of any module is in test_declarations.py.
+"""
 
 from pathlib import Path
 
 import pytest
 
-from tests.imports import project_modules
-from tests.pipeline.all_stages import ELSEWHERE, ORDER
-from tests.pipeline.stale import Declared, leaves, told_by_dvc, told_of_file, told_of_param
+from tests.pipeline.all_stages import ELSEWHERE, ORDER, check_a_clean_run_agrees
+from tests.pipeline.stale import PRESET, Declared, Told, batches, check_params, told_of_params
 from tests.pipeline.workspace import Workspace, stages_run
 
 pytestmark = pytest.mark.faults
 
-N_PARTS = 4  # for the workers of the tests to share
 
 # A param of each stage, such that what it writes changes.
 CHANGES = {
+    "latent_dim": 4,
     "data.classes": ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     "classifier.training.epochs": 2,
     "pca.standardize": True,
@@ -33,42 +35,13 @@ CHANGES = {
 }
 
 
-def every_module(root: Path) -> list[str]:
-    """Return the modules that the pipeline is made of."""
-    return sorted(set[str]().union(*(project_modules(root, f"stages.{stage}") for stage in ORDER)))
-
-
-@pytest.mark.parametrize("part", range(N_PARTS))
-def test_every_param_makes_stale_what_declares_it(
-    finished: Workspace, monkeypatch: pytest.MonkeyPatch, part: int
-) -> None:
+def test_every_param_makes_stale_what_declares_it(finished: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished.folder)  # DVC names stages relative to it
     declared = Declared(finished.folder)
-    for key, value in list(leaves(finished.params()))[part::N_PARTS]:
-        assert told_of_param(finished, key, value) == declared.after_param(key), key
-    assert told_by_dvc() == set()
-
-
-@pytest.mark.parametrize("part", range(N_PARTS))
-def test_every_module_makes_stale_what_imports_it(
-    root: Path, finished: Workspace, monkeypatch: pytest.MonkeyPatch, part: int
-) -> None:
-    monkeypatch.chdir(finished.folder)
-    declared = Declared(finished.folder)
-    modules = every_module(root)
-    assert len(modules) > 60
-    for path in modules[part::N_PARTS]:
-        assert told_of_file(finished, path) == declared.after_file(path) != set(), path
-    assert told_by_dvc() == set()
-
-
-def check_that_a_clean_run_agrees(changed: Workspace, tmp_path: Path) -> None:
-    """Fail unless another folder, in which the stages run from nothing, has the same bytes."""
-    clean = Workspace(changed.folder, tmp_path / "clean")
-    clean.run("python", "-m", "tests.pipeline.all_stages", str(tmp_path))
-    ours, theirs = changed.outputs(), clean.outputs()
-    assert ours.keys() == theirs.keys()
-    assert [name for name in ours if ours[name] != theirs[name]] == []
+    for batch in batches(finished, declared):
+        check_params(finished, declared, batch)
+    assert told_of_params(finished, [PRESET]).stale() == declared.after_param(PRESET)
+    assert Told().stale() == set()
 
 
 def test_after_a_param_of_every_stage_changed_all_is_as_in_a_clean_run(finished: Workspace, tmp_path: Path) -> None:
@@ -78,7 +51,7 @@ def test_after_a_param_of_every_stage_changed_all_is_as_in_a_clean_run(finished:
     assert {name.split("@")[0] for name in stages_run(done.stdout)} >= set(ORDER) - {"download", ELSEWHERE}
     after = changed.outputs()
     assert {name.split("/")[1] for name in before if before[name] != after.get(name)} >= {"models", "judged"}
-    check_that_a_clean_run_agrees(changed, tmp_path)
+    check_a_clean_run_agrees(changed, tmp_path)
 
 
 def test_after_a_module_of_every_stage_changed_all_is_as_in_a_clean_run(finished: Workspace, tmp_path: Path) -> None:
@@ -89,4 +62,4 @@ def test_after_a_module_of_every_stage_changed_all_is_as_in_a_clean_run(finished
     changed.run("dvc", "repro")
     after = changed.outputs()
     assert {name.split("/")[1] for name in before if before[name] != after.get(name)} >= {"models", "judged"}
-    check_that_a_clean_run_agrees(changed, tmp_path)
+    check_a_clean_run_agrees(changed, tmp_path)

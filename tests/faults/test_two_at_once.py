@@ -12,7 +12,7 @@ from tests.pipeline.workspace import Workspace
 pytestmark = pytest.mark.faults
 
 ROW = ("data/models/ae_dense", "data/embeddings/ae_dense", "metrics/ae_dense")
-EPOCHS = {"one": 30, "two": 31, "three": 32, "four": 33}
+EPOCHS = {"one": 60, "two": 61, "three": 62, "four": 63}
 PATIENCE_S = 600.0
 
 
@@ -49,6 +49,8 @@ def test_two_repros_at_once_end_as_one(finished: Workspace, tmp_path: Path, faul
 
 def test_four_experiments_on_two_workers_are_each_as_alone(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
     workspace = finished.copy(tmp_path / "queue")
+    workspace.set_params({"ae.dense.training.patience": None})  # each goes on long enough to meet another
+    workspace.commit("longer trainings")
     checkpoints = workspace.folder / ".dvc/tmp/latentbench"
     for name, epochs in EPOCHS.items():
         change = f"ae.dense.training.epochs={epochs}"
@@ -69,7 +71,7 @@ def test_four_experiments_on_two_workers_are_each_as_alone(finished: Workspace, 
     for name, epochs in EPOCHS.items():
         with faults.one():
             alone = finished.copy(tmp_path / f"alone {name}")
-            alone.set_params({"ae.dense.training.epochs": epochs})
+            alone.set_params({"ae.dense.training.epochs": epochs, "ae.dense.training.patience": None})
             alone.run("python", "-m", "stages.ae", "dense")
             workspace.run("dvc", "exp", "apply", "--force", name)
             assert of_row(workspace) == of_row(alone)

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from tests.pipeline.workspace import Workspace
+
 ORDER = (
     "download",
     "preprocess",
@@ -35,6 +37,20 @@ ORDER = (
 ELSEWHERE = "explorer_libraries"  # needs the network: a workspace has its output from the project
 
 
+def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the single params of a section, by their dotted keys; a list counts as one."""
+    if isinstance(section, dict):
+        for name, value in section.items():
+            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
+    else:
+        yield prefix, section
+
+
+def covers(declared: str, changed: str) -> bool:
+    """Tell whether a declared key or path is the changed one, or one that it is in."""
+    return f"{changed}.".startswith(f"{declared}.") or f"{changed}/".startswith(f"{declared}/")
+
+
 def filled(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the full name and the definition of every run, matrices and params filled in."""
     for stage in ORDER:
@@ -52,9 +68,35 @@ def runs(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str
         yield name, definition["cmd"], definition.get("params", [])
 
 
+def run_all(workspace: Workspace, records: Path) -> None:
+    """Run every stage in a workspace, in a process of their own, and note in a folder what each reads."""
+    workspace.run("python", "-m", "tests.pipeline.all_stages", str(records))
+
+
+def check_a_clean_run_agrees(workspace: Workspace, folder: Path) -> None:
+    """Fail unless the stages, run from nothing in another folder, write the bytes that are in a workspace."""
+    clean = Workspace(workspace.folder, folder / "clean")
+    run_all(clean, folder / "read")
+    ours, theirs = workspace.outputs(), clean.outputs()
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def check_what_is_declared_is_read(workspace: Workspace, records: Path) -> None:
+    """Fail unless each stage of a run that was noted read every param that dvc.yaml declares for it, and no other."""
+    pipeline = yaml.safe_load((workspace.folder / "dvc.yaml").read_text(encoding="utf-8"))
+    params, names = workspace.params(), []
+    for name, _, keys in runs(pipeline, params):
+        read = set() if name == ELSEWHERE else set((records / name).read_text(encoding="utf-8").split())
+        assert read == {leaf for leaf, _ in leaves(params) if any(covers(key, leaf) for key in keys)}, name
+        names.append(name)
+    assert len(names) == 30
+
+
 def main() -> None:
     """Run them all."""
     records = Path(sys.argv[1]).resolve()
+    records.mkdir(parents=True, exist_ok=True)
     pipeline = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     for name, command, _ in runs(pipeline, params):

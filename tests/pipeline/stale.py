@@ -1,29 +1,16 @@
 """What a change makes stale: as dvc.yaml reads, and as DVC has it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 import networkx
 import yaml
 from dvc.repo import Repo
 
-from tests.pipeline.all_stages import filled
+from tests.pipeline.all_stages import covers, filled, leaves
 from tests.pipeline.workspace import Workspace
 
-
-def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the single params of a section, by their dotted keys; a list counts as one."""
-    if isinstance(section, dict):
-        for name, value in section.items():
-            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
-    else:
-        yield prefix, section
-
-
-def covers(declared: str, changed: str) -> bool:
-    """Tell whether a declared key or path is the changed one, or one that it is in."""
-    return f"{changed}.".startswith(f"{declared}.") or f"{changed}/".startswith(f"{declared}/")
+PRESET = "diffusion.preset"  # the names of other params follow from it
 
 
 class Declared:
@@ -49,6 +36,15 @@ class Declared:
             for dep in definition["deps"]:
                 self._graph.add_edges_from((maker, name) for out, maker in makers.items() if covers(out, dep))
 
+    def covering(self, key: str) -> set[str]:
+        """Return the declared keys that a param is in, be it by itself."""
+        return {
+            declared
+            for definition in self.runs.values()
+            for declared in definition.get("params", [])
+            if covers(declared, key)
+        }
+
     def after_param(self, key: str) -> set[str]:
         """Return the runs that a change of a param must rerun."""
         return self._and_what_follows(
@@ -63,37 +59,87 @@ class Declared:
             name for name, definition in self.runs.items() if any(covers(dep, path) for dep in definition["deps"])
         )
 
-    def _and_what_follows(self, names: Iterator[str]) -> set[str]:
+    def _and_what_follows(self, names: Iterable[str]) -> set[str]:
         found = set(names)
         return found.union(*(networkx.descendants(self._graph, name) for name in found))
 
 
-def told_by_dvc() -> set[str]:
-    """Return what DVC would rerun in the folder of this process: what is stale, then all that follows."""
-    with Repo() as repo:
-        stale = set(repo.status())
-        by_name = {stage.addressing: stage for stage in repo.index.stages}
-        graph = repo.index.graph.reverse()  # edges run from a stage to what it needs
-        return stale.union(*({s.addressing for s in networkx.descendants(graph, by_name[name])} for name in stale))
+class Told:
+    """What DVC finds changed in the folder of this process, and what it would rerun for that."""
+
+    def __init__(self) -> None:
+        with Repo() as repo:
+            self.status = repo.status()
+            graph = repo.index.graph.reverse()  # edges run from a stage to what it needs
+            self._graph = networkx.relabel_nodes(graph, {stage: stage.addressing for stage in graph})
+
+    def stale(self) -> set[str]:
+        """Return the runs that DVC would rerun."""
+        return self._and_what_follows(self.status)
+
+    def after(self, names: Collection[str]) -> set[str]:
+        """Return the runs that DVC would rerun for any of these files, or params as dvc.yaml declares them."""
+        return self._and_what_follows(name for name in self.status if self._changed(name) & set(names))
+
+    def _changed(self, run: str) -> set[str]:
+        found = set()
+        for entry in self.status[run]:
+            for name, how in entry["changed deps"].items():  # nothing else is changed here
+                found |= {name} if isinstance(how, str) else set(how)  # the params of a file
+        return found
+
+    def _and_what_follows(self, names: Iterable[str]) -> set[str]:
+        found = set(names)
+        return found.union(*(networkx.descendants(self._graph, name) for name in found))
 
 
-def told_of_param(workspace: Workspace, key: str, value: object) -> set[str]:
-    """Return what DVC would rerun if a param had another value; this process must be in the workspace's folder."""
+def told_of_params(workspace: Workspace, keys: Iterable[str]) -> Told:
+    """Return what DVC finds if params had other values; this process must be in the workspace's folder."""
     path = workspace.folder / "params.yaml"
     before = path.read_bytes()
-    workspace.set_params({key: f"other than {value}"})
+    params = dict(leaves(workspace.params()))
+    workspace.set_params({key: f"other than {params[key]}" for key in keys})
     try:
-        return told_by_dvc()
+        return Told()
     finally:
         path.write_bytes(before)
 
 
-def told_of_file(workspace: Workspace, name: str) -> set[str]:
-    """Return what DVC would rerun if a file had another content; this process must be in the workspace's folder."""
-    path = workspace.folder / name
-    before = path.read_bytes()
-    path.write_bytes(before + b"\n")
+def told_of_files(workspace: Workspace, names: Iterable[str]) -> Told:
+    """Return what DVC finds if files had other content; this process must be in the workspace's folder."""
+    before = {workspace.folder / name: (workspace.folder / name).read_bytes() for name in names}
     try:
-        return told_by_dvc()
+        for path, content in before.items():
+            path.write_bytes(content + b"\n")
+        return Told()
     finally:
-        path.write_bytes(before)
+        for path, content in before.items():
+            path.write_bytes(content)
+
+
+def batches(workspace: Workspace, declared: Declared) -> list[list[str]]:
+    """Return all params but PRESET, so that DVC can be asked of many at a time: no declared key covers two of one."""
+    found: list[dict[str, set[str]]] = []
+    for key in [key for key, _ in leaves(workspace.params()) if key != PRESET]:
+        covering = declared.covering(key)
+        batch = next((each for each in found if not covering & set[str]().union(*each.values())), None)
+        if batch is None:
+            found.append(batch := {})
+        batch[key] = covering
+    return [list(batch) for batch in found]
+
+
+def check_params(workspace: Workspace, declared: Declared, keys: Collection[str]) -> None:
+    """Fail unless a change of each of these params, a batch, makes stale exactly what declares it."""
+    told = told_of_params(workspace, keys)
+    for key in keys:
+        assert told.after(declared.covering(key)) == declared.after_param(key), key
+    assert told.stale() == set[str]().union(*(declared.after_param(key) for key in keys))
+
+
+def check_files(workspace: Workspace, declared: Declared, names: Collection[str]) -> None:
+    """Fail unless a change of each of these files makes stale exactly what depends on it."""
+    told = told_of_files(workspace, names)
+    for name in names:
+        assert told.after({name}) == declared.after_file(name) != set(), name
+    assert told.stale() == set[str]().union(*map(declared.after_file, names))

@@ -1,10 +1,11 @@
 """Samples that a run drew come out the same from its files, with other threads and in other batches.
 
-Equal threads and batches give equal bytes (test_declarations.py); with others, sums are rounded otherwise, and a pixel
+Equal threads and batches give equal bytes; with others, sums are rounded otherwise, and a pixel
 may be rounded to the next value.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,16 @@ from latentbench import artifacts, inference, seeding
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion.models import Sampling
 from stages import models
+from tests.pipeline.all_stages import check_a_clean_run_agrees
 from tests.pipeline.workspace import Workspace
 
 GREY_LEVELS = 1
 N, BATCH = 24, 5
+
+
+@pytest.mark.faults
+def test_a_clean_run_in_another_folder_gives_the_same_bytes(finished: Workspace, tmp_path: Path) -> None:
+    check_a_clean_run_agrees(finished, tmp_path)
 
 
 @pytest.fixture(params=[1, 2, 3])

@@ -142,10 +142,9 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
         time.sleep(moments.uniform(0.1, 0.3))
         run.dvc.kill()
         deadline = time.monotonic() + 15
-        while not training_has_ended(run.checkpoints):
-            assert time.monotonic() < deadline, "the training outlives DVC"
+        while not training_has_ended(run.checkpoints) or "this stage has died; its state is kept" not in run.said():
+            assert time.monotonic() < deadline, "the training outlives DVC, or does not tell why it ends"
             time.sleep(0.01)
-        assert "the run that started this stage has died; its state is kept" in run.said()
         assert run.has_saved()
 
     # The training alone: DVC reports a failed stage.

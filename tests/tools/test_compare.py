@@ -115,6 +115,17 @@ def test_without_seeds_nothing_is_called_better() -> None:
     assert "nothing is called better" in section.explanation
 
 
+def test_a_row_that_no_seed_moves_needs_none() -> None:
+    def with_pca(run: Run) -> Run:
+        representations = run.scores["representations"]
+        scores = {**run.scores, "representations": {"raw": representations["raw"], "pca": representations["ae"]}}
+        outcomes = {name.replace("ae.", "pca."): values for name, values in run.outcomes.items()}
+        return replace(run, scores=scores, outcomes=outcomes)
+
+    found = told(with_pca(made("a")), with_pca(made("b", right=0.9)), [])
+    assert found["pca", "mse"] == found["pca", "knn_accuracy"] == "better"
+
+
 def test_a_difference_that_seeds_move_as_much_is_not_told_apart() -> None:
     a, b = made("a"), made("b", right=0.82)
     sure, unsure = ([seeds_of(run, 3, spread) for run in (a, b)] for spread in (1e-4, 0.0))
