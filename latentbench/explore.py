@@ -33,8 +33,21 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # The rest of the policy stands in the page, so that it holds wherever the page is served from.
-    "Content-Security-Policy": "frame-ancestors 'none'",
+    # The page brings a policy of its own, which holds wherever it is served from. Its worker has none but this one, and
+    # alone compiles WebAssembly.
+    "Content-Security-Policy": "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self' 'wasm-unsafe-eval'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "worker-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    ),
 }
 
 

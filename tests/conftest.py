@@ -98,6 +98,7 @@ def prepare(root: Path, raw_data: Path, folder: Path) -> Workspace:
     workspace.take_data_from(raw_data)
     workspace.commit("small params")
     workspace.run("dvc", "commit", "--force", "explorer_libraries")
+    workspace.commit("the explorer's libraries")
     return workspace
 
 

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import math
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -198,8 +199,8 @@ def _follow(session: requests.Session, url: str) -> requests.Response:
             url = urljoin(url, answer.headers["location"])
         # The last two are what requests lets through of answers and addresses that are no such thing.
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-            raise SourceError(f"{url}: {_root_cause(error)}") from error
-    raise SourceError(f"{url}: it is where more than {_MOST_REDIRECTS} redirects lead")
+            raise _failed(url, _root_cause(error)) from error
+    raise _failed(url, f"it is where more than {_MOST_REDIRECTS} redirects lead")
 
 
 class _HttpBody:
@@ -214,12 +215,18 @@ class _HttpBody:
         try:
             content = bytes(self._raw.read1(size, decode_content=False))
         except Exception as error:
-            raise SourceError(f"{self._url}: {_root_cause(error)}") from error
+            raise _failed(self._url, _root_cause(error)) from error
         self._taken += len(content)
         seconds = time.monotonic() - self._started
         if seconds > _READ_TIMEOUT_S + self._taken / _SLOWEST_BYTES_S:
-            raise SourceError(f"{self._url}: stalled: {self._taken} bytes in {seconds:.0f} s")
+            raise _failed(self._url, f"stalled: {self._taken} bytes in {seconds:.0f} s")
         return content
+
+
+def _failed(url: str, reason: str) -> SourceError:
+    """Return the error that an address failed, without what a redirect may have put into it: a password or a token."""
+    shown = re.sub(r"(?<=//)[^/?#]*@|[?#].*", "", url, flags=re.DOTALL)
+    return SourceError(f"{shown}: {reason.replace(url, shown)}")
 
 
 def _root_cause(error: BaseException) -> str:

@@ -241,6 +241,20 @@ def test_redirects_are_followed_and_credentials_go_nowhere(
     assert seen == [None] * 8
 
 
+@pytest.mark.parametrize(
+    "target", ["http://me:secret@127.0.0.1:1/x?token=secret#secret", "http://me:secret@[::1/x?a=secret"]
+)
+def test_what_a_redirect_puts_into_an_address_is_not_repeated(
+    tmp_path: Path, content: dict[str, bytes], serve: Any, target: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def moved(mirror: Mirror, whole: bytes) -> None:  # noqa: ARG001
+        mirror.answer(b"", 302, Location=target, Content_Length="0")
+
+    with pytest.raises(sources.SourceError, match="127.0.0.1|::1") as failed:
+        fetch_from(serve(partial(Mirror, moved, content)), content, tmp_path / "raw")
+    assert "secret" not in f"{failed.value}{capfd.readouterr()}"
+
+
 def test_eight_processes_at_once_all_end_well(
     tmp_path: Path, content: dict[str, bytes], serve: Any, faults: Faults
 ) -> None:

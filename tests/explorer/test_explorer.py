@@ -6,9 +6,11 @@ import math
 import os
 import re
 import struct
+import threading
 import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -713,7 +715,64 @@ def test_a_dropped_image_is_taken(session: Session) -> None:
     assert np.max(session.page.evaluate("latentbench.ownImage")) > 0.9
 
 
+def test_a_dropped_file_that_is_no_image_is_refused(session: Session) -> None:
+    session.open()
+    session.page.locator(".drop").evaluate(
+        """(target) => {
+        const data = new DataTransfer();
+        data.items.add(new File(["<svg onload='window.hacked = 1'>"], "trap.png", { type: "image/png" }));
+        target.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        }"""
+    )
+    session.until(lambda: "trap.png is no image" in session.notices())
+    assert session.page.evaluate("[latentbench.ownImage, window.hacked ?? null]") == [None, None]
+
+
 # --- The page as a whole
+
+
+class Witness(BaseHTTPRequestHandler):
+    """A server that the page has no business with: it would answer anyone."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.end_headers()
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        pass
+
+
+def test_neither_the_page_nor_its_worker_can_ask_others_or_run_what_it_is_told(chromium: Browser, address: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Witness) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        session = Session(chromium, address)
+        session.open()
+        (worker,) = session.page.workers
+        for place in (session.page, worker):
+            url = f"http://127.0.0.1:{other.server_port}/"
+            fetched = "url => fetch(url).then(() => 'answered', () => 'refused')"
+            assert place.evaluate(fetched, url) == "refused"
+            # What Playwright runs at once may use eval; what it leaves to run later is bound by the policy.
+            run = """() => new Promise((done) => setTimeout(() => {
+                try { done(eval("1")); } catch (error) { done(error.name); }
+            }))"""
+            assert place.evaluate(run) == "EvalError"
+        session.page.evaluate(
+            """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.hacked = 1";
+            document.body.append(script);
+            }"""
+        )
+        assert session.page.evaluate("window.hacked") is None
+        assert sum("Content Security Policy" in line for line in session.said) >= 3, session.said
+        session.close()
+        other.shutdown()
+    assert Witness.asked == []
 
 
 def test_two_models_stand_side_by_side(session: Session, description: dict[str, Any]) -> None:

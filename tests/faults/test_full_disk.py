@@ -13,18 +13,21 @@ import pytest
 import yaml
 
 from tests.faults.counting import Faults
-from tests.pipeline.all_stages import ELSEWHERE, ORDER, runs
+from tests.pipeline.all_stages import ELSEWHERE, ORDER, first_run
+from tests.pipeline.test_resume import Run
 from tests.pipeline.workspace import Workspace
 
 SAMPLE = "preprocess"
 
 
-def run_on_a_full_disk(workspace: Workspace, command: str, n_bytes: int) -> subprocess.CompletedProcess[str]:
+def run_on_a_full_disk(
+    workspace: Workspace, command: str, n_bytes: int, save_every_s: float = 1000
+) -> subprocess.CompletedProcess[str]:
     """Run a command whose files cannot grow above a size."""
     return subprocess.run(
         command.split(),
         cwd=workspace.folder,
-        env=workspace.environment(LATENTBENCH_CHECKPOINT_SECONDS="1000"),
+        env=workspace.environment(LATENTBENCH_CHECKPOINT_SECONDS=str(save_every_s)),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes)),
         capture_output=True,
         text=True,
@@ -69,27 +72,44 @@ def is_whole(name: str, expected: bytes, found: bytes) -> bool:
     return found == expected or (name.endswith("loss.csv") and expected.startswith(found) and found.endswith(b"\n"))
 
 
-def first_run(workspace: Workspace, stage: str) -> tuple[str, str]:
-    """Return the name and the command of a stage's first run."""
-    pipeline = yaml.safe_load((workspace.folder / "dvc.yaml").read_text(encoding="utf-8"))
-    found = runs(pipeline, workspace.params())
-    return next((name, command) for name, command, _ in found if name.partition("@")[0] == stage)
-
-
 @pytest.mark.faults
 @pytest.mark.parametrize("stage", [stage for stage in ORDER if stage not in {SAMPLE, ELSEWHERE}])
 def test_a_full_disk_is_one_error_in_every_stage(
     finished: Workspace, tmp_path: Path, stage: str, faults: Faults
 ) -> None:
-    workspace = finished.copy(tmp_path / "full")
-    before = workspace.outputs()
-    fill_the_disk(workspace, *first_run(workspace, stage), before, faults)
+    check_a_full_disk(finished.copy(tmp_path / "full"), stage, faults)
 
 
 def test_a_full_disk_is_one_error_and_a_rerun_succeeds(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
-    workspace = finished.copy(tmp_path / "full")
+    check_a_full_disk(finished.copy(tmp_path / "full"), SAMPLE, faults)
+
+
+def check_a_full_disk(workspace: Workspace, stage: str, faults: Faults) -> None:
     before = workspace.outputs()
-    name, command = first_run(workspace, SAMPLE)
+    name, command = first_run(workspace, stage)
     fill_the_disk(workspace, name, command, before, faults)
     workspace.run(*command.split())
     assert workspace.outputs() == before
+
+
+@pytest.mark.faults
+def test_a_state_outlives_a_full_disk(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
+    workspace, log = finished.copy(tmp_path / "full"), tmp_path / "log"
+    workspace.set_params({"ae.dense.training.epochs": 30, "ae.dense.training.patience": None})
+    alone = workspace.copy(tmp_path / "alone")
+    _, command = first_run(workspace, "ae")
+    with Run(workspace, log, *command.split()) as run:
+        run.wait_until(run.has_saved)
+        run.kill_group()
+    (state,) = run.checkpoints.glob("[!.]*.safetensors")
+    kept = state.read_bytes()
+    with faults.one():
+        done = run_on_a_full_disk(workspace, command, len(kept) - 1, save_every_s=0.1)
+        assert done.returncode == 1, done.stderr[-2000:]
+        assert "Traceback" not in done.stderr
+        assert "File too large" in done.stderr.splitlines()[-1], done.stderr[-2000:]
+        assert state.read_bytes() == kept
+    assert "going on from step" in workspace.run(*command.split()).stderr
+    alone.run(*command.split())
+    assert workspace.outputs() == alone.outputs()
+    assert list(run.checkpoints.iterdir()) == []

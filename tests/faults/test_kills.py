@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.faults
 
 N_PARTS = 2  # each a pipeline of its own, one for each worker of the tests
 N_KILLS = 52  # in each
+N_STAGES = 8  # that a kill must have met, at least
 VICTIMS = ("dvc", "stage", "group", "group as it saves")
+CUT_OFF = "dvc.lock' validation failed"  # DVC's own file, which it was killed in writing
 LONGEST_S = 12.0  # from the start of DVC to the kill
 PATIENCE_S = 300.0
 
@@ -57,24 +60,24 @@ def wait(run: "subprocess.Popen[bytes]", victim: str, seconds: float, checkpoint
         time.sleep(0.001)
 
 
-def kill(run: "subprocess.Popen[bytes]", victim: str) -> bool:
-    """Kill what is meant, and return whether there was such."""
+def kill(run: "subprocess.Popen[bytes]", victim: str) -> str:
+    """Kill what is meant, or the group where that is not there, and return what was killed: nothing if all is over."""
     if run.poll() is not None:
-        return False
+        return ""
     if victim == "stage" and (stage := stage_below(run)):
         with suppress(ProcessLookupError):
             os.kill(stage, signal.SIGKILL)
             run.wait(timeout=PATIENCE_S)
-            return True
+            return victim
     if victim == "dvc":  # what it has started notices, or is waited for
         run.kill()
     else:
         os.killpg(run.pid, signal.SIGKILL)
     run.wait(timeout=PATIENCE_S)
-    return victim != "stage"
+    return "group" if victim == "stage" else victim
 
 
-def repair_what_dvc_says(workspace: Workspace) -> None:
+def remove_cut_off_locks(workspace: Workspace) -> None:
     """Remove DVC's own list of locks where it was killed as it wrote that, as its message says."""
     path = workspace.folder / ".dvc/tmp/rwlock"
     try:
@@ -98,7 +101,7 @@ def test_a_pipeline_killed_at_random_moments_ends_with_the_same_bytes(
 ) -> None:
     expected, moments = finished.outputs(), random.Random(part)  # noqa: S311
     workspace, log, killed = prepare(root, raw_data, tmp_path / "0"), tmp_path / "log", Counter[str]()
-    n_saving = 0
+    stages, n_saving, n_cut_off = set[str](), 0, 0
     while killed.total() < N_KILLS:
         victim = VICTIMS[killed.total() % len(VICTIMS)]
         checkpoints = workspace.folder / ".dvc/tmp/latentbench"
@@ -112,14 +115,24 @@ def test_a_pipeline_killed_at_random_moments_ends_with_the_same_bytes(
             assert workspace.outputs() == expected
             workspace = prepare(root, raw_data, tmp_path / f"{killed.total()}")
             continue
+        if not hit and CUT_OFF in said:  # docs/guarantees.md tells of this, and what to do
+            workspace.run("git", "checkout", "dvc.lock")
+            n_cut_off += 1
+            continue
         with faults.one():
-            assert run.returncode == -signal.SIGKILL or victim == "stage", f"{victim}: {said[-3000:]}"
-            repair_what_dvc_says(workspace)
+            assert hit, f"it ended by itself: {said[-3000:]}"
+            assert run.returncode == -signal.SIGKILL or hit == "stage", f"{hit}: {said[-3000:]}"
+            remove_cut_off_locks(workspace)
             check_all_is_whole(workspace, expected)
-        killed[victim if hit else "group"] += 1
+        killed[hit] += 1
         n_saving += saving
+        stages |= set(re.findall(r"Running stage '([^']+)'", said)[-1:])
     assert min(killed[victim] for victim in VICTIMS) >= N_KILLS // len(VICTIMS) // 2, killed
     assert n_saving >= N_KILLS // 10
+    assert len(stages) >= N_STAGES, stages
+    assert n_cut_off <= N_KILLS // 5
+    if CUT_OFF in workspace.run("dvc", "status", check=False).stderr:
+        workspace.run("git", "checkout", "dvc.lock")
     workspace.run("dvc", "repro")
     assert workspace.outputs() == expected
     assert "up to date" in workspace.run("dvc", "repro").stdout

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults.counting import Faults
+from tests.pipeline.test_resume import Run
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.faults
 
 ROW = ("data/models/ae_dense", "data/embeddings/ae_dense", "metrics/ae_dense")
-EPOCHS = {"one": 60, "two": 61, "three": 62, "four": 63}
+EPOCHS = {"one": 40, "two": 41, "three": 42, "four": 43}
 PATIENCE_S = 600.0
 
 
@@ -26,20 +27,11 @@ def test_two_repros_at_once_end_as_one(finished: Workspace, tmp_path: Path, faul
         workspace.set_params({"ae.dense.training.epochs": 4, "vae.dense.training.epochs": 3})
     alone.run("dvc", "repro")
     with faults.one():
-        runs = [
-            subprocess.Popen(
-                ["dvc", "repro"],
-                cwd=both.folder,
-                env=both.environment(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(2)
-        ]
-        ended = [(run.communicate(timeout=PATIENCE_S), run.returncode) for run in runs]
-        assert 0 in {code for _, code in ended}, ended
-        for (_, said), code in ended:
+        command = ("dvc", "repro")
+        with Run(both, tmp_path / "one", *command) as one, Run(both, tmp_path / "other", *command) as other:
+            ended = [(run.end(), run.said()) for run in (one, other)]
+        assert 0 in {code for code, _ in ended}, ended
+        for code, said in ended:
             assert code == 0 or "Unable to acquire lock" in said or "is busy, it is being" in said, said
             assert "Traceback" not in said
         both.run("dvc", "repro")
@@ -56,7 +48,9 @@ def test_four_experiments_on_two_workers_are_each_as_alone(finished: Workspace, 
         change = f"ae.dense.training.epochs={epochs}"
         workspace.run("dvc", "exp", "run", "--queue", "--name", name, "-S", change, "ae@dense")
     try:
-        workspace.run("dvc", "queue", "start", "--jobs", "2")
+        # Its workers would keep a pipe open, and one would wait for them.
+        start, environment = ("dvc", "queue", "start", "--jobs", "2"), workspace.environment()
+        subprocess.run(start, cwd=workspace.folder, env=environment, stdout=subprocess.DEVNULL, check=True)
         deadline, most, status = time.monotonic() + PATIENCE_S, 0, ""
         while status.count("Success") < len(EPOCHS) and "Failed" not in status:
             assert time.monotonic() < deadline, status

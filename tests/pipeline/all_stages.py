@@ -68,6 +68,13 @@ def runs(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str
         yield name, definition["cmd"], definition.get("params", [])
 
 
+def first_run(workspace: Workspace, stage: str) -> tuple[str, str]:
+    """Return the name and the command of a stage's first run."""
+    pipeline = yaml.safe_load((workspace.folder / "dvc.yaml").read_text(encoding="utf-8"))
+    found = runs(pipeline, workspace.params())
+    return next((name, command) for name, command, _ in found if name.partition("@")[0] == stage)
+
+
 def run_all(workspace: Workspace, records: Path) -> None:
     """Run every stage in a workspace, in a process of their own, and note in a folder what each reads."""
     workspace.run("python", "-m", "tests.pipeline.all_stages", str(records))

@@ -26,15 +26,15 @@ class Declared:
         self.runs = dict(filled(pipeline, params))
         self._graph = networkx.DiGraph()
         self._graph.add_nodes_from(self.runs)
-        makers = {
-            path if isinstance(path, str) else next(iter(path)): name
-            for name, definition in self.runs.items()
-            for kind in ("outs", "metrics", "plots")
-            for path in definition.get(kind, [])
-        }
+        makers = {path: name for name in self.runs for path in self.outs(name)}
         for name, definition in self.runs.items():
             for dep in definition["deps"]:
                 self._graph.add_edges_from((maker, name) for out, maker in makers.items() if covers(out, dep))
+
+    def outs(self, name: str) -> list[str]:
+        """Return the files and folders that a run writes."""
+        entries = [entry for kind in ("outs", "metrics", "plots") for entry in self.runs[name].get(kind, [])]
+        return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
     def covering(self, key: str) -> set[str]:
         """Return the declared keys that a param is in, be it by itself."""
