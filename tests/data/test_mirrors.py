@@ -264,5 +264,10 @@ def test_eight_processes_at_once_all_end_well(
     context.set_forkserver_preload(["tests.data.small"])
     with faults.one(), ProcessPoolExecutor(8, mp_context=context) as pool:
         started = [pool.submit(fetch_from, address, content, tmp_path / "raw") for _ in range(8)]
+        while not all(each.done() for each in started):
+            for name, whole in content.items():
+                with suppress(FileNotFoundError):
+                    assert (tmp_path / "raw" / name).read_bytes() == whole, "a file is seen before it is whole"
+            time.sleep(0.001)
         assert [each.result() for each in started] == [f"http {address}"] * 8
         assert fetched(tmp_path / "raw") == content
