@@ -67,6 +67,6 @@ def test_four_experiments_on_two_workers_are_each_as_alone(finished: Workspace, 
             alone = finished.copy(tmp_path / f"alone {name}")
             alone.set_params({"ae.dense.training.epochs": epochs, "ae.dense.training.patience": None})
             alone.run("python", "-m", "stages.ae", "dense")
-            workspace.run("dvc", "exp", "apply", "--force", name)
+            workspace.run("dvc", "exp", "apply", name)
             assert of_row(workspace) == of_row(alone)
     assert list(checkpoints.iterdir()) == []
