@@ -14,7 +14,7 @@ import yaml
 
 from tests.faults.counting import Faults
 from tests.pipeline.all_stages import ELSEWHERE, ORDER, first_run
-from tests.pipeline.test_resume import Run
+from tests.pipeline.killed import Run
 from tests.pipeline.workspace import Workspace
 
 SAMPLE = "preprocess"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.counting import Faults
-from tests.pipeline.test_resume import Run
+from tests.pipeline.killed import Run
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.faults
