@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import prepare
 from tests.faults.counting import Faults
 from tests.faults.test_full_disk import is_whole
+from tests.pipeline.killed import PATIENCE_S, Run
 from tests.pipeline.workspace import Workspace
 
 pytestmark = pytest.mark.faults
@@ -27,19 +28,6 @@ N_STAGES = 8  # that a kill must have met, at least
 VICTIMS = ("dvc", "stage", "group", "group as it saves")
 CUT_OFF = "dvc.lock' validation failed"  # DVC's own file, which it was killed in writing
 LONGEST_S = 12.0  # from the start of DVC to the kill
-PATIENCE_S = 300.0
-
-
-def start(workspace: Workspace, log: Path) -> "subprocess.Popen[bytes]":
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            ["dvc", "repro"],
-            cwd=workspace.folder,
-            env=workspace.environment(LATENTBENCH_CHECKPOINT_SECONDS="0.1"),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
 
 
 def stage_below(run: "subprocess.Popen[bytes]") -> int | None:
@@ -51,11 +39,11 @@ def stage_below(run: "subprocess.Popen[bytes]") -> int | None:
     return None
 
 
-def wait(run: "subprocess.Popen[bytes]", victim: str, seconds: float, checkpoints: Path) -> None:
+def wait(run: Run, victim: str, seconds: float) -> None:
     """Wait for the moment of the kill, or the end of the run."""
     deadline = time.monotonic() + (seconds if victim != "group as it saves" else 2 * LONGEST_S)
-    while run.poll() is None and time.monotonic() < deadline:
-        if victim == "group as it saves" and any(checkpoints.glob(".*.tmp")):
+    while run.dvc.poll() is None and time.monotonic() < deadline:
+        if victim == "group as it saves" and run.is_saving():
             return
         time.sleep(0.001)
 
@@ -104,14 +92,12 @@ def test_a_pipeline_killed_at_random_moments_ends_with_the_same_bytes(
     stages, n_saving, n_cut_off = set[str](), 0, 0
     while killed.total() < N_KILLS:
         victim = VICTIMS[killed.total() % len(VICTIMS)]
-        checkpoints = workspace.folder / ".dvc/tmp/latentbench"
-        run = start(workspace, log)
-        wait(run, victim, moments.uniform(0.0, LONGEST_S), checkpoints)
-        saving = any(checkpoints.glob(".*.tmp"))
-        hit = kill(run, victim)
-        said = log.read_text(encoding="utf-8", errors="replace")
+        run = Run(workspace, log, "dvc", "repro")  # what it leaves alive stays so: the next one must cope with that
+        wait(run, victim, moments.uniform(0.0, LONGEST_S))
+        saving = run.is_saving()
+        hit, said = kill(run.dvc, victim), run.said()
         assert "Traceback" not in said, said[-3000:]
-        if run.returncode == 0:  # it was over: begin anew
+        if run.dvc.returncode == 0:  # it was over: begin anew
             assert workspace.outputs() == expected
             workspace = prepare(root, raw_data, tmp_path / f"{killed.total()}")
             continue
@@ -121,7 +107,7 @@ def test_a_pipeline_killed_at_random_moments_ends_with_the_same_bytes(
             continue
         with faults.one():
             assert hit, f"it ended by itself: {said[-3000:]}"
-            assert run.returncode == -signal.SIGKILL or hit == "stage", f"{hit}: {said[-3000:]}"
+            assert run.dvc.returncode == -signal.SIGKILL or hit == "stage", f"{hit}: {said[-3000:]}"
             remove_cut_off_locks(workspace)
             check_all_is_whole(workspace, expected)
         killed[hit] += 1
