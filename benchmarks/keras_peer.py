@@ -153,7 +153,10 @@ def main() -> None:
     build, loss, xla_helps = MODELS[options.model]
     model = build()
     train, validation = (
-        np.load(options.images / f"{part}.npy").astype(np.float32).reshape(-1, *model.input_shape[1:]) / 255
+        np.load(options.images / f"{part}.npy")  # noqa: TID251 - the project is not installed here
+        .astype(np.float32)
+        .reshape(-1, *model.input_shape[1:])
+        / 255
         for part in ("train", "validation")
     )
     tuning = {"jit_compile": xla_helps, "steps_per_execution": 16} if options.tuned else {}

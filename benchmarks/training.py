@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentbench import inference, seeding, threads, training
+from latentbench import artifacts, inference, seeding, threads, training
 from latentbench.data import idx
 from latentbench.data.splits import stratified_subset
 from latentbench.networks import autoencoders, vaes
@@ -96,7 +96,7 @@ def train_ours(name: str, folder: Path, epochs: int, warm_up: int) -> Result:
     torch.manual_seed(seeding.derive(0, name))
     network = CASES[name].build()
     loss = loss_of(network)
-    train, validation = (torch.tensor(np.load(folder / f"{part}.npy")) for part in ("train", "validation"))
+    train, validation = (torch.tensor(artifacts.read_array(folder / f"{part}.npy")) for part in ("train", "validation"))
 
     def fit(images: Tensor, n_epochs: int) -> tuple[list[float], list[training.Epoch]]:
         plan = training.Plan(n_epochs, CASES[name].batch_size, learning_rate=1e-3)
@@ -133,7 +133,7 @@ def compare(name: str, folder: Path, epochs: int, turns: int, peer: Path, peer_o
         RuntimeError: the two networks differ in their number of parameters, so that nothing is comparable.
     """
     case = CASES[name]
-    n_train = len(np.load(folder / "train.npy", mmap_mode="r"))
+    n_train = len(artifacts.read_array(folder / "train.npy"))
     # The last batch of an epoch is smaller: Keras would compile for its size within the first epoch.
     warm_up = _WARM_UP_STEPS * case.batch_size + n_train % case.batch_size
     n_threads = threads.use(None)

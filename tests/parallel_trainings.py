@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentbench import inference, parallel, training
+from latentbench import artifacts, inference, parallel, training
 from latentbench.checkpoints import Checkpoint
 from latentbench.errors import InputError
 from latentbench.networks import autoencoders, vaes
@@ -109,7 +108,7 @@ def error_of(batch_size: int, images: Tensor) -> str:
 
 def main() -> None:
     """Run them all."""
-    images = torch.from_numpy(np.load(sys.argv[1]))
+    images = torch.tensor(artifacts.read_array(Path(sys.argv[1])))
     folder = Path(sys.argv[2])
     torch.set_num_threads(1)
     parallel.start(torch.device("cpu"))

@@ -156,20 +156,20 @@ def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
     common = ["-n", "5", "--model", str(folder), "--device", "cpu"]
     sample.main([str(tmp_path / "out.npy"), *common])
     sample.main([str(tmp_path / "out.png"), *common])
-    drawn = np.load(tmp_path / "out.npy")
+    drawn = artifacts.read_array(tmp_path / "out.npy")
     np.testing.assert_array_equal(drawn, model.draw(0, range(5), Sampling(calls=4)).numpy())
     picture = np.asarray(Image.open(tmp_path / "out.png"))
     assert picture.shape == (2 * 12 + 2, 3 * 10 + 4)
     np.testing.assert_array_equal(picture[:12, 12:22], drawn[1])
     sample.main([str(tmp_path / "bag.npy"), *common, "--class", "bag", "--sampler", "heun", "--calls", "5"])
-    bags = np.load(tmp_path / "bag.npy")
+    bags = artifacts.read_array(tmp_path / "bag.npy")
     expected = model.draw(0, range(5), Sampling("heun", calls=5), torch.ones(5, dtype=torch.long), 2.0)
     np.testing.assert_array_equal(bags, expected.numpy())
     more = ["--class", "1", "--guidance", "1", "--sampler", "ddim", "--eta", "0.5", "--spacing", "log", "--seed", "3"]
     sample.main([str(tmp_path / "more.npy"), *common, *more])
     how = Sampling("ddim", calls=4, spacing="log", eta=0.5)
     expected = model.draw(3, range(5), how, torch.ones(5, dtype=torch.long), 1.0)
-    np.testing.assert_array_equal(np.load(tmp_path / "more.npy"), expected.numpy())
+    np.testing.assert_array_equal(artifacts.read_array(tmp_path / "more.npy"), expected.numpy())
     for wrong, said in (
         (["--class", "hat"], "no class 'hat'; there are 0 to 1: shoe, bag"),
         (["--calls", "1"], "too few for the sampler dpm_solver"),

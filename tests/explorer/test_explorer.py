@@ -19,6 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser
 
+from latentbench import artifacts
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion import samplers
 from latentbench.evaluation.latents import spherical
@@ -67,7 +68,7 @@ def test_every_decoder_and_encoder_computes_what_torch_does(
     session: Session, description: dict[str, Any], finished: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(finished.folder)
-    test_image = np.load(finished.folder / "data" / "processed" / "test_images.npy", mmap_mode="r")[0]
+    test_image = artifacts.read_array(finished.folder / "data" / "processed" / "test_images.npy")[0]
     Image.fromarray(np.kron(test_image, np.ones((3, 3), np.uint8))).save(tmp_path / "image.png")
     rows = [model["row"] for model in description["models"]]
     session.open(f"a={rows[0]}")

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
+from latentbench import artifacts
 from latentbench.neighbors.knn import KNeighborsClassifier
 from latentbench.neighbors.search import nearest
 from latentbench.reduction import s_curve
@@ -94,7 +95,7 @@ def test_a_memory_map_changes_nothing(points: np.ndarray, tmp_path: object) -> N
     in_memory = Isomap(n_landmarks=None).fit(points[:300])
     on_disk = Isomap(n_landmarks=None, memory_map=f"{tmp_path}/geodesics.npy").fit(points[:300])
     np.testing.assert_array_equal(in_memory.embedding_, on_disk.embedding_)
-    assert np.load(f"{tmp_path}/geodesics.npy", mmap_mode="r").max() == in_memory.dist_matrix_.max()
+    assert artifacts.read_array(tmp_path / "geodesics.npy").max() == in_memory.dist_matrix_.max()
     by_landmarks = Isomap(n_landmarks=40, random_state=0, memory_map=f"{tmp_path}/geodesics.npy").fit(points[:300])
     np.testing.assert_array_equal(
         by_landmarks.embedding_, Isomap(n_landmarks=40, random_state=0).fit(points[:300]).embedding_
