@@ -12,8 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from latentbench import artifacts
+from latentbench.checkpoints import Checkpoint, CheckpointError
+from tests.test_checkpoints import Training
 
 
 class Canary:
@@ -76,6 +79,17 @@ def test_a_pickle_is_refused_under_whatever_name(
     path.write_bytes(make(canary))
     with pytest.raises(artifacts.ArtifactError, match=name):
         READERS[name](path)
+
+
+@pytest.mark.parametrize("make", PICKLES)
+def test_a_pickle_is_no_state_of_a_training(
+    tmp_path: Path, canary: Path, images: np.ndarray, make: Callable[[Path], bytes]
+) -> None:
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(make(canary))
+    training = Training("dropout", [torch.tensor(images[:90, 8:20, 8:20])])
+    with pytest.raises(CheckpointError, match=path.name):
+        training.run(Checkpoint(path, 0.0), tmp_path / "loss.csv")
 
 
 def test_the_canary_can_sing(tmp_path: Path) -> None:
