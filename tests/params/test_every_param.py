@@ -28,6 +28,7 @@ def n_leaves(content: Any) -> int:
 def test_every_mistake_in_every_param_is_told(params: dict[str, Any], faults: Faults) -> None:
     made = every_mistake(params)
     assert len({mistake.key for mistake in made}) >= n_leaves(params)
+    assert len(made) > 2000
     for mistake in made:
         with faults.one():
             with pytest.raises(ParamsError) as caught:
