@@ -91,19 +91,12 @@ def finished(root: Path, raw_data: Path, tmp_path_factory: pytest.TempPathFactor
     return Workspace.opened(Path(made.read_text(encoding="utf-8"))).copy(own / "copy")
 
 
-def prepare(root: Path, raw_data: Path, folder: Path) -> Workspace:
-    """Return a workspace with small params in which no stage has run."""
+def _make(root: Path, raw_data: Path, folder: Path) -> Workspace:
     workspace = Workspace(root, folder)
     workspace.set_params(SMALL)
     workspace.take_data_from(raw_data)
     workspace.commit("small params")
     workspace.run("dvc", "commit", "--force", "explorer_libraries")
-    workspace.commit("the explorer's libraries")
-    return workspace
-
-
-def _make(root: Path, raw_data: Path, folder: Path) -> Workspace:
-    workspace = prepare(root, raw_data, folder)
     workspace.run("dvc", "repro")
     workspace.commit("a run")
     return workspace

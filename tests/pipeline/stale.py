@@ -13,6 +13,12 @@ from tests.pipeline.workspace import Workspace
 PRESET = "diffusion.preset"  # the names of other params follow from it
 
 
+def and_what_follows(graph: networkx.DiGraph, names: Iterable[str]) -> set[str]:
+    """Return some runs and all that depend on them; edges run from what is needed to what needs it."""
+    found = set(names)
+    return found.union(*(networkx.descendants(graph, name) for name in found))
+
+
 class Declared:
     """What each run of a pipeline declares, and which runs follow from which.
 
@@ -47,21 +53,19 @@ class Declared:
 
     def after_param(self, key: str) -> set[str]:
         """Return the runs that a change of a param must rerun."""
-        return self._and_what_follows(
+        changed = (
             name
             for name, definition in self.runs.items()
             if any(covers(declared, key) for declared in definition.get("params", []))
         )
+        return and_what_follows(self._graph, changed)
 
     def after_file(self, path: str) -> set[str]:
         """Return the runs that a change of a file must rerun."""
-        return self._and_what_follows(
+        changed = (
             name for name, definition in self.runs.items() if any(covers(dep, path) for dep in definition["deps"])
         )
-
-    def _and_what_follows(self, names: Iterable[str]) -> set[str]:
-        found = set(names)
-        return found.union(*(networkx.descendants(self._graph, name) for name in found))
+        return and_what_follows(self._graph, changed)
 
 
 class Told:
@@ -75,11 +79,12 @@ class Told:
 
     def stale(self) -> set[str]:
         """Return the runs that DVC would rerun."""
-        return self._and_what_follows(self.status)
+        return and_what_follows(self._graph, self.status)
 
     def after(self, names: Collection[str]) -> set[str]:
         """Return the runs that DVC would rerun for any of these files, or params as dvc.yaml declares them."""
-        return self._and_what_follows(name for name in self.status if self._changed(name) & set(names))
+        changed = (name for name in self.status if self._changed(name) & set(names))
+        return and_what_follows(self._graph, changed)
 
     def _changed(self, run: str) -> set[str]:
         found = set()
@@ -87,10 +92,6 @@ class Told:
             for name, how in entry["changed deps"].items():  # nothing else is changed here
                 found |= {name} if isinstance(how, str) else set(how)  # the params of a file
         return found
-
-    def _and_what_follows(self, names: Iterable[str]) -> set[str]:
-        found = set(names)
-        return found.union(*(networkx.descendants(self._graph, name) for name in found))
 
 
 def told_of_params(workspace: Workspace, keys: Iterable[str]) -> Told:
