@@ -1,6 +1,5 @@
 """Train one diffusion model, on pixels or on the latents of an autoencoder, and draw samples from it."""
 
-import argparse
 import copy
 import math
 from dataclasses import asdict
@@ -15,21 +14,18 @@ from latentbench.diffusion import models, process
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.spaces import LATENT_DEVIATION, LatentSpace, NoisyCoder, PixelSpace
 from latentbench.networks import texture, weights
-from latentbench.params.diffusion import Coder, DiffusionParams, LatentDiffusionParams
+from latentbench.params.base import View
+from latentbench.params.diffusion import Coder, LatentDiffusionParams, PixelDiffusionParams
 from latentbench.training import Batch, Plan
-from stages import exporting, fitting, paths
+from stages import entry, exporting, fitting, paths
 from stages.fitting import Run
 
 
 def main() -> None:
     """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", choices=("diffusion", "diffusion_latent"))
-    row = parser.parse_args().row
-    with fitting.stage("diffusion", row=row) as run:
-        pixel = run.view.section(DiffusionParams, "diffusion")
-        latent = run.view.section(LatentDiffusionParams, "diffusion_latent")
-        params = pixel if row == "diffusion" else latent
+    row = entry.row(__doc__)
+    with fitting.stage("diffusion", row) as run:
+        params = _params(run.view, row)
         process, guidance = params.process, params.guidance
         images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
         built: dict[str, Any] = {
@@ -39,12 +35,11 @@ def main() -> None:
             "prediction": process.prediction,
             "n_classes": len(run.dataset.classes) if guidance else None,
         }
-        if params is pixel:
-            size = getattr(pixel, pixel.preset)
+        size = getattr(params, run.project.diffusion_preset)
+        if isinstance(params, PixelDiffusionParams):
             built["data_deviation"] = PixelSpace().encode(inference.to_unit(images[run.dataset.fit_index])).std().item()
         else:
-            size = getattr(latent, pixel.preset)
-            built["coder"] = {"architecture": "residual", "latent_dim": size.coder.latent_dim}
+            built["coder"] = {"latent_dim": size.coder.latent_dim}
             built["data_deviation"] = LATENT_DEVIATION
         built["network"] = size.network()
         torch.manual_seed(seeding.derive(run.project.seed, row, "weights"))
@@ -70,6 +65,7 @@ def main() -> None:
         summary = fitting.fit(run, row, model.denoiser, loss, [data, labels], plan, seed, table)
         fitting.leave_to_main(run)
         described = {
+            "method": "diffusion",
             "network": built,
             "classes": list(run.dataset.classes),
             "sampling": params.sampling.values(),
@@ -81,6 +77,12 @@ def main() -> None:
         artifacts.write_metrics(paths.METRICS / row / "metrics.json", summary)
         _export(run, row, model)
         _draw(run, row, model, Sampling(**params.sampling.values()), guidance.scale if guidance else None)
+
+
+def _params(view: View, row: str) -> PixelDiffusionParams | LatentDiffusionParams:
+    if view.content()[f"{row}.space"] == "latents":
+        return view.section(LatentDiffusionParams, row)
+    return view.section(PixelDiffusionParams, row)
 
 
 def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params: Coder) -> None:
@@ -124,12 +126,13 @@ def _draw(run: Run, row: str, model: DiffusionModel, sampling: Sampling, guidanc
     n, root = run.project.n_samples, run.project.seed
     drawn = model.draw(seeding.derive(root, row, "samples"), range(n), sampling, label=f"{row}: samples")
     artifacts.write_array(paths.samples(row), drawn.numpy())
-    indices = range(0 if guidance is None else n)
-    labels = None if guidance is None else torch.arange(n) % len(run.dataset.classes)
-    seed, label = seeding.derive(root, row, "guided samples"), f"{row}: guided samples"
-    guided = model.draw(seed, indices, sampling, labels, 1.0 if guidance is None else guidance, label)
     run.checkpoint.check_ancestors()
-    artifacts.write_array(paths.samples(f"{row}_guided"), guided.numpy())
+    if guidance is not None:
+        labels = torch.arange(n) % len(run.dataset.classes)
+        seed, label = seeding.derive(root, row, "guided samples"), f"{row}: guided samples"
+        guided = model.draw(seed, range(n), sampling, labels, guidance, label)
+        run.checkpoint.check_ancestors()
+        artifacts.write_array(paths.guided_samples(row), guided.numpy())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Look into one diffusion model: its process there and back, its samplers, and what it does to given images."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
@@ -19,8 +18,7 @@ from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
 from latentbench.params.diffusion_explore import DiffusionExploreParams
 from latentbench.params.project import Project
-from stages import entry, paths
-from stages.models import load_classifier
+from stages import classifiers, entry, paths
 
 _BATCH = 250
 _N_SHOWN = 10
@@ -39,7 +37,7 @@ class Explorer:
     def __init__(self, row: str, project: Project, params: DiffusionExploreParams) -> None:
         self.row, self.params = row, params
         self.dataset = Dataset(paths.PROCESSED)
-        self.classifier: Classifier = load_classifier()
+        self.classifier: Classifier = classifiers.load()
         self.model, description = models.load(paths.model(row))
         self.sampling = Sampling(**description["sampling"])
         self.seed = seeding.derive(project.seed, "diffusion_explore", row)
@@ -271,10 +269,8 @@ def _step_from_which(holds: np.ndarray) -> int:
 
 def main() -> None:
     """Run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", help="a diffusion row of the comparison: diffusion or diffusion_latent")
-    row = parser.parse_args().row
-    with entry.stage("diffusion_explore", {"row": row}) as view:
+    row = entry.row(__doc__)
+    with entry.stage("diffusion_explore", row) as view:
         project = view.section(Project)
         threads.use(project.threads)
         explorer = Explorer(row, project, view.section(DiffusionExploreParams, "diffusion_explore"))

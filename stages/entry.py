@@ -1,5 +1,6 @@
 """How every stage starts and ends: from the right code, with checked params of which it sees its own, timed."""
 
+import argparse
 import hashlib
 import json
 import os
@@ -28,21 +29,21 @@ _WATCH_INTERVAL_S = 0.5
 
 
 @contextmanager
-def stage(name: str, item: dict[str, str] | None = None, *, timed: bool = True, watched: bool = True) -> Iterator[View]:
+def stage(name: str, row: str | None = None, *, timed: bool = True, watched: bool = True) -> Iterator[View]:
     """Yield the view of the params that dvc.yaml declares for a stage; write its timing when it ends well.
 
     Args:
         name: the stage's name in dvc.yaml.
-        item: the stage's values in its matrix, such as {"arch": "dense"}.
+        row: of the comparison, for a stage with a run for each.
         timed: whether to write data/timing/<name>.json.
         watched: whether to end it when the DVC that started it has died; not one that looks to that itself.
     """
-    item = item or {}
+    item = {} if row is None else {"row": row}
     _check_code_is_local()
     _check_whole_params_file()
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     view = View(params, declared_params(name, item))
-    full_name = "_".join([name, *item.values()])
+    full_name = "@".join([name, *item.values()])
     try:
         ancestors = orphans.ancestors_until("DVC_STAGE") if "DVC_STAGE" in os.environ else []
         with _alone(full_name) as waited:
@@ -59,6 +60,23 @@ def stage(name: str, item: dict[str, str] | None = None, *, timed: bool = True, 
     record = os.environ.get("LATENTBENCH_RECORD_PARAMS")
     if record:  # how the tests see that every declared param is read
         artifacts.write_text(Path(record), "\n".join(sorted(view.read)))
+
+
+def row(description: str | None) -> str:
+    """Return the row that a stage was called with on the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("row", help="of the comparison, as params.yaml lists it under rows")
+    chosen: str = parser.parse_args().row
+    return chosen
+
+
+def stage_and_row(description: str | None) -> tuple[str, str]:
+    """Return the stage and the row that a script was called with which several stages of dvc.yaml run."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("stage", help="its name in dvc.yaml")
+    parser.add_argument("row", help="of the comparison, as params.yaml lists it under rows")
+    options = parser.parse_args()
+    return options.stage, options.row
 
 
 def _alone(full_name: str) -> AbstractContextManager[bool]:
@@ -98,14 +116,15 @@ def _watched(ancestors: Sequence[int]) -> Iterator[None]:
         watcher.join()
 
 
-def identity(name: str, item: dict[str, str], view: View, facts: Iterable[str]) -> str:
+def identity(name: str, row: str | None, view: View, facts: Iterable[str]) -> str:
     """Return a name for what a stage does: equal for equal params, code, data and further facts, and only then.
 
     Args:
-        name, item: as for `stage`.
+        name, row: as for `stage`.
         view: of its params.
         facts: what else its outputs follow from, such as versions of packages.
     """
+    item = {} if row is None else {"row": row}
     parts = [name, *item.values(), *facts, json.dumps(view.content(), sort_keys=True)]
     for path in declared_files(name, item):
         parts += [path.as_posix(), hashlib.sha256(artifacts.read_bytes(path)).hexdigest()]

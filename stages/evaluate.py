@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,18 @@ from matplotlib.figure import Figure
 from latentbench import artifacts, figures, inference, seeding, threads
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import classification, neighborhoods, probe, reconstruction, tables
+from latentbench.methods.base import Completes, Decodes, Draws, Represents
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
-from stages import costs, entry, models, paths, verdicts
+from latentbench.params.rows import Rows
+from stages import classifiers, costs, entry, fitted, paths, verdicts
 from stages.verdicts import Verdict
 
-VAES = ("vae_dense", "vae_conv", "vae_residual")
-CODERS = ("ae_dense", "ae_conv", "ae_residual", *VAES)
-REPRESENTATIONS = ("raw", "pca", "isomap", *CODERS)
-DIFFUSIONS = ("diffusion", "diffusion_latent")
-GENERATORS = ("pca", *VAES, *DIFFUSIONS)
 _FOLDER = paths.METRICS / "evaluate"
 _N_SHOWN = 10
+_N_FILLED = 200  # test images whose lower half is filled in where no diffusion model says how many
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 _BYTES_PER_NUMBER = 4  # of a latent, float32
 # The order of columns; each may have an interval.
@@ -49,54 +48,82 @@ _COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared.
+
+    Attributes:
+        dataset: the images.
+        project, params, rows: of the stage.
+        methods: by row, in the order of tables.
+    """
+
+    dataset: Dataset
+    project: Project
+    params: EvaluateParams
+    rows: Rows
+    methods: Mapping[str, Any]
+
+    def able(self, *abilities: type) -> dict[str, Any]:
+        """Return the rows whose methods can do all of these, with the methods."""
+        return {row: each for row, each in self.methods.items() if all(isinstance(each, able) for able in abilities)}
+
+    def representations(self) -> list[str]:
+        """Return the rows of representations; the pixels themselves are the first."""
+        return ["raw", *self.able(Represents)]
+
+
 def main() -> None:
     """Run the stage."""
     with entry.stage("evaluate") as view:
         project, params = view.section(Project), view.section(EvaluateParams, "evaluate")
         threads.use(project.threads)
-        dataset = Dataset(paths.PROCESSED)
-        judged = verdicts.read_all(("real", "real_validation", *GENERATORS))
-        _compare_likelihoods(judged, project.latent_dim)
-        generators = _compare_generators(judged)
-        representations, seconds = _compare_representations(dataset, project, params)
-        _compare_inpainting(dataset)
-        _write_costs(seconds, [row for row in judged if not row.startswith("real")], dataset, project)
-        classifier = models.load_classifier()
+        rows = view.section(Rows, "rows")
+        methods = {row: fitted.load(row) for row in rows.all()}
+        compared = Comparison(Dataset(paths.PROCESSED), project, params, rows, methods)
+        generators = list(compared.able(Draws))
+        judged = verdicts.read_all(("real", "real_validation", *generators))
+        _compare_likelihoods(judged)
+        found = _compare_generators(judged)
+        representations, seconds = _compare_representations(compared)
+        _compare_inpainting(compared)
+        _write_costs(seconds, compared)
+        classifier = classifiers.load()
         told = inference.apply(
             lambda batch: classifier(inference.to_unit(batch)).argmax(dim=1),
-            torch.tensor(dataset.test_images),
+            torch.tensor(compared.dataset.test_images),
         )
         headline = {
-            "classifier_accuracy": float(np.mean(told.numpy() == dataset.test_labels)),
+            "classifier_accuracy": float(np.mean(told.numpy() == compared.dataset.test_labels)),
             "knn": {row: scores["knn_accuracy"] for row, scores in representations.items()},
             "mse": {row: scores["mse"] for row, scores in representations.items() if "mse" in scores},
-            "frechet": {row: generators[row]["frechet"] for row in ("real", *GENERATORS)},
+            "frechet": {row: found[row]["frechet"] for row in ("real", *generators)},
         }
         artifacts.write_metrics(paths.METRICS / "headline.json", headline)
 
 
-def _compare_representations(
-    dataset: Dataset, project: Project, params: EvaluateParams
-) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
     """Write the comparison and what it is made of; return it, and the seconds for the kNN labels of 1,000 images."""
     rows: dict[str, dict[str, Any]] = {}
     weights: dict[str, str] = {}
     seconds: dict[str, float] = {}
-    curves: dict[str, np.ndarray] = {}
+    curves: list[pd.DataFrame] = []
     outcomes: dict[str, np.ndarray] = {}
+    dataset, project, params = compared.dataset, compared.project, compared.params
     labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
-    names = (*REPRESENTATIONS, "raw_l1") if params.raw_l1 else REPRESENTATIONS
+    representations = compared.representations()
+    names = [*representations, "raw_l1"] if params.raw_l1 else representations
     for row in names:
-        train, test = (_representation(row, split, dataset, project) for split in ("train", "test"))
+        train, test = (_representation(row, split, compared) for split in ("train", "test"))
         choice, predicted, seconds[row] = _classify(row, train, test, dataset, params.k_max)
         report = classification.report(test_labels, predicted, dataset.classes)
         outcomes[f"{row}.knn"] = predicted
-        if row in REPRESENTATIONS:  # what dvc.yaml declares
+        if row in representations:
             table = classification.confusions(test_labels, predicted, dataset.classes)
             artifacts.write_table(_FOLDER / "confusion" / f"{row}.csv", table)
             artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", report)
             outcomes[f"{row}.probe"] = probe.predictions(train, labels, test)
-        curves |= {f"{row}_{name}": scores for name, scores in choice.accuracies.items()}
+        curves.append(pd.DataFrame({"row": row, "k": np.arange(1, params.k_max + 1), **choice.accuracies}))
         weights[row] = choice.weights
         rows[row] = {
             "dims": train.shape[1],
@@ -104,7 +131,7 @@ def _compare_representations(
             "knn_leave_one_out": choice.accuracy,
             "macro_f1": report.set_index("class").loc["macro", "f1"],
         }
-    kept = _neighborhoods(dataset, project)
+    kept = _neighborhoods(compared)
     outcomes |= kept
     for name, shares in kept.items():
         row, score = name.split(".")
@@ -112,7 +139,7 @@ def _compare_representations(
     generator = seeding.numpy_generator(project.seed, "evaluate", "bootstrap")
     for row, scores in _accuracies(outcomes, test_labels, params.n_bootstrap, generator).items():
         rows[row] |= scores
-    reconstructions = _reconstructions(dataset, project.latent_dim)
+    reconstructions = _reconstructions(compared)
     for row, images in reconstructions.items():
         clipped = images.clip(0, 1)  # what can be shown: PCA's leave the range for which these two scores are made
         each = {
@@ -131,8 +158,7 @@ def _compare_representations(
 
     _write_comparison("representations", rows, _COLUMNS, {"knn_weights": weights})
     _write_outcomes(outcomes, dataset)
-    table = pd.DataFrame({"k": np.arange(1, len(next(iter(curves.values()))) + 1), **curves})
-    artifacts.write_table(_FOLDER / "knn_choice.csv", table)
+    artifacts.write_table(_FOLDER / "knn_choice.csv", pd.concat(curves))
     grid = [dataset.test_images[:_N_SHOWN] / 255.0]
     grid += [images[:_N_SHOWN] for images in reconstructions.values()]
     figure = figures.image_grid(np.stack(grid).clip(0, 1), ["original", *reconstructions])
@@ -183,13 +209,14 @@ def _write_outcomes(outcomes: Mapping[str, np.ndarray], dataset: Dataset) -> Non
     artifacts.write_model(paths.OUTCOMES, {"labels": labels, **arrays}, {"n": len(labels), "test_images": digest[:12]})
 
 
-def _write_costs(knn_seconds: Mapping[str, float], generators: list[str], dataset: Dataset, project: Project) -> None:
+def _write_costs(knn_seconds: Mapping[str, float], compared: Comparison) -> None:
     """Write the seconds for 1,000 images: to transform them, to label them by kNN, and to draw them."""
     found: dict[str, dict[str, float]] = {row: {"knn_s_per_1000": seconds} for row, seconds in knn_seconds.items()}
-    for row in REPRESENTATIONS:
-        found[row]["transform_s_per_1000"] = costs.transform(row, dataset, project.latent_dim)
-    for row in generators:
-        found.setdefault(row, {})["sample_s_per_1000"] = costs.sample(row, dataset, project.seed)
+    for row in compared.representations():
+        found[row]["transform_s_per_1000"] = costs.transform(row, compared.methods.get(row), compared.dataset)
+    for row, method in compared.able(Draws).items():
+        for name, seconds in costs.sample(row, method, compared.dataset, compared.project.seed).items():
+            found.setdefault(name, {})["sample_s_per_1000"] = seconds
     artifacts.write_metrics(paths.timing("costs"), found)
 
 
@@ -209,17 +236,17 @@ def _classify(
     return choice, predicted, (time.perf_counter() - started) * 1000.0 / len(test)
 
 
-def _neighborhoods(dataset: Dataset, project: Project) -> dict[str, np.ndarray]:
+def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
     """Write how well each representation keeps neighbourhoods of the test images; return it for the middle size.
 
     As "<row>.<score>", of each test image, (n_test,).
     """
-    spaces = {row: _representation(row, "test", dataset, project) for row in REPRESENTATIONS}
+    spaces = {row: _representation(row, "test", compared) for row in compared.representations()}
     near = {
         row: nearest(space, space, max(_NEIGHBORHOODS), exclude_self=True, label=f"{row}: neighbourhoods").indices
         for row, space in spaces.items()
     }
-    embedded = [row for row in REPRESENTATIONS if row != "raw"]
+    embedded = [row for row in spaces if row != "raw"]
     there = neighborhoods.ranks(spaces["raw"], [near[row] for row in embedded], "raw: ranks")
     lines = []
     middle: dict[str, np.ndarray] = {}
@@ -235,23 +262,17 @@ def _neighborhoods(dataset: Dataset, project: Project) -> dict[str, np.ndarray]:
     return middle
 
 
-def _representation(row: str, split: str, dataset: Dataset, project: Project) -> np.ndarray:
-    if row in ("raw", "raw_l1"):
-        return dataset.train_points if split == "train" else dataset.test_points
-    embedding = artifacts.read_array(paths.embedding(row, split))
-    return embedding[:, : project.latent_dim] if row == "pca" else embedding
+def _representation(row: str, split: str, compared: Comparison) -> np.ndarray:
+    if row not in compared.methods:  # the pixels themselves
+        return compared.dataset.train_points if split == "train" else compared.dataset.test_points
+    method: Represents = compared.methods[row]
+    return artifacts.read_array(paths.embedding(row, split))[:, : method.n_compared(compared.project.latent_dim)]
 
 
-def _reconstructions(dataset: Dataset, latent_dim: int) -> dict[str, np.ndarray]:
+def _reconstructions(compared: Comparison) -> dict[str, np.ndarray]:
     """Return the test images as each row that can rebuild them does, (n, height, width) in about [0, 1]."""
-    arrays, _ = artifacts.read_model(paths.model("pca"))
-    scores = artifacts.read_array(paths.embedding("pca", "test"))[:, :latent_dim]
-    flat = scores @ arrays["components"][:latent_dim] + arrays["mean"]
-    rebuilt = {"pca": flat.reshape(dataset.test_images.shape)}
-    for row in CODERS:
-        latents = torch.tensor(artifacts.read_array(paths.embedding(row, "test")))
-        rebuilt[row] = inference.apply(models.load_coder(row).decode, latents).numpy()
-    return rebuilt
+    able = compared.able(Represents, Decodes)
+    return {row: method.decode(_representation(row, "test", compared)) for row, method in able.items()}
 
 
 def _compare_generators(judged: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
@@ -260,7 +281,7 @@ def _compare_generators(judged: Mapping[str, Verdict]) -> dict[str, dict[str, An
     _write_comparison("generators", rows, verdicts.SCORES, {"classifier": judges})
     grid = np.stack([verdict.shown[:_N_SHOWN] for verdict in judged.values()])
     artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(judged)), palette=True)
-    for row in GENERATORS:
+    for row in [row for row in judged if not row.startswith("real") and not row.endswith("_guided")]:
         shown = judged[row].shown[: _N_SHOWN**2]
         figure = figures.image_grid(
             shown.reshape(_N_SHOWN, _N_SHOWN, *shown.shape[1:]), title=f"{row}: samples, not selected"
@@ -271,32 +292,35 @@ def _compare_generators(judged: Mapping[str, Verdict]) -> dict[str, dict[str, An
     return rows
 
 
-def _compare_likelihoods(judged: Mapping[str, Verdict], latent_dim: int) -> None:
+def _compare_likelihoods(judged: Mapping[str, Verdict]) -> None:
     """Write the parts of the bound of each row that has one, and what each latent of the VAEs carries."""
     bounded = {row: verdict for row, verdict in judged.items() if verdict.bound}
     names = {row: verdict.likelihood for row, verdict in bounded.items()}
     rows = {row: verdict.bound for row, verdict in bounded.items()}
     _write_comparison("likelihoods", rows, verdicts.BOUNDS, {"likelihood": names})
-    kl_per_latent = {row: judged[row].kl_per_latent for row in VAES}
-    table = pd.DataFrame({"rank": np.arange(1, latent_dim + 1), **kl_per_latent})
-    artifacts.write_table(_FOLDER / "kl_per_latent.csv", table)
+    lines = [
+        (row, rank, kl)
+        for row, verdict in bounded.items()
+        for rank, kl in enumerate(verdict.kl_per_latent.tolist(), start=1)
+    ]
+    artifacts.write_table(_FOLDER / "kl_per_latent.csv", pd.DataFrame(lines, columns=["row", "rank", "kl_nats"]))
 
 
-def _compare_inpainting(dataset: Dataset) -> None:
+def _compare_inpainting(compared: Comparison) -> None:
     """Write how well each model fills in the lower half of test images, beside filling in the mean train image.
 
     A VAE is given the image with that mean filled in.
     """
-    drawn = {row: artifacts.read_array(paths.inpainted(row)) for row in DIFFUSIONS}
-    n = min(images.shape[1] for images in drawn.values())
+    dataset = compared.dataset
+    drawn = {row: artifacts.read_array(paths.inpainted(row)) for row in compared.rows.diffusion}
+    n = min([len(dataset.test_images), _N_FILLED] if not drawn else [images.shape[1] for images in drawn.values()])
     originals = dataset.test_images[:n] / 255.0
     half = slice(originals.shape[1] // 2, None)
     filled = originals.copy()
     filled[:, half] = (dataset.train_images.mean(axis=0, dtype=np.float64) / 255.0)[half]
     fillings = {"mean": filled[None]}
-    for row in VAES:
-        rebuilt = inference.apply(models.load_coder(row), torch.tensor(filled, dtype=torch.float32))
-        fillings[row] = rebuilt.numpy()[None]
+    for row, method in compared.able(Completes).items():
+        fillings[row] = method.complete(filled)[None]
     fillings |= {row: images[:, :n] / 255.0 for row, images in drawn.items()}
     lines = []
     for row, images in fillings.items():

@@ -10,17 +10,17 @@ from latentbench import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion.models import Sampling
+from latentbench.params.rows import Rows
 from stages import entry, paths
 
-MODELS = ("ae_dense", "ae_conv", "ae_residual", "vae_dense", "vae_conv", "vae_residual")
-DIFFUSIONS = ("diffusion", "diffusion_latent")
 _PAGE = Path("explorer")
 _MOST_CALLS = 50  # of a denoiser for one sample: people wait for it
 
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("explorer"):
+    with entry.stage("explorer") as view:
+        rows = view.section(Rows, "rows")
         dataset = Dataset(paths.PROCESSED)
         _copy_page()
         _write_images(dataset)
@@ -32,8 +32,8 @@ def main() -> None:
                 "n_train": len(dataset.train_images),
                 "n_test": len(dataset.test_images),
             },
-            "models": [_write_model(row) for row in MODELS],
-            "diffusion": [_write_diffusion(row) for row in DIFFUSIONS],
+            "models": [_write_model(row) for row in rows.coders()],
+            "diffusion": [_write_diffusion(row) for row in rows.diffusion],
         }
         artifacts.write_json(paths.EXPLORER / "data/explorer.json", description)
 
@@ -75,7 +75,7 @@ def _write_model(row: str) -> dict[str, Any]:
         facts["pca"] = {"components": [_rounded(line) for line in arrays["components"]]}
     return {
         "row": row,
-        "family": row.split("_", maxsplit=1)[0],
+        "family": artifacts.read_model(paths.model(row))[1]["method"],
         "latent_dim": latents.shape[1],
         "maps": [{"name": name, **facts[name]} for name in description["maps"]],
         "mean": _rounded(arrays["mean"]),

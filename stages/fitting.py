@@ -44,20 +44,20 @@ class Run:
 
 
 @contextmanager
-def stage(name: str, **item: str) -> Iterator[Run]:
+def stage(name: str, row: str | None = None) -> Iterator[Run]:
     """Do for a stage that trains what `entry.stage` does for all, and lock its checkpoint while it runs.
 
     The checkpoint's name is made of all that its content follows from, so that what was begun with other params, code,
     data or versions is never gone on with. `torchrun` may start several processes of the stage: all of them train, one
     does the rest.
     """
-    with entry.stage(name, item, watched=False) as view:
+    with entry.stage(name, row, watched=False) as view:
         project = view.section(Project)
         n_threads = threads.use(project.threads)
         compute = Compute(devices.use(project.device, parallel.local_rank()), project.precision, project.compile)
         facts = [f"{package} {version(package)}" for package in ("torch", "numpy")]
         facts += [f"device {compute.device.type}", f"threads {n_threads}", f"processes {parallel.planned_size()}"]
-        path = _checkpoint_folder() / f"{entry.identity(name, item, view, facts)}.safetensors"
+        path = _checkpoint_folder() / f"{entry.identity(name, row, view, facts)}.safetensors"
         interval_s = float(os.environ.get("LATENTBENCH_CHECKPOINT_SECONDS", _CHECKPOINT_INTERVAL_S))
         # A stage whose DVC was killed trains for nobody.
         ancestors = orphans.ancestors_until("DVC_STAGE") if "DVC_STAGE" in os.environ else []

@@ -21,14 +21,15 @@ from latentbench.reduction import geodesics, s_curve
 from latentbench.reduction.isomap import Isomap
 from stages import entry, paths
 
-_FOLDER = paths.METRICS / "isomap"
 _K_MAX = 20  # of the classifier that judges the candidates
 
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("isomap") as view:
-        project, params = view.section(Project), view.section(IsomapParams, "isomap")
+    row = entry.row(__doc__)
+    folder = paths.METRICS / row
+    with entry.stage("isomap", row) as view:
+        project, params = view.section(Project), view.section(IsomapParams, row)
         threads.use(project.threads)
         dataset = Dataset(paths.PROCESSED)
         train, labels = dataset.train_points, np.asarray(dataset.train_labels)
@@ -37,25 +38,25 @@ def main() -> None:
         graphs = _graphs(train, params)
         for_graphs = time.perf_counter() - started
         for n_neighbors, graph in graphs.items():
-            with _room() as room:
+            with _room(row) as room:
                 started = time.perf_counter()
-                isomap = _build(params, n_neighbors, project.seed, room).fit_graph(train, graph)
+                isomap = _build(row, params, n_neighbors, project.seed, room).fit_graph(train, graph)
                 seconds = for_graphs + time.perf_counter() - started
                 for n_components in sorted({params.n_components, *params.search.n_components}):
                     choice = _judge(isomap.embedding_[:, :n_components], labels, len(dataset.classes))
                     table.append((n_neighbors, n_components, choice.k, choice.weights, choice.accuracy))
                 if n_neighbors == params.n_neighbors:
-                    _keep(isomap, dataset, params)
-                    artifacts.write_json(paths.timing("isomap_fit"), {"seconds": round(seconds, 3)})
+                    _keep(row, isomap, dataset, params)
+                    artifacts.write_json(paths.timing(f"fit@{row}"), {"seconds": round(seconds, 3)})
         names = ["n_neighbors", "n_components", "k", "weights", "leave_one_out"]
-        artifacts.write_table(_FOLDER / "search.csv", pd.DataFrame(table, columns=names))
-        _unroll(params.n_sheets, seeding.numpy_generator(project.seed, "isomap", "s_curve"))
+        artifacts.write_table(folder / "search.csv", pd.DataFrame(table, columns=names))
+        _unroll(folder, params.n_sheets, seeding.numpy_generator(project.seed, row, "s_curve"))
 
 
 @contextmanager
-def _room() -> Iterator[Path]:
+def _room(row: str) -> Iterator[Path]:
     """Make an empty folder, always the same, so that the next run removes what a killed one left: up to 7 GiB."""
-    room = paths.PROCESSED.parent / ".isomap.tmp"
+    room = paths.PROCESSED.parent / f".{row}.tmp"
     if room.exists():
         shutil.rmtree(room)
     room.mkdir(parents=True)
@@ -75,7 +76,7 @@ def _graphs(train: np.ndarray, params: IsomapParams) -> dict[int | None, csr_arr
     return {count: geodesics.graph_by_count(near, count) for count in counts}
 
 
-def _build(params: IsomapParams, n_neighbors: int | None, seed: int, room: Path) -> Isomap:
+def _build(row: str, params: IsomapParams, n_neighbors: int | None, seed: int, room: Path) -> Isomap:
     return Isomap(
         n_neighbors=n_neighbors,
         radius=params.radius,
@@ -83,7 +84,7 @@ def _build(params: IsomapParams, n_neighbors: int | None, seed: int, room: Path)
         p=params.p,
         n_landmarks=params.n_landmarks,
         memory_map=room / "geodesics.npy" if params.on_disk else None,
-        random_state=seeding.derive(seed, "isomap", "landmarks") % 2**32,
+        random_state=seeding.derive(seed, row, "landmarks") % 2**32,
     )
 
 
@@ -92,22 +93,22 @@ def _judge(embedding: np.ndarray, labels: np.ndarray, n_classes: int) -> knn.Cho
     return knn.choose(others, labels, n_classes)
 
 
-def _keep(isomap: Isomap, dataset: Dataset, params: IsomapParams) -> None:
+def _keep(row: str, isomap: Isomap, dataset: Dataset, params: IsomapParams) -> None:
     """Write the embedding of the comparison, what places other images in it, and how good it is."""
-    n = params.n_components
+    folder, n = paths.METRICS / row, params.n_components
     train, test = isomap.embedding_[:, :n], isomap.transform(dataset.test_points)[:, :n]
-    artifacts.write_array(paths.embedding("isomap", "train"), train.astype(np.float32))
-    artifacts.write_array(paths.embedding("isomap", "test"), test.astype(np.float32))
+    artifacts.write_array(paths.embedding(row, "train"), train.astype(np.float32))
+    artifacts.write_array(paths.embedding(row, "test"), test.astype(np.float32))
     arrays = {
         "eigenvalues": isomap.scaling_.eigenvalues[:n],
         "triangulation": isomap.scaling_.triangulation[:n],
         "mean_squares": isomap.scaling_.mean_squares,
         "landmarks": isomap.landmarks_,
     }
-    description = {"n_neighbors": params.n_neighbors, "radius": params.radius, "p": params.p}
-    artifacts.write_model(paths.model("isomap"), arrays, description)
+    description = {"method": "isomap", "n_neighbors": params.n_neighbors, "radius": params.radius, "p": params.p}
+    artifacts.write_model(paths.model(row), arrays, description)
     scores = {"graph_parts": isomap.n_parts_, "residual_variance": isomap.residual_variance(n)}
-    artifacts.write_metrics(_FOLDER / "metrics.json", scores)
+    artifacts.write_metrics(folder / "metrics.json", scores)
     figure = figures.scatter(
         train[:, :2] if n > 1 else np.c_[train, train],
         dataset.train_labels,
@@ -115,10 +116,10 @@ def _keep(isomap: Isomap, dataset: Dataset, params: IsomapParams) -> None:
         ("component 1", f"component {min(2, n)}"),
         f"Isomap of {len(train)} train images",
     )
-    artifacts.write_figure(_FOLDER / "scatter.png", figure, palette=True)
+    artifacts.write_figure(folder / "scatter.png", figure, palette=True)
 
 
-def _unroll(n_sheets: int, generator: np.random.Generator) -> None:
+def _unroll(folder: Path, n_sheets: int, generator: np.random.Generator) -> None:
     sheets = [list(s_curve.trials(generator)) for _ in range(n_sheets)]
     lines = []
     for trials in zip(*sheets, strict=True):  # the same condition on each sheet
@@ -134,7 +135,7 @@ def _unroll(n_sheets: int, generator: np.random.Generator) -> None:
             # Both lie between 0 and 1, which Student's t does not know.
             line |= {name: mean, f"{name}_lo": max(low, 0.0), f"{name}_hi": min(high, 1.0)}
         lines.append(line)
-    artifacts.write_table(_FOLDER / "s_curve.csv", pd.DataFrame(lines))
+    artifacts.write_table(folder / "s_curve.csv", pd.DataFrame(lines))
     drawn = []
     for trial in sheets[0]:
         drawn += [
@@ -142,7 +143,7 @@ def _unroll(n_sheets: int, generator: np.random.Generator) -> None:
             (f"Isomap, correlation {trial.correlation(trial.isomap):.3f}", trial.isomap, trial.along),
             (f"PCA, correlation {trial.correlation(trial.pca):.3f}", trial.pca, trial.along),
         ]
-    artifacts.write_figure(_FOLDER / "s_curve.png", figures.panels(drawn, n_columns=6), palette=True)
+    artifacts.write_figure(folder / "s_curve.png", figures.panels(drawn, n_columns=6), palette=True)
 
 
 if __name__ == "__main__":

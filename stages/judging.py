@@ -1,9 +1,9 @@
 """How good images are: one judge for every row, at equal terms."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,33 +15,17 @@ from latentbench import artifacts, inference, seeding, threads, training
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import samples
 from latentbench.evaluation.likelihood import mean_with_interval
+from latentbench.methods.base import Bound
 from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
-from stages import entry, models, paths, verdicts
+from stages import classifiers, entry, paths, verdicts
 from stages.verdicts import Verdict
 
 # The pupil's own recipe: what is compared is what it learns from, not how.
 _PUPIL_BATCH, _PUPIL_RATE = 64, 2e-3
 _N_SHOWN = 100
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What a model tells of the likelihood of the test images.
-
-    Attributes:
-        parts: scores by name, as `Verdict.bound`.
-        likelihood: the observation model.
-        bits_per_dim: (n_test,) float64, of each test image; None where there is a loss and no likelihood.
-        kl_per_latent: (latent_dim,) float64 nats, falling; empty for what is no VAE.
-    """
-
-    parts: Mapping[str, float]
-    likelihood: str
-    bits_per_dim: np.ndarray | None = None
-    kl_per_latent: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -203,7 +187,7 @@ class Session:
 
     def judge(self, n: int) -> Judge:
         """Return the judge of rows of n images."""
-        see, classify = _eye(models.load_classifier(), self.params)
+        see, classify = _eye(classifiers.load(), self.params)
         return Judge(see, classify, self.dataset, self.params, self.project.seed, n)
 
     def keep(
@@ -233,7 +217,7 @@ class Session:
             scores |= {name: bound.parts[name] for name in names}
             outcomes["bits_per_dim"] = bound.bits_per_dim
         # Distances in the features of different networks must never be compared: the hash tells them apart.
-        seen_by = ("classifier",) if self.params.features == "classifier" else ("classifier", "pca")
+        seen_by = dict.fromkeys(("classifier", self.params.features))
         verdict = Verdict(
             scores,
             "+".join(artifacts.model_hash(paths.model(name)) for name in seen_by),
@@ -249,9 +233,9 @@ class Session:
 
 
 @contextmanager
-def stage(name: str, item: dict[str, str] | None = None) -> Iterator[Session]:
+def stage(name: str, row: str | None = None) -> Iterator[Session]:
     """Do for a stage that judges what `entry.stage` does for all."""
-    with entry.stage(name, item) as view:
+    with entry.stage(name, row) as view:
         project, params = view.section(Project), view.section(EvaluateParams, "evaluate")
         threads.use(project.threads)
         yield Session(project, params, Dataset(paths.PROCESSED))
@@ -267,6 +251,6 @@ def _eye(
 
     if params.features == "classifier":
         return lambda pixels: classifier.features(inference.to_unit(pixels)), classify
-    arrays, _ = artifacts.read_model(paths.model("pca"))
+    arrays, _ = artifacts.read_model(paths.model(params.features))
     components, mean = torch.tensor(arrays["components"]), torch.tensor(arrays["mean"])
     return lambda pixels: (inference.to_unit(pixels).flatten(1) - mean) @ components.T, classify

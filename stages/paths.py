@@ -21,7 +21,12 @@ def embedding(row: str, split: str) -> Path:
 
 def samples(row: str) -> Path:
     """Images that a row generated, (n, height, width) uint8."""
-    return Path("data/samples") / f"{row}.npy"
+    return Path("data/samples") / row / "any.npy"
+
+
+def guided_samples(row: str) -> Path:
+    """Images of the classes in turn likewise, of a row that was trained with guidance alone."""
+    return Path("data/samples") / row / "guided.npy"
 
 
 def inpainted(row: str) -> Path:

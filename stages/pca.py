@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,6 @@ from latentbench.params.reduction import PCAParams
 from latentbench.reduction import gaussian, pca
 from stages import entry, paths
 
-_FOLDER = paths.METRICS / "pca"
 _N_SHOWN = 10
 _K_MAX = 20  # of the classifier that judges numbers of components
 _N_RESAMPLES = 1000  # of the test images, behind intervals
@@ -24,39 +24,43 @@ _N_RESAMPLES = 1000  # of the test images, behind intervals
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("pca") as view:
+    row = entry.row(__doc__)
+    folder = paths.METRICS / row
+    with entry.stage("pca", row) as view:
         project = view.section(Project)
         threads.use(project.threads)
-        params = view.section(PCAParams, "pca")
+        params = view.section(PCAParams, row)
         dataset = Dataset(paths.PROCESSED)
         _, scale = dataset.scaler
         points, started = dataset.train_points, time.perf_counter()
         fits = {"plain": pca.fit(points, params.n_components)}
-        artifacts.write_json(paths.timing("pca_fit"), {"seconds": round(time.perf_counter() - started, 3)})
+        artifacts.write_json(paths.timing(f"fit@{row}"), {"seconds": round(time.perf_counter() - started, 3)})
         fits["standardized"] = pca.fit(points, params.n_components, scale)
         basis = "standardized" if params.standardize else "plain"
         fitted = fits[basis]
         train, test = fitted.transform(dataset.train_points), fitted.transform(dataset.test_points)
-        artifacts.write_array(paths.embedding("pca", "train"), train)
-        artifacts.write_array(paths.embedding("pca", "test"), test)
+        artifacts.write_array(paths.embedding(row, "train"), train)
+        artifacts.write_array(paths.embedding(row, "test"), test)
         # Kept so that scores times components give pixels, whether or not they were standardised.
         kept = {
             "mean": fitted.mean,
             "components": fitted.components * fitted.scale,
             "deviations": np.sqrt(fitted.variances[: params.n_components]),
         }
-        artifacts.write_model(paths.model("pca"), kept, {"standardize": params.standardize})
-        generator = seeding.numpy_generator(project.seed, "pca", "samples")
+        _, height, width = dataset.train_images.shape
+        described = {"method": "pca", "standardize": params.standardize, "height": height, "width": width}
+        artifacts.write_model(paths.model(row), {**kept, "scale": fitted.scale}, described)
+        generator = seeding.numpy_generator(project.seed, row, "samples")
         drawn = gaussian.draw(**kept, n=project.n_samples, generator=generator)
-        artifacts.write_array(paths.samples("pca"), gaussian.to_pixels(drawn, *dataset.train_images.shape[1:]))
+        artifacts.write_array(paths.samples(row), gaussian.to_pixels(drawn, height, width))
         doublings = [2**i for i in range(params.n_components.bit_length())]
         counts = sorted({*doublings, params.n_components, *params.reconstructions})
         rebuilt = _judge_reconstructions(counts, fits, basis, dataset)
-        artifacts.write_table(_FOLDER / "reconstruction.csv", rebuilt)
-        artifacts.write_table(_FOLDER / "classes.csv", _judge_directions(train, test, dataset))
+        artifacts.write_table(folder / "reconstruction.csv", rebuilt)
+        artifacts.write_table(folder / "classes.csv", _judge_directions(train, test, dataset))
 
         judged = _judge_counts(counts, train, test, dataset)
-        artifacts.write_table(_FOLDER / "knn.csv", judged)
+        artifacts.write_table(folder / "knn.csv", judged)
         chosen = {
             "variance": fitted.components_for(params.variance_share),
             "knn": counts[int(judged["leave_one_out"].to_numpy()[: len(counts)].argmax())],
@@ -64,7 +68,7 @@ def main() -> None:
         # The networks see the train images without the validation part; so does this fit.
         fewer = pca.fit(dataset.train_points[dataset.fit_index], params.n_components)
         artifacts.write_metrics(
-            _FOLDER / "metrics.json",
+            folder / "metrics.json",
             {
                 "components_by_variance": chosen["variance"],
                 "components_by_knn": chosen["knn"],
@@ -74,7 +78,7 @@ def main() -> None:
                 "mse_without_validation_images": _error(fewer, dataset, params.n_components),
             },
         )
-        _draw(fits, fitted, dataset, params, judged, chosen)
+        _draw(folder, fits, fitted, dataset, params, judged, chosen)
 
 
 def _error(fit: pca.PCA, dataset: Dataset, n_components: int) -> float:
@@ -175,6 +179,7 @@ def _judge_counts(counts: list[int], train: np.ndarray, test: np.ndarray, datase
 
 
 def _draw(
+    folder: Path,
     fits: dict[str, pca.PCA],
     fitted: pca.PCA,
     dataset: Dataset,
@@ -185,23 +190,23 @@ def _draw(
     shares = {name: fit.variance_shares() for name, fit in fits.items()}
     cumulative = {f"cumulative_{name}": np.cumsum(share) for name, share in shares.items()}
     table = pd.DataFrame({"component": np.arange(1, len(fitted.mean) + 1), **shares, **cumulative})
-    artifacts.write_table(_FOLDER / "variance.csv", table)
+    artifacts.write_table(folder / "variance.csv", table)
     marks = {f"{params.variance_share:.0%} of the variance": chosen["variance"], "best for kNN": chosen["knn"]}
-    artifacts.write_figure(_FOLDER / "variance.png", figures.cumulative_variance(fitted.variance_shares(), marks))
+    artifacts.write_figure(folder / "variance.png", figures.cumulative_variance(fitted.variance_shares(), marks))
     curves = {"leave-one-out on train": judged["leave_one_out"].to_numpy(), "test": judged["test"].to_numpy()}
     names = ("number of components; the last are the pixels themselves", "kNN accuracy")
-    artifacts.write_figure(_FOLDER / "knn.png", figures.curves(judged["components"].tolist(), curves, names))
+    artifacts.write_figure(folder / "knn.png", figures.curves(judged["components"].tolist(), curves, names))
 
     _, height, width = dataset.test_images.shape
     n_drawn = min(20, params.n_components) // _N_SHOWN * _N_SHOWN or params.n_components
     drawn = fitted.components[:n_drawn].reshape(-1, min(_N_SHOWN, n_drawn), height, width)
     title = f"the first {n_drawn} components"
-    artifacts.write_figure(_FOLDER / "components.png", figures.image_grid(drawn, title=title, signed=True))
+    artifacts.write_figure(folder / "components.png", figures.image_grid(drawn, title=title, signed=True))
     rows = [dataset.test_images[:_N_SHOWN] / 255.0]
     rows += [_rebuilt(fitted, dataset, n, _N_SHOWN) for n in params.reconstructions]
     names_of_rows = ["original", *(f"{n} components" for n in params.reconstructions)]
     figure = figures.image_grid(np.stack(rows).clip(0, 1), names_of_rows)
-    artifacts.write_figure(_FOLDER / "reconstructions.png", figure)
+    artifacts.write_figure(folder / "reconstructions.png", figure)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """What the project's files import, read from their source."""
 
 import ast
+from collections.abc import Collection
 from pathlib import Path
+
+METHODS = "latentbench.methods"
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -16,10 +19,28 @@ def imported_modules(path: Path) -> set[str]:
     return names
 
 
-def project_modules(root: Path, start: str) -> set[str]:
+def plugins_loaded(path: Path) -> set[str]:
+    """Return the packages of which a file loads modules by name: `plugins.load("latentbench.networks.vaes", ...)`."""
+    return {
+        node.args[0].value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func) == "plugins.load"
+        and isinstance(node.args[0], ast.Constant)
+    }
+
+
+def project_modules(root: Path, start: str, methods: Collection[str] | None = None) -> set[str]:
     """Return the project's files that a module imports, however indirectly, itself included.
 
-    Files named `__init__` are left out: they are empty, which a test holds.
+    Of a package that is loaded from by name these are all of its modules. Files named `__init__` are left out: they are
+    empty, which a test holds.
+
+    Args:
+        root: of the project.
+        start: dotted name of the module.
+        methods: those that are loaded from latentbench.methods; None for all.
     """
     found: set[str] = set()
     todo = [start]
@@ -27,6 +48,14 @@ def project_modules(root: Path, start: str) -> set[str]:
         path = Path(*todo.pop().split(".")).with_suffix(".py")
         if path.as_posix() not in found and (root / path).is_file():
             found.add(path.as_posix())
+            for package in plugins_loaded(root / path):
+                folder = root.joinpath(*package.split("."))
+                chosen = methods if package == METHODS and methods is not None else None
+                todo += [
+                    f"{package}.{each.stem}"
+                    for each in folder.glob("*.py")
+                    if each.stem != "__init__" and (chosen is None or each.stem in chosen)
+                ]
             for name in imported_modules(root / path):
                 if "." in name:
                     todo += [name, name.rpartition(".")[0]]  # of `from a.b import c`: c may be a module or a name

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +17,8 @@ from latentbench.diffusion.samplers import Sampler, Step
 from latentbench.diffusion.schedules import Schedule, Spacing
 from latentbench.diffusion.spaces import LatentSpace, PixelSpace
 from latentbench.errors import InputError
-from latentbench.networks import autoencoders, denoisers, weights
+from latentbench.networks import denoisers, weights
+from latentbench.networks.autoencoders import residual
 
 _BATCH = 250  # samples that are made at a time
 
@@ -203,18 +205,29 @@ def build(
         schedule: arguments of `schedules.make`.
         prediction, data_deviation: as for `Denoiser`.
         n_classes: of the labels that the network may be told.
-        coder: arguments of `autoencoders.build` but for the size of the images, of a model on latents; None on pixels.
+        coder: arguments of the residual autoencoder but for the size of the images, of a model on latents; None on pixels.
     """
     if coder is None:
         space: PixelSpace | LatentSpace = PixelSpace()
         shape: tuple[int, ...] = (height, width)
         denoiser: nn.Module = denoisers.UNet(height, width, n_classes=n_classes, **network)
     else:
-        space = LatentSpace(autoencoders.build(height=height, width=width, **coder))
+        space = LatentSpace(residual.Network(height, width, **coder))
         shape = (space.coder.latent_dim,)
         denoiser = denoisers.ResidualMLP(*shape, n_classes=n_classes, **network)
     whole = Denoiser(denoiser, prediction, data_deviation)
     return DiffusionModel(space, whole, schedules.make(**schedule), (height, width), shape, n_classes)
+
+
+def restore(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> DiffusionModel:
+    """Return a trained model in evaluation mode from its weights and what is written beside them.
+
+    Raises:
+        WeightsError: the weights are not of the model that is described beside them.
+    """
+    model = build(**description["network"])
+    weights.load(model, arrays)
+    return model
 
 
 def load(folder: Path) -> tuple[DiffusionModel, dict[str, Any]]:
@@ -227,7 +240,5 @@ def load(folder: Path) -> tuple[DiffusionModel, dict[str, Any]]:
     """
     arrays, description = artifacts.read_model(folder)
     if "schedule" not in description.get("network", {}):
-        raise InputError(f"{folder} holds no diffusion model; data/models/diffusion and diffusion_latent do")
-    model = build(**description["network"])
-    weights.load(model, arrays)
-    return model, description
+        raise InputError(f"{folder} holds no diffusion model; the rows of the param 'rows.diffusion' do")
+    return restore(arrays, description), description

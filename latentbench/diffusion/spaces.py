@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from latentbench import inference, parallel
-from latentbench.networks.autoencoders import Autoencoder
+from latentbench.networks.autoencoders.base import Autoencoder
 
 LATENT_DEVIATION = 0.5  # what the noise levels of Karras et al. 2022 are made for
 

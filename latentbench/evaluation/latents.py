@@ -6,8 +6,8 @@ from sklearn.metrics import silhouette_score
 from torch import Tensor
 
 from latentbench.evaluation.samples import Moments, frechet_distance, moments
-from latentbench.networks import vaes
-from latentbench.networks.vaes import VAE
+from latentbench.networks.vaes import base as vaes
+from latentbench.networks.vaes.base import VAE
 
 _BATCH = 1000
 _PARALLEL = 1e-4  # sine of the angle below which two directions are one line

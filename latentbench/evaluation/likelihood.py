@@ -11,8 +11,8 @@ from torch import Tensor
 from latentbench import progress
 from latentbench.errors import InputError
 from latentbench.evaluation.samples import Estimate
-from latentbench.networks import vaes
 from latentbench.networks.likelihoods import Likelihood
+from latentbench.networks.vaes import base as vaes
 
 Nats = TypeVar("Nats", float, Tensor)
 

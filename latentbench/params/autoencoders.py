@@ -1,34 +1,29 @@
-"""The `ae` and `vae` sections: one subsection for each preset."""
+"""The sections of autoencoders and VAEs: each row of `rows.ae` and `rows.vae` has one, named as the row."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from latentbench.params.base import Section
+from latentbench.params.project import LatentDim
 from latentbench.params.training import Training
 
 
-class Preset(Section):
-    """One network of the `ae` section."""
+class AutoencoderParams(Section):
+    """An autoencoder: its architecture, with what that takes besides, and its recipe."""
 
+    architecture: str
+    options: dict[str, Any] = {}
+    latent_dim: LatentDim | None = None
     training: Training
 
 
-class AutoencoderParams(Section):
-    """The `ae` section."""
-
-    dense: Preset
-    conv: Preset
-    residual: Preset
-
-
-class VAEPreset(Section):
-    """One network of the `vae` section; `latentbench.networks.likelihoods` says what the likelihoods are."""
+class VAEParams(AutoencoderParams):
+    """A VAE likewise; `latentbench.networks.likelihoods` says what the likelihoods are."""
 
     likelihood: Literal["bernoulli", "discretized_logistic"]
     beta: Annotated[float, Field(ge=0)]
     warmup_epochs: Annotated[float, Field(ge=0)]
-    training: Training
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> Self:
@@ -37,11 +32,3 @@ class VAEPreset(Section):
                 f"warmup_epochs ({self.warmup_epochs:g}) must be below training.epochs ({self.training.epochs})"
             )
         return self
-
-
-class VAEParams(Section):
-    """The `vae` section."""
-
-    dense: VAEPreset
-    conv: VAEPreset
-    residual: VAEPreset

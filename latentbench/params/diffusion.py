@@ -1,4 +1,4 @@
-"""The `diffusion` and `diffusion_latent` sections."""
+"""The sections of diffusion models."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,12 +6,6 @@ from pydantic import Field, model_validator
 
 from latentbench.params.base import Section
 from latentbench.params.training import Training
-
-
-class Preset(Section):
-    """Which size of all diffusion models is trained."""
-
-    preset: Literal["small", "large"]
 
 
 class Process(Section):
@@ -79,23 +73,25 @@ class LatentSize(Section):
         return {"width": self.width, "n_blocks": self.n_blocks}
 
 
-class Common(Section):
-    """What both sections have."""
+class DiffusionParams(Section):
+    """What the sections of all diffusion models have: each row of `rows.diffusion` has one, named as the row."""
 
     process: Process
     sampling: Sampling
     guidance: Guidance | None
 
 
-class DiffusionParams(Common, Preset):
-    """The `diffusion` section: on pixels, and which size of all diffusion models is trained."""
+class PixelDiffusionParams(DiffusionParams):
+    """A diffusion model on pixels."""
 
+    space: Literal["pixels"]
     small: PixelSize
     large: PixelSize
 
 
-class LatentDiffusionParams(Common):
-    """The `diffusion_latent` section."""
+class LatentDiffusionParams(DiffusionParams):
+    """A diffusion model on the latents of an autoencoder of its own."""
 
+    space: Literal["latents"]
     small: LatentSize
     large: LatentSize

@@ -1,6 +1,6 @@
 """The `evaluate` section."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ class EvaluateParams(Section):
     raw_l1: bool
     importance_samples: Annotated[int, Field(ge=1, le=100_000)]
     bound_draws: Annotated[int, Field(ge=1)]
-    features: Literal["classifier", "pca"]
+    features: str
     coverage_k: Annotated[int, Field(ge=1)]
     cas_epochs: Annotated[int, Field(ge=1)]
     likelihood_images: Annotated[int, Field(ge=2)] | None

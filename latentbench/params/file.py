@@ -5,78 +5,112 @@ No stage imports this module: it knows every section, so a change of any would r
 
 import argparse
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import model_validator
+from pydantic import create_model, model_validator
 
+from latentbench import plugins
 from latentbench.params.autoencoders import AutoencoderParams, VAEParams
-from latentbench.params.base import ParamsError, validate
+from latentbench.params.base import ParamsError, Section, validate
 from latentbench.params.classifier import ClassifierParams
 from latentbench.params.data import Data
-from latentbench.params.diffusion import DiffusionParams, LatentDiffusionParams
+from latentbench.params.diffusion import LatentDiffusionParams, PixelDiffusionParams
 from latentbench.params.diffusion_explore import DiffusionExploreParams
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.latent_explore import LatentExploreParams
 from latentbench.params.project import Project
 from latentbench.params.reduction import IsomapParams, PCAParams
+from latentbench.params.rows import Rows
+
+_RECIPES: dict[str, type[Section]] = {
+    "pca": PCAParams,
+    "isomap": IsomapParams,
+    "ae": AutoencoderParams,
+    "vae": VAEParams,
+    "diffusion": PixelDiffusionParams,
+}
+_ARCHITECTURES = {"ae": "latentbench.networks.autoencoders", "vae": "latentbench.networks.vaes"}
 
 
 class Params(Project):
-    """All of params.yaml."""
+    """All of params.yaml but the sections of the rows, which `model_of` adds."""
 
+    rows: Rows
     data: Data
     classifier: ClassifierParams
-    pca: PCAParams
-    isomap: IsomapParams
-    ae: AutoencoderParams
-    vae: VAEParams
     latent_explore: LatentExploreParams
-    diffusion: DiffusionParams
-    diffusion_latent: LatentDiffusionParams
     diffusion_explore: DiffusionExploreParams
     evaluate: EvaluateParams
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        if self.latent_dim > self.pca.n_components:
-            raise ValueError(
-                f"latent_dim ({self.latent_dim}) must be at most pca.n_components "
-                f"({self.pca.n_components}): PCA is compared at latent_dim components"
-            )
-        beyond = [d for d in self.latent_explore.dimensions or [] if d >= self.latent_dim]
-        if beyond:
-            raise ValueError(f"latent_explore.dimensions {beyond} must be below latent_dim ({self.latent_dim})")
+        for family, package in _ARCHITECTURES.items():
+            for row in getattr(self.rows, family):
+                self._check_architecture(f"{row}.architecture", getattr(self, row).architecture, package)
+        for row in self.rows.diffusion:
+            self._check_calls(row)
+        self._check_dimensions()
+        self._check_classes()
+        self._check_features()
+        self._check_sizes()
+        return self
+
+    def _check_architecture(self, key: str, name: str, package: str) -> None:
+        if name not in plugins.names(package):
+            folder = package.replace(".", "/")
+            raise ValueError(f"{key}: there is no {name!r} in {folder}; there are {', '.join(plugins.names(package))}")
+
+    def _check_dimensions(self) -> None:
+        for row in self.rows.pca:
+            n_components = getattr(self, row).n_components
+            if self.latent_dim > n_components:
+                raise ValueError(
+                    f"latent_dim ({self.latent_dim}) must be at most {row}.n_components "
+                    f"({n_components}): PCA is compared at latent_dim components"
+                )
+        for row in self.rows.coders():
+            size = getattr(self, row).latent_dim or self.latent_dim
+            beyond = [d for d in self.latent_explore.dimensions or [] if d >= size]
+            if beyond:
+                raise ValueError(f"latent_explore.dimensions {beyond} must be below latent_dim ({size}), of {row}")
+        for row in self.rows.isomap:
+            isomap = getattr(self, row)
+            if isomap.n_landmarks is not None and isomap.most_components >= isomap.n_landmarks:
+                raise ValueError(
+                    f"{row}.n_components ({isomap.n_components}) and {row}.search.n_components "
+                    f"{isomap.search.n_components} must be below {row}.n_landmarks ({isomap.n_landmarks})"
+                )
+
+    def _check_classes(self) -> None:
         named = [*(self.latent_explore.interpolations or []), *(self.latent_explore.arithmetic or [])]
         unknown = sorted({name for names in named for name in names} - set(self.data.classes))
         if unknown:
             raise ValueError(f"latent_explore names classes that data.classes does not have: {', '.join(unknown)}")
-        if self.isomap.n_landmarks is not None and self.isomap.most_components >= self.isomap.n_landmarks:
-            raise ValueError(
-                f"isomap.n_components ({self.isomap.n_components}) and isomap.search.n_components "
-                f"{self.isomap.search.n_components} must be below isomap.n_landmarks ({self.isomap.n_landmarks})"
-            )
-        for key in ("diffusion", "diffusion_latent"):
-            self._check_calls(key)
-        self._check_sizes()
-        return self
 
-    def _check_calls(self, key: str) -> None:
+    def _check_features(self) -> None:
+        if self.evaluate.features not in ("classifier", *self.rows.pca):
+            raise ValueError(
+                f"evaluate.features ({self.evaluate.features}) must be classifier or a row of rows.pca "
+                f"({', '.join(self.rows.pca) or 'which has none'})"
+            )
+
+    def _check_calls(self, row: str) -> None:
         """Refuse more sampling steps, evenly in time, than a process of discrete steps has."""
-        section: DiffusionParams | LatentDiffusionParams = getattr(self, key)
+        section: PixelDiffusionParams | LatentDiffusionParams = getattr(self, row)
         if section.process.schedule not in ("linear", "cosine") or section.sampling.spacing != "time":
             return
         n_steps = section.process.n_steps
         most = max(*self.diffusion_explore.calls, self.diffusion_explore.inpaint_calls)
         for name, calls in (
-            (f"{key}.sampling.calls", section.sampling.calls),
+            (f"{row}.sampling.calls", section.sampling.calls),
             ("diffusion_explore.calls or inpaint_calls", most),
         ):
             if calls > n_steps:
                 raise ValueError(
-                    f"{name} ({calls}) must be at most {key}.process.n_steps ({n_steps}), or take another spacing"
+                    f"{name} ({calls}) must be at most {row}.process.n_steps ({n_steps}), or take another spacing"
                 )
 
     def _check_sizes(self) -> None:
@@ -85,10 +119,15 @@ class Params(Project):
         if self.data.train_size is not None:
             size = f"data.train_size ({self.data.train_size})"
             below = self.data.train_size - 1
+            for row in self.rows.pca:
+                limits.append((f"{row}.n_components", getattr(self, row).n_components, below, f"below {size}"))
+            for row in self.rows.isomap:
+                isomap = getattr(self, row)
+                limits += [
+                    (f"{row}.n_neighbors or its search", isomap.most_neighbors, below, f"below {size}"),
+                    (f"{row}.n_landmarks", isomap.n_landmarks or 0, below + 1, f"at most {size}"),
+                ]
             limits += [
-                ("pca.n_components", self.pca.n_components, below, f"below {size}"),
-                ("isomap.n_neighbors or its search", self.isomap.most_neighbors, below, f"below {size}"),
-                ("isomap.n_landmarks", self.isomap.n_landmarks or 0, below + 1, f"at most {size}"),
                 ("latent_explore.map_neighbors", self.latent_explore.map_neighbors, below + 1, f"at most {size}"),
                 ("evaluate.k_max", self.evaluate.k_max, below, f"below {size}"),
             ]
@@ -100,6 +139,43 @@ class Params(Project):
         problems = [f"{key} ({value}) must be {rule}" for key, value, limit, rule in limits if value > limit]
         if problems:
             raise ValueError("\n".join(problems))
+
+
+def model_of(content: object) -> type[Params]:
+    """Return the model of a params file with this content: a section for each row that it lists.
+
+    Raises:
+        ParamsError: the rows themselves are wrong, or one is named like another section.
+    """
+    given = content.get("rows") if isinstance(content, Mapping) else None
+    rows = validate(Rows, given, "rows")
+    taken = sorted(set(rows.all()) & set(Params.model_fields))
+    if taken:
+        raise ParamsError(f"rows: a row must have another name than {', '.join(taken)}, which params.yaml has already")
+    assert isinstance(content, Mapping)
+    fields: dict[str, Any] = {
+        row: (_recipe(family, content.get(row)), ...) for family in _RECIPES for row in getattr(rows, family)
+    }
+    return create_model("Params", __base__=Params, **fields)
+
+
+def _recipe(family: str, section: object) -> type[Section]:
+    if family == "diffusion" and isinstance(section, Mapping) and section.get("space") == "latents":
+        return LatentDiffusionParams
+    return _RECIPES[family]
+
+
+def check(content: object) -> Params:
+    """Return the content of a params file as its model; the recipes of rows that it does not list are left out.
+
+    Raises:
+        ParamsError: something in it is unknown, of the wrong type, impossible or contradictory.
+    """
+    if not isinstance(content, Mapping):
+        return validate(Params, content)
+    model = model_of(content)
+    kept = {key: value for key, value in content.items() if key in model.model_fields or not isinstance(value, Mapping)}
+    return validate(model, kept)
 
 
 class _Loader(yaml.SafeLoader):
@@ -128,7 +204,7 @@ def load(path: Path) -> Params:
         content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ParamsError(f"cannot be read: {error}") from error
-    return validate(Params, content)
+    return check(content)
 
 
 def main() -> None:

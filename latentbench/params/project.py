@@ -19,3 +19,4 @@ class Project(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["float32", "bfloat16"]
     compile: bool
+    diffusion_preset: Literal["small", "large"]

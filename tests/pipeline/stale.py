@@ -10,7 +10,7 @@ from dvc.repo import Repo
 from tests.pipeline.all_stages import covers, filled, leaves
 from tests.pipeline.workspace import Workspace
 
-PRESET = "diffusion.preset"  # the names of other params follow from it
+PRESET = "diffusion_preset"  # the names of other params follow from it
 
 
 def and_what_follows(graph: networkx.DiGraph, names: Iterable[str]) -> set[str]:

@@ -1,17 +1,15 @@
-"""Judge what generators lie between: a Gaussian in PCA space, which each must beat, and real images."""
+"""Judge real images, as many as generators draw: the floor of the comparison, and what the classifier has not seen."""
 
 import numpy as np
 
-from latentbench import artifacts, seeding
-from stages import judging, paths
+from latentbench import seeding
+from stages import judging
 
 
 def main() -> None:
     """Run the stage."""
-    with judging.stage("judge_limits") as session:
-        dataset = session.dataset
-        drawn = artifacts.read_array(paths.samples("pca"))
-        n = session.n(len(drawn))
+    with judging.stage("judge_real") as session:
+        dataset, n = session.dataset, session.n(session.project.n_samples)
         generator = seeding.numpy_generator(session.project.seed, "evaluate", "real")
         # The classifier has seen these; of those that it has not, there are fewer.
         chosen = {
@@ -23,7 +21,6 @@ def main() -> None:
             images, labels = dataset.train_images[index], np.asarray(dataset.train_labels[index])
             judged = judge.judge(row, images, labels, from_train=True, validates=row == "real_validation")
             session.keep(row, judge, images, judged)
-        session.keep("pca", judge, drawn[:n], judge.judge("pca", drawn[:n]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,147 @@
+"""What a method can do for a row of the comparison, once it is fitted.
+
+Each file beside this one is a method: it has the name of the list in `rows` whose rows it makes, and defines `Method`.
+Whoever scores, judges, explores or times a row asks what its method can do, by the protocols below, and not which it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from latentbench.data.dataset import Dataset
+
+
+class Fitted(Protocol):
+    """What every method has: it comes back from the files that its stage wrote."""
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Self:
+        """Return what `artifacts.read_model` read.
+
+        Raises:
+            WeightsError: the arrays are not those of the model that is described beside them.
+        """
+
+
+@runtime_checkable
+class Represents(Protocol):
+    """It represents images by numbers: its stage writes those of the train and the test images."""
+
+    def n_compared(self, latent_dim: int) -> int | None:
+        """Return how many of those numbers are compared where the project's size is `latent_dim`; None for all."""
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """It represents an image by numbers that follow from the image and what is kept."""
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Map images (n, height, width) uint8 to representations (n, dims) float32."""
+
+
+@runtime_checkable
+class Places(Protocol):
+    """It represents an image by its place among the train images, with more than is kept."""
+
+    def place(self, images: np.ndarray, train: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+        """Do the work of mapping images (n, height, width) uint8 to (n, dims), for the clock.
+
+        Args:
+            images: to be placed.
+            train: (n_train, p) the train images as points.
+            embedding: (n_train, dims) of them.
+        """
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """It goes back from numbers to images."""
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Map representations (n, dims), or their first numbers, to images (n, height, width) in about [0, 1]."""
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """It generates images."""
+
+    calls: int | None  # of a network, for each image; None where no network draws them
+
+    def draw(self, n: int, seed: int) -> np.ndarray:
+        """Return images (n, height, width) uint8."""
+
+
+@runtime_checkable
+class DrawsClasses(Protocol):
+    """It can be told of which class an image is to be."""
+
+    calls_guided: int | None  # as `calls`; None where it was trained without classes
+
+    def draw_classes(self, labels: np.ndarray, seed: int) -> np.ndarray:
+        """Return images (n, height, width) uint8 of classes (n,)."""
+
+
+@runtime_checkable
+class HasPosterior(Protocol):
+    """Its latents are means of posteriors, under a standard normal prior."""
+
+    def posterior(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Map images (n, height, width) uint8 to means and log variances of q(z | x), (n, latent_dim) float32 each."""
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """It makes images that are partly made up more likely."""
+
+    def complete(self, images: np.ndarray) -> np.ndarray:
+        """Map images (n, height, width) in [0, 1] to images of the same shape."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a model says of the likelihood of the test images.
+
+    Attributes:
+        parts: numbers by name, intervals as `_lo` and `_hi`.
+        likelihood: the observation model.
+        bits_per_dim: (n_test,) float64, of each test image; None where there is a loss and no likelihood.
+        kl_per_latent: (latent_dim,) float64 nats, falling; empty for what is no VAE.
+    """
+
+    parts: Mapping[str, float]
+    likelihood: str
+    bits_per_dim: np.ndarray | None = None
+    kl_per_latent: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+class Effort(Protocol):
+    """How closely a likelihood is bounded; a method reads what concerns it, as the params of `evaluate` have it."""
+
+    @property
+    def importance_samples(self) -> int:
+        """Samples of the tighter bound of a VAE, for each image."""
+
+    @property
+    def likelihood_images(self) -> int | None:
+        """Test images of that bound, from the first on; None for all."""
+
+    @property
+    def bound_draws(self) -> int:
+        """Noise levels of the bound of a diffusion model, for each image."""
+
+
+@runtime_checkable
+class Bounds(Protocol):
+    """It bounds the likelihood of images."""
+
+    def bound(self, dataset: Dataset, row: str, seed: int, effort: Effort) -> Bound | None:
+        """Bound the likelihood of the test images; None where what was trained bounds none.
+
+        Args:
+            dataset: the images.
+            row: for progress bars, and for the draws.
+            seed: of the draws.
+            effort: how closely.
+        """

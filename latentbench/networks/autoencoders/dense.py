@@ -1,0 +1,32 @@
+"""The dense autoencoder of the reference report."""
+
+from itertools import pairwise
+
+from torch import nn
+
+from latentbench.networks.autoencoders.base import Autoencoder
+from latentbench.networks.blocks import glorot_uniform
+
+
+class Network(Autoencoder):
+    """784-392-196-98-L-98-196-392-784 for 28x28 images: each layer halves, with batch norm and ReLU."""
+
+    def __init__(self, height: int, width: int, latent_dim: int) -> None:
+        super().__init__(height, width, latent_dim)
+        pixels = height * width
+        widths = [pixels, pixels // 2, pixels // 4, pixels // 8]
+        self.encoder = nn.Sequential(nn.Flatten(), *_layers(widths), nn.Linear(widths[-1], latent_dim))
+        self.decoder = nn.Sequential(
+            *_layers([latent_dim, *widths[:0:-1]]),
+            nn.Linear(widths[1], pixels),
+            nn.Sigmoid(),
+            nn.Unflatten(1, (height, width)),
+        )
+        glorot_uniform(self)
+
+
+def _layers(widths: list[int]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(widths):
+        layers += [nn.Linear(fan_in, fan_out), nn.BatchNorm1d(fan_out), nn.ReLU()]
+    return layers

@@ -1,0 +1,34 @@
+"""The dense VAE of the reference report."""
+
+from itertools import pairwise
+
+from torch import nn
+
+from latentbench.networks import likelihoods
+from latentbench.networks.blocks import glorot_uniform
+from latentbench.networks.vaes.base import VAE
+
+
+class Network(VAE):
+    """784-392-196-98 with ReLU, then the two heads; the decoder mirrors it."""
+
+    def __init__(self, height: int, width: int, latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
+        super().__init__(height, width, latent_dim, likelihood)
+        pixels = height * width
+        widths = [pixels, pixels // 2, pixels // 4, pixels // 8]
+        self.trunk = nn.Sequential(nn.Flatten(), *_layers(widths))
+        self.to_mean = nn.Linear(widths[-1], latent_dim)
+        self.to_log_var = nn.Linear(widths[-1], latent_dim)
+        self.decoder = nn.Sequential(
+            *_layers([latent_dim, *widths[:0:-1]]),
+            nn.Linear(widths[1], pixels),
+            nn.Unflatten(1, (height, width)),
+        )
+        glorot_uniform(self)
+
+
+def _layers(widths: list[int]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(widths):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return layers

@@ -1,0 +1,43 @@
+"""The `rows` section: what is compared."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from latentbench.params.base import Section
+
+Row = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+_TAKEN = ("raw", "raw_l1", "real", "real_validation", "mean", "classifier")  # rows and names that are always there
+
+
+class Rows(Section):
+    """The rows of the comparison by the stage that makes them, in the order of tables; a list may be empty.
+
+    Beside them the raw pixels and real images are always compared.
+    """
+
+    pca: list[Row]
+    isomap: list[Row]
+    ae: list[Row]
+    vae: list[Row]
+    diffusion: list[Row]
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        names = self.all()
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each row stands once, and not {', '.join(twice)} twice")
+        taken = [name for name in names if name in _TAKEN or name.endswith("_guided")]
+        if taken:
+            raise ValueError(f"a row must have another name than {', '.join(taken)}: the comparison uses it itself")
+        return self
+
+    def all(self) -> list[str]:
+        """Return every row, in the order of tables."""
+        return [*self.pca, *self.isomap, *self.coders(), *self.diffusion]
+
+    def coders(self) -> list[str]:
+        """Return the rows whose latent spaces are looked into."""
+        return [*self.ae, *self.vae]

@@ -1,0 +1,50 @@
+"""What can be added by a file of its own: each module of a package but `base` is a choice, by its name."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from latentbench.errors import InputError
+
+
+def names(package: str) -> list[str]:
+    """Return what there is to choose from in a package, such as "latentbench.networks.vaes", in alphabetical order.
+
+    Nothing of it is imported.
+    """
+    folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
+    return sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if module.name != "base")
+
+
+def load(package: str, name: str) -> ModuleType:
+    """Import a choice and return it.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in names(package):
+        where = package.replace(".", "/")
+        raise InputError(f"there is no {name!r} in {where}; there are {', '.join(names(package))}, a file each")
+    return importlib.import_module(f"{package}.{name}")
+
+
+def check_options(what: str, made_by: type, given: Collection[str], options: Mapping[str, Any]) -> None:
+    """Refuse options that a class does not take.
+
+    Args:
+        what: it is called in the message.
+        made_by: the class.
+        given: arguments that it gets besides.
+        options: by name.
+
+    Raises:
+        InputError: the message names those that it takes.
+    """
+    taken = [each for each in inspect.signature(made_by).parameters if each not in given]
+    unknown = sorted(set(options) - set(taken))
+    if unknown:
+        raise InputError(f"{what} has no option {', '.join(unknown)}; it has {', '.join(taken) or 'none'}")
