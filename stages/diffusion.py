@@ -36,7 +36,7 @@ def main() -> None:
             "n_classes": len(run.dataset.classes) if guidance else None,
         }
         size = getattr(params, run.project.diffusion_preset)
-        if isinstance(params, PixelDiffusionParams):
+        if params.space == "pixels":
             built["data_deviation"] = PixelSpace().encode(inference.to_unit(images[run.dataset.fit_index])).std().item()
         else:
             built["coder"] = {"latent_dim": size.coder.latent_dim}

@@ -20,7 +20,7 @@ from latentbench.neighbors.search import nearest
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
 from latentbench.params.rows import Rows
-from stages import classifiers, costs, entry, fitted, paths, verdicts
+from stages import classifiers, costs, entry, fitted, leftovers, paths, verdicts
 from stages.verdicts import Verdict
 
 _FOLDER = paths.METRICS / "evaluate"
@@ -76,6 +76,7 @@ class Comparison:
 def main() -> None:
     """Run the stage."""
     with entry.stage("evaluate") as view:
+        leftovers.remove()
         project, params = view.section(Project), view.section(EvaluateParams, "evaluate")
         threads.use(project.threads)
         rows = view.section(Rows, "rows")
@@ -123,7 +124,8 @@ def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, 
             artifacts.write_table(_FOLDER / "confusion" / f"{row}.csv", table)
             artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", report)
             outcomes[f"{row}.probe"] = probe.predictions(train, labels, test)
-        curves.append(pd.DataFrame({"row": row, "k": np.arange(1, params.k_max + 1), **choice.accuracies}))
+        curve = pd.DataFrame(choice.accuracies).assign(row=row, k=np.arange(1, params.k_max + 1))
+        curves.append(curve[["row", "k", *choice.accuracies]])
         weights[row] = choice.weights
         rows[row] = {
             "dims": train.shape[1],

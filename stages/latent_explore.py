@@ -4,12 +4,13 @@ import pandas as pd
 
 from latentbench import artifacts
 from latentbench.params.rows import Rows
-from stages import entry, paths
+from stages import entry, leftovers, paths
 
 
 def main() -> None:
     """Run the stage."""
     with entry.stage("latent_explore") as view:
+        leftovers.remove()
         rows = view.section(Rows, "rows").coders()
         tables = {
             row: artifacts.read_table(paths.METRICS / "latent_explore" / row / "interpolation.csv") for row in rows
