@@ -15,15 +15,14 @@ import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import torch
 from torch import Tensor
 
-from latentbench import inference, progress, seeding, threads, training
+from latentbench import inference, plugins, progress, seeding, threads, training
 from latentbench.data import idx
 from latentbench.evaluation import likelihood
-from latentbench.networks import vaes
+from latentbench.networks.vaes import base as vaes
 
 RAW = Path("data/raw")
 PUBLISHED = {"VAE": 228.70, "VampPrior": 227.35, "Exemplar VAE": 226.75}
@@ -87,7 +86,7 @@ def main() -> None:
     """Train, then print the likelihood beside the published ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add: Callable[..., object] = parser.add_argument
-    add("--architecture", choices=get_args(vaes.Architecture), default="conv", help="default: conv")
+    add("--architecture", choices=plugins.names("latentbench.networks.vaes"), default="conv", help="default: conv")
     add("--epochs", type=int, default=300, help="at most; default: 300")
     add("--warm-up", type=int, default=50, help="epochs over which the weight of the KL rises; default: 50")
     add("--patience", type=int, default=50, help="epochs without gain before stopping early; default: 50")

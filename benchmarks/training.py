@@ -26,7 +26,8 @@ from torch.nn import functional
 from latentbench import artifacts, inference, seeding, threads, training
 from latentbench.data import idx
 from latentbench.data.splits import stratified_subset
-from latentbench.networks import autoencoders, vaes
+from latentbench.networks.autoencoders import base as autoencoders
+from latentbench.networks.vaes import base as vaes
 
 RAW = Path("data/raw")
 PEER_SCRIPT = Path(__file__).with_name("keras_peer.py")

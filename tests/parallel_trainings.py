@@ -18,7 +18,8 @@ from torch.nn import functional
 from latentbench import artifacts, inference, parallel, training
 from latentbench.checkpoints import Checkpoint
 from latentbench.errors import InputError
-from latentbench.networks import autoencoders, vaes
+from latentbench.networks.autoencoders import base as autoencoders
+from latentbench.networks.vaes import base as vaes
 from latentbench.training import Epoch, Plan
 
 # For the environment: talk through the loopback device alone, whatever else the machine has.
@@ -41,7 +42,7 @@ class SavesAt(Checkpoint):
         return self._left == 0
 
 
-def autoencoder(architecture: autoencoders.Architecture) -> tuple[nn.Module, training.Loss]:
+def autoencoder(architecture: str) -> tuple[nn.Module, training.Loss]:
     """Return an autoencoder in double precision, in which another order of summing leaves no trace."""
     torch.manual_seed(1)
     network = autoencoders.build(architecture, 28, 28, 8).double()

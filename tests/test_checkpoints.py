@@ -19,7 +19,7 @@ from torch.nn import functional
 from latentbench import checkpoints, inference, training
 from latentbench.artifacts import ArtifactError
 from latentbench.checkpoints import Checkpoint, CheckpointError
-from latentbench.networks import autoencoders
+from latentbench.networks.autoencoders import base as autoencoders
 from latentbench.training import Epoch, Plan, Step
 
 # Everything on.

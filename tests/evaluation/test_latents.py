@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from latentbench.evaluation import latents
-from latentbench.networks import vaes
+from latentbench.networks.vaes import base as vaes
 
 
 def test_divergences_are_those_of_each_latent_and_add_up() -> None:

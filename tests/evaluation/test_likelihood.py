@@ -9,7 +9,7 @@ from torch import Tensor, distributions
 
 from latentbench.errors import InputError
 from latentbench.evaluation import likelihood
-from latentbench.networks import vaes
+from latentbench.networks.vaes import base as vaes
 from latentbench.networks.likelihoods import Likelihood
 
 N_PIXELS, N_LATENTS, NOISE = 6, 3, 0.4
