@@ -26,11 +26,11 @@ from latentbench.errors import LatentbenchError
 from latentbench.evaluation import classification, differences, tables
 from latentbench.evaluation.differences import Change
 from stages.verdicts import SCORES
-from tools import experiments, pages
-from tools.experiments import ExperimentError
-from tools.pages import Section
-from tools.scores import DIRECTIONS, WITHOUT_SEED
-from tools.seeds import tells_of
+from tools.lib import experiments, pages
+from tools.lib.directions import DIRECTIONS, WITHOUT_SEED
+from tools.lib.experiments import ExperimentError
+from tools.lib.pages import Section
+from tools.lib.seed_tables import are_of_run
 
 _FOLDER = Path("compare")
 _SEEDS = Path("metrics/seeds")
@@ -172,8 +172,8 @@ def load(name: str, folder: Path) -> Run:
     outcomes, description = artifacts.read_model(folder / "outcomes")
     judged, targets = {}, {}
     for row in map(str, found["generators"].index):
-        judged[row], told = artifacts.read_model(folder / "judged" / row.replace("_guided", "/guided"))
-        targets[row] = told["target"]
+        judged[row], description_of_row = artifacts.read_model(folder / "judged" / row.replace("_guided", "/guided"))
+        targets[row] = description_of_row["target"]
     return Run(
         name,
         experiments.flatten(experiments.params_of(revision)),
@@ -258,13 +258,13 @@ def verdicts(found: Sequence[Difference]) -> list[tuple[float, str]]:
 
     The correction is over the rows, for each score: who reads a column down asks in which rows the runs differ.
     """
-    told: dict[tuple[str, str], tuple[float, str]] = {}
+    by_score: dict[tuple[str, str], tuple[float, str]] = {}
     for score in dict.fromkeys(each.score for each in found):
         family = [each for each in found if each.score == score]
         corrected = differences.holm([each.p() for each in family])
         for each, p in zip(family, corrected, strict=True):
-            told[each.row, score] = (p, _verdict(each, p, DIRECTIONS[score]))
-    return [told[each.row, each.score] for each in found]
+            by_score[each.row, score] = (p, _verdict(each, p, DIRECTIONS[score]))
+    return [by_score[each.row, each.score] for each in found]
 
 
 def _verdict(found: Difference, p: float, direction: int) -> str:
@@ -345,7 +345,7 @@ def _by_seed(table: _Table, row: str, score: str, run: Run, seeds: Sequence[pd.D
     """Return a score by seed, from the table with most seeds of this run's params and code."""
     best: dict[int, float] = {}
     for values in seeds:
-        if tells_of(values, row, run.params["seed"], run.scores[table][row]):
+        if are_of_run(values, row, run.params["seed"], run.scores[table][row]):
             of_score = values[(values["row"] == row) & (values["score"] == score)]
             found = dict(zip(of_score["seed"].astype(int), of_score["value"].astype(float), strict=True))
             best = max(best, found if run.params["seed"] in found else {}, key=len)

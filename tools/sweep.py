@@ -22,9 +22,9 @@ from matplotlib.figure import Figure
 from latentbench import artifacts, figures, progress
 from latentbench.errors import LatentbenchError
 from latentbench.evaluation import tables
-from tools import experiments
-from tools.experiments import ExperimentError, are_numbers, read_value
-from tools.scores import COMPARISONS, DIRECTIONS
+from tools.lib import experiments
+from tools.lib.directions import COMPARISONS, DIRECTIONS
+from tools.lib.experiments import ExperimentError, are_numbers, read_value
 
 _FOLDER = Path("metrics/sweeps")
 _N_AT_RANDOM = 4  # runs of a search before it learns from them; however many follow, so that more can be asked for
@@ -142,7 +142,7 @@ def main() -> None:
             return
         experiments.check_committed()
         experiments.check_reproduced()
-        given = dict(_parted(text) for text in arguments.search or arguments.grid or _GRID)
+        given = dict(_split_setting(text) for text in arguments.search or arguments.grid or _GRID)
         goal = choose_goal(list(given), arguments.score, arguments.direction)
         if arguments.search:
             runs = search(
@@ -154,7 +154,7 @@ def main() -> None:
         table = collect(runs, goal)
         artifacts.write_table(_FOLDER / f"{name}.csv", table)
         artifacts.write_text(_FOLDER / f"{name}.md", tables.markdown(artifacts.read_table(_FOLDER / f"{name}.csv")))
-        tell_best(table, goal)
+        report_best(table, goal)
         draw(name)
     except LatentbenchError as error:
         sys.exit(f"sweep: {error}")
@@ -234,7 +234,7 @@ def search(ranges: Mapping[str, Range], goal: Goal, n_trials: int, seed: int) ->
         revision = run(point, goal)
         value = scores_of(revision, goal)[goal.score]
         study.tell(trial, value)
-        progress.note(f"run {trial.number + 1} of {n_trials}: {_told(point)}: {goal.score} {value:.4g}")
+        progress.note(f"run {trial.number + 1} of {n_trials}: {_described(point)}: {goal.score} {value:.4g}")
         if point not in [other for other, _ in runs]:
             runs.append((point, revision))
     return sorted(runs, key=lambda each: list(each[0].values()))
@@ -303,13 +303,13 @@ def collect(runs: Sequence[tuple[Mapping[str, Any], str]], goal: Goal) -> pd.Dat
     return pd.DataFrame(lines)
 
 
-def tell_best(table: pd.DataFrame, goal: Goal) -> None:
+def report_best(table: pd.DataFrame, goal: Goal) -> None:
     """Say which run is best, and by which images."""
     best = int((table[goal.score] if goal.larger else -table[goal.score]).to_numpy().argmax())
     line = table.to_dict("records")[best]
     params = dict(itertools.takewhile(lambda item: item[0] != goal.score, line.items()))
     images = "train and validation images" if goal.of_train else "the test images, so that it looks better than it is"
-    progress.note(f"best: {_told(params)}, {goal.score} {line[goal.score]:.4g}; chosen by {images}")
+    progress.note(f"best: {_described(params)}, {goal.score} {line[goal.score]:.4g}; chosen by {images}")
 
 
 def draw(name: str) -> None:
@@ -336,7 +336,7 @@ def _panels(table: pd.DataFrame, params: Sequence[str], scores: Sequence[str]) -
     if len(table) == np.prod([table[param].nunique() for param in params]):
         parts = list(table.groupby(others, sort=False)) if others else [((), table)]
         for score in [score for score in scores if score in _DRAWN] or scores[:1]:
-            lines = [_line(part, first, score, _told(dict(zip(others, key, strict=True)))) for key, part in parts]
+            lines = [_line(part, first, score, _described(dict(zip(others, key, strict=True)))) for key, part in parts]
             yield figures.Panel(_TITLES.get(score, score), first, lines)
     else:
         for param in params:
@@ -351,7 +351,7 @@ def _line(table: pd.DataFrame, param: str, score: str, label: str) -> figures.Li
 
 
 def _trade(table: pd.DataFrame, params: Sequence[str], x: str, y: str) -> Figure:
-    labels = [_told(point) for point in table[list(params)].to_dict("records")]
+    labels = [_described(point) for point in table[list(params)].to_dict("records")]
     better: list[Callable[[Any, Any], bool]] = [
         (lambda a, b: a > b) if DIRECTIONS[score] > 0 else (lambda a, b: a < b) for score in (x, y)
     ]
@@ -368,14 +368,14 @@ def _trade(table: pd.DataFrame, params: Sequence[str], x: str, y: str) -> Figure
     return figures.trade(points, labels, np.array(front), (_TITLES[x], _TITLES[y]))
 
 
-def _parted(text: str) -> tuple[str, str]:
+def _split_setting(text: str) -> tuple[str, str]:
     key, equals, values = text.partition("=")
     if not (key and equals and values):
         raise ExperimentError(f"{text}: a param is given as KEY=VALUES")
     return key, values
 
 
-def _told(point: Mapping[Any, Any]) -> str:
+def _described(point: Mapping[Any, Any]) -> str:
     return ", ".join(
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in point.items()
     )

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tools import experiments
+from tools.lib import experiments
 
 
 class Repository:

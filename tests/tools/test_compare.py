@@ -15,9 +15,10 @@ import pytest
 from latentbench import artifacts
 from latentbench.evaluation import samples
 from tests.tools.conftest import Repository
-from tools import compare, experiments
+from tools import compare
 from tools.compare import Run
-from tools.experiments import ExperimentError
+from tools.lib import experiments
+from tools.lib.experiments import ExperimentError
 
 N, N_GROUPS = 1000, 20
 PARAMS = {"seed": 0, "latent_dim": 64, "evaluate.n_groups": N_GROUPS}

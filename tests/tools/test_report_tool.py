@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from tests.tools.test_pages import Seen
-from tools import claims, meanings, report
-from tools.runs import CostsError, NotMeasuredError, Run, Score
+from tools import report
+from tools.lib import claims, glossary
+from tools.lib.runs import CostsError, NotMeasuredError, Run, Score
 
 
 @pytest.fixture(scope="module")
@@ -77,17 +78,17 @@ def test_every_number_and_figure_is_shown_and_explained(committed: Path) -> None
     assert seen.cells[seen.cells.index("pca", start) + 1] == "2.5"
 
 
-def test_meanings_are_sentences_and_none_is_of_a_table_that_is_gone(committed: Path) -> None:
-    for columns in meanings._COLUMNS.values():
+def test_the_glossary_has_sentences_and_none_is_of_a_table_that_is_gone(committed: Path) -> None:
+    for columns in glossary._COLUMNS.values():
         assert all(text[0].isupper() and text.endswith(".") and text.count(". ") == 0 for text in columns.values())
     metrics = committed / "metrics"
     tables = {path.relative_to(metrics).with_suffix("").as_posix() for path in metrics.rglob("*.csv")}
     by_number = {"training", "latent_explore", "diffusion_explore", "costs"}
     by_number |= {"seeds/seeds", "reference/reference", "claims/claims"}
-    used = {meanings._first(table, meanings._COLUMNS) for table in tables if meanings.is_shown(table)}
-    assert set(meanings._COLUMNS) == used | by_number
+    used = {glossary._first(table, glossary._COLUMNS) for table in tables if glossary.is_shown(table)}
+    assert set(glossary._COLUMNS) == used | by_number
     figures = {path.relative_to(metrics).as_posix() for path in metrics.rglob("*.png")}
-    assert set(meanings._FIGURES) == {meanings._first(figure, meanings._FIGURES) for figure in figures}
+    assert set(glossary._FIGURES) == {glossary._first(figure, glossary._FIGURES) for figure in figures}
 
 
 def test_missing_timings_are_told_with_the_way_out(committed: Path, tmp_path: Path) -> None:

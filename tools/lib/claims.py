@@ -17,8 +17,8 @@ import pandas as pd
 from latentbench import artifacts
 from latentbench.evaluation import tables
 from latentbench.reduction.s_curve import N_NEIGHBORS
-from tools import experiments
-from tools.runs import NotMeasuredError, Run, Score
+from tools.lib import experiments
+from tools.lib.runs import NotMeasuredError, Run, Score
 
 FOLDER = Path("metrics/claims")
 VAES = ("vae_dense", "vae_conv", "vae_residual")
@@ -35,11 +35,11 @@ _ROUNDING = 1.0 / (12 * 255**2)  # variance of rounding to 8 bits
 class Part:
     """One comparison: its numbers, and whether they bear the claim out."""
 
-    told: str
+    text: str
     holds: bool
 
     def __str__(self) -> str:
-        return f"{self.told}: {'yes' if self.holds else 'no'}"
+        return f"{self.text}: {'yes' if self.holds else 'no'}"
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,13 @@ class Finding:
     def numbers_in_short(self) -> str:
         """Return the first part that holds and the first that does not, and how many there are."""
         firsts = [next((part for part in self.parts if part.holds == holds), None) for holds in (True, False)]
-        told = [str(part) for part in firsts if part is not None]
+        shown = [str(part) for part in firsts if part is not None]
         more = (
-            f"{sum(part.holds for part in self.parts)} of {len(self.parts)} hold" if len(self.parts) > len(told) else ""
+            f"{sum(part.holds for part in self.parts)} of {len(self.parts)} hold"
+            if len(self.parts) > len(shown)
+            else ""
         )
-        return self.missing or "; ".join([*told, *([more] if more else [])])
+        return self.missing or "; ".join([*shown, *([more] if more else [])])
 
 
 def check(run: Run, *, with_times: bool) -> list[Finding]:
@@ -328,8 +330,8 @@ def _coarse_comes_first(run: Run) -> Iterator[Part]:
     for row in DIFFUSIONS:
         path = f"diffusion_explore/{row}/metrics.json"
         low, middle, high = (run.number(path, f"half_{band}_step").value for band in ("low", "middle", "high"))
-        told = f"{row} has half the power of low, middle, high frequencies from step {low:g}, {middle:g}, {high:g} on"
-        yield Part(told, low < middle < high)
+        text = f"{row} has half the power of low, middle, high frequencies from step {low:g}, {middle:g}, {high:g} on"
+        yield Part(text, low < middle < high)
 
 
 def _codes_are_as_large(run: Run) -> Iterator[Part]:
@@ -338,8 +340,8 @@ def _codes_are_as_large(run: Run) -> Iterator[Part]:
     sizes = {"diffusion": pixels, "diffusion_latent": run.params["diffusion_latent"][preset]["coder"]["latent_dim"]}
     for row, size in sizes.items():
         error = run.number(f"diffusion_explore/{row}/metrics.json", "inversion_mse_heun")
-        told = f"{row}: {size:g} numbers for {pixels:g} pixels, which come back with an error of {error}"
-        yield Part(told, size == pixels and error.below(_ROUNDING))
+        text = f"{row}: {size:g} numbers for {pixels:g} pixels, which come back with an error of {error}"
+        yield Part(text, size == pixels and error.below(_ROUNDING))
 
 
 def _noisy_steps_may_be_larger(run: Run) -> Iterator[Part]:

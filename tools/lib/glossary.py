@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tools.pages import PageError, Picture
+from tools.lib.pages import PageError, Picture
 
 _ROW = "The way to represent or to generate images that is judged."
 _K = "How many neighbours the classifier asks."
@@ -326,7 +326,7 @@ def of_columns(table: str) -> dict[str, str]:
     found = _first(table, _COLUMNS)
     if found is None:
         raise PageError(
-            f"tools/meanings.py does not say what the table {table} means; a sentence for each column, please"
+            f"tools/lib/glossary.py does not say what the table {table} means; a sentence for each column, please"
         )
     return _COLUMNS[found]
 
@@ -345,7 +345,7 @@ def picture(path: Path, metrics: Path) -> Picture:
     name = path.relative_to(metrics).as_posix()
     found = _first(name, _FIGURES)
     if found is None:
-        raise PageError(f"tools/meanings.py does not say what the figure {name} means; a sentence, please")
+        raise PageError(f"tools/lib/glossary.py does not say what the figure {name} means; a sentence, please")
     meaning = _FIGURES[found].format(row=path.parent.name, name=path.stem.removesuffix("_trade"))
     return Picture(path, name.removesuffix(".png").replace("/", ", ").replace("_", " "), meaning)
 

@@ -85,13 +85,13 @@ class Run:
         there = pd.Series(True, index=table.index)
         for column, value in where.items():
             there &= table[column] == value
-        told = f"{of} of {', '.join(str(value) for value in where.values())} in metrics/{name}.csv"
+        what = f"{of} of {', '.join(str(value) for value in where.values())} in metrics/{name}.csv"
         if of not in table or there.sum() != 1:
-            raise NotMeasuredError(f"there is no {told}")
+            raise NotMeasuredError(f"there is no {what}")
         line = table[there].iloc[0]
         ends = [float(line.get(f"{of}{end}", line[of])) for end in ("", "_lo", "_hi")]
         if math.isnan(ends[0]):
-            raise NotMeasuredError(f"there is no {told}")
+            raise NotMeasuredError(f"there is no {what}")
         return Score(*ends)
 
     def number(self, path: str, *keys: str) -> Score:
