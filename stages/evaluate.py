@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from latentbench import artifacts, figures, inference, seeding, threads
 from latentbench.data.dataset import Dataset
-from latentbench.evaluation import classification, neighborhoods, probe, reconstruction, tables
+from latentbench.evaluation import classification, columns, neighborhoods, probe, reconstruction, tables
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.params.evaluate import EvaluateParams
@@ -29,24 +29,6 @@ _FOLDER = paths.METRICS / "evaluate"
 _N_SHOWN = 10
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 _BYTES_PER_NUMBER = 4  # of a latent, float32
-# The order of columns; each may have an interval.
-_COLUMNS = (
-    "dims",
-    "bytes_per_image",
-    "model_bytes",
-    "knn_k",
-    "knn_leave_one_out",
-    "knn_accuracy",
-    "knn_minus_raw",
-    "macro_f1",
-    "linear_probe",
-    "linear_probe_minus_raw",
-    "trustworthiness",
-    "continuity",
-    "mse",
-    "psnr",
-    "ssim",
-)
 
 
 def main() -> None:
@@ -129,7 +111,7 @@ def _compare_representations(
             "bytes_per_image": rows[row]["dims"] * (1 if is_raw else _BYTES_PER_NUMBER),
         }
 
-    _write_comparison("representations", rows, _COLUMNS, {"knn_weights": weights})
+    _write_comparison("representations", rows, {"knn_weights": weights})
     _write_outcomes(outcomes, dataset)
     table = pd.DataFrame({"k": np.arange(1, len(next(iter(curves.values()))) + 1), **curves})
     artifacts.write_table(_FOLDER / "knn_choice.csv", table)
@@ -257,7 +239,7 @@ def _reconstructions(dataset: Dataset, latent_dim: int) -> dict[str, np.ndarray]
 def _compare_generators(judged: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
     rows = {row: dict(verdict.scores) for row, verdict in judged.items()}
     judges = {row: verdict.judge for row, verdict in judged.items()}
-    _write_comparison("generators", rows, verdicts.SCORES, {"classifier": judges})
+    _write_comparison("generators", rows, {"classifier": judges})
     grid = np.stack([verdict.shown[:_N_SHOWN] for verdict in judged.values()])
     artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(judged)), palette=True)
     for row in GENERATORS:
@@ -276,7 +258,7 @@ def _compare_likelihoods(judged: Mapping[str, Verdict], latent_dim: int) -> None
     bounded = {row: verdict for row, verdict in judged.items() if verdict.bound}
     names = {row: verdict.likelihood for row, verdict in bounded.items()}
     rows = {row: verdict.bound for row, verdict in bounded.items()}
-    _write_comparison("likelihoods", rows, verdicts.BOUNDS, {"likelihood": names})
+    _write_comparison("likelihoods", rows, {"likelihood": names})
     kl_per_latent = {row: judged[row].kl_per_latent for row in VAES}
     table = pd.DataFrame({"rank": np.arange(1, latent_dim + 1), **kl_per_latent})
     artifacts.write_table(_FOLDER / "kl_per_latent.csv", table)
@@ -315,13 +297,12 @@ def _intervals(rows: Mapping[str, Mapping[str, Any]], score: str, name: str) -> 
 def _write_comparison(
     name: str,
     rows: Mapping[str, Mapping[str, Any]],
-    columns: Sequence[str],
     words: Mapping[str, Mapping[str, str]],
 ) -> None:
-    """Write a comparison for machines (JSON: numbers only, CSV) and for people (Markdown), columns in this order."""
+    """Write a comparison for machines (JSON: numbers only, CSV) and for people (Markdown), columns in order."""
     artifacts.write_metrics(_FOLDER / f"{name}.json", rows)
     found = pd.DataFrame.from_dict(dict(rows), orient="index")
-    found = found[list(tables.ordered(dict.fromkeys(map(str, found)), columns))]
+    found = found[list(tables.ordered(dict.fromkeys(map(str, found)), columns.names(columns.COMPARISONS[name])))]
     table = found.assign(**{k: pd.Series(v) for k, v in words.items()})
     table = table.rename_axis("row").reset_index()
     artifacts.write_table(_FOLDER / f"{name}.csv", table)

@@ -16,8 +16,8 @@ import yaml
 
 from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
+from latentbench.evaluation import columns
 from tools.lib import claims, experiments, glossary, pages, published_results, seed_tables
-from tools.lib.directions import COMPARISONS
 from tools.lib.pages import Picture, Section
 from tools.lib.runs import Run
 
@@ -232,7 +232,7 @@ class Contents:
         """Tell which rows have seeds of a run that was committed before this one."""
         values = self.run.table("seeds/values")
         scores: dict[str, dict[str, float]] = {}
-        for comparison in COMPARISONS:
+        for comparison in columns.COMPARISONS:
             for line in self.run.table(f"evaluate/{comparison}").to_dict("records"):
                 scores.setdefault(line["row"], {}).update({str(k): v for k, v in line.items() if k != "row"})
         seed, rows = int(self.run.params["seed"]), list(dict.fromkeys(values["row"]))

@@ -17,22 +17,14 @@ import pandas as pd
 
 from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
-from latentbench.evaluation import tables
+from latentbench.evaluation import columns, tables
 from latentbench.evaluation.seeds import t_interval
-from tools.lib import experiments, seed_tables
-from tools.lib.directions import COMPARISONS, WITHOUT_SEED
+from tools.lib import experiments, rows, seed_tables
 from tools.lib.experiments import ExperimentError
 
 _FOLDER = Path("metrics/seeds")
-_NO_SCORES = (
-    "dims",
-    "n",
-    "n_importance",
-    "knn_k",
-    "calls",
-    "bytes_per_image",
-    "model_bytes",
-)  # of a row, but not of how good it is
+# Of a row, but not of how good it is.
+_NO_SCORES = {name for name, column in columns.BY_NAME.items() if column.kind != "score"}
 
 
 def main() -> None:
@@ -102,8 +94,9 @@ def collect(seed: int, revision: str) -> pd.DataFrame:
 
     The judge is the hash of the classifier in whose features generated images are compared.
     """
-    comparisons = {name: experiments.table(revision, name) for name in COMPARISONS}
-    comparisons["representations"] = comparisons["representations"].drop(index=list(WITHOUT_SEED), errors="ignore")
+    comparisons = {name: experiments.table(revision, name) for name in columns.COMPARISONS}
+    drawn = list(map(rows.is_drawn, map(str, comparisons["representations"].index)))
+    comparisons["representations"] = comparisons["representations"][drawn]
     lines = []
     for comparison in comparisons.values():
         scores = comparison.select_dtypes("number")

@@ -21,9 +21,8 @@ from matplotlib.figure import Figure
 
 from latentbench import artifacts, figures, progress
 from latentbench.errors import LatentbenchError
-from latentbench.evaluation import tables
+from latentbench.evaluation import columns, tables
 from tools.lib import experiments
-from tools.lib.directions import COMPARISONS, DIRECTIONS
 from tools.lib.experiments import ExperimentError, are_numbers, read_value
 
 _FOLDER = Path("metrics/sweeps")
@@ -177,11 +176,12 @@ def choose_goal(keys: Sequence[str], score: str | None, direction: str | None) -
             )
         score = f"representations/{rows.pop() if rows else 'vae_dense'}/knn_leave_one_out"
     comparison, row, name = ([*score.split("/"), "", ""])[:3]
-    if comparison not in (*COMPARISONS, _TRAINING) or score.count("/") != 2:
+    if comparison not in (*columns.COMPARISONS, _TRAINING) or score.count("/") != 2:
         raise ExperimentError(f"--score: {score} is not COMPARISON/ROW/SCORE; --help tells the scores")
-    if direction is None and not DIRECTIONS.get(name):
+    better = columns.better(name)
+    if direction is None and better is None:
         raise ExperimentError(f"--direction: say whether {name} is to be maximized or minimized")
-    goal = Goal(comparison, row, name, direction == "maximize" if direction else DIRECTIONS[name] > 0)
+    goal = Goal(comparison, row, name, direction == "maximize" if direction else better == "higher")
     scores_of("HEAD", goal)
     return goal
 
@@ -263,7 +263,7 @@ def scores_of(revision: str, goal: Goal) -> dict[str, float]:
         shown = [name for name in found if name.startswith("validation_")]
     else:
         found = {}
-        for comparison in COMPARISONS:
+        for comparison in columns.COMPARISONS:
             table = experiments.table(revision, comparison)
             if goal.row in table.index:
                 found |= _scores_to_tell(table.loc[[goal.row]].to_dict("records")[0], comparison, goal)
@@ -319,7 +319,8 @@ def draw(name: str) -> None:
         ArtifactError: there is no such table.
     """
     table = artifacts.read_table(_FOLDER / f"{name}.csv")
-    scores = [column for column in table if column in {*_SHOWN, *DIRECTIONS}]
+    known = {name for name, column in columns.BY_NAME.items() if column.kind == "score"}
+    scores = [column for column in table if column in known]
     params = list(itertools.takewhile(lambda column: column not in scores, map(str, table)))
     artifacts.write_figure(_FOLDER / f"{name}.png", figures.sweep(list(_panels(table, params, scores))))
     written = [f"{name}.csv", f"{name}.md", f"{name}.png"]
@@ -353,7 +354,7 @@ def _line(table: pd.DataFrame, param: str, score: str, label: str) -> figures.Li
 def _trade(table: pd.DataFrame, params: Sequence[str], x: str, y: str) -> Figure:
     labels = [_described(point) for point in table[list(params)].to_dict("records")]
     better: list[Callable[[Any, Any], bool]] = [
-        (lambda a, b: a > b) if DIRECTIONS[score] > 0 else (lambda a, b: a < b) for score in (x, y)
+        (lambda a, b: a > b) if columns.better(score) == "higher" else (lambda a, b: a < b) for score in (x, y)
     ]
     points = table[[x, y]].to_numpy()
     # A run is on the front where no other is at least as good in both scores and better in one.

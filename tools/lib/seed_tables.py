@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-_SHOWN = ("knn_accuracy", "mse", "frechet", "bits_per_dim")
+SHOWN = ("knn_accuracy", "mse", "frechet", "bits_per_dim")
 
 
 def are_of_run(values: pd.DataFrame, row: str, seed: int, truth: Mapping[str, float]) -> bool:
@@ -28,7 +28,7 @@ def side_by_side(summary: pd.DataFrame) -> pd.DataFrame:
     """Return the scores to show first, a line for each row and a column for each score and its ends."""
     wide = {
         f"{score}{end}": summary[summary["score"] == score].set_index("row")[name]
-        for score in _SHOWN
+        for score in SHOWN
         for name, end in (("mean", ""), ("lo", "_lo"), ("hi", "_hi"))
     }
     rows = list(dict.fromkeys(summary["row"]))
