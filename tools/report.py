@@ -144,7 +144,9 @@ class Contents:
         return taken
 
     def _table(self, name: str, title: str, explanation: str = "", **more: Any) -> Section:
-        """Take a table."""
+        """Take a table; where a row is missing, so may be what only its stage writes."""
+        if not (self._metrics / f"{name}.csv").exists():
+            return Section(title, f"The run has no metrics/{name}.csv.")
         if name in self._tables:
             self._tables.remove(name)
         return Section(title, explanation, self.run.table(name), glossary.of_columns(name), **more)
@@ -203,7 +205,8 @@ class Contents:
     def _claims(self) -> Section:
         found = claims.table(claims.check(self.run, with_times=True))
         found["claim"] = found.pop("about") + " " + found["claim"]
-        pictures = {path: glossary.picture(self._metrics / path, self._metrics).name for path in found["figure"]}
+        shown = set(found["figure"]) - {""}
+        pictures = {path: glossary.picture(self._metrics / path, self._metrics).name for path in shown} | {"": ""}
         return Section(
             "Claims of the reference report",
             "Each claim is a list of comparisons: all hold, it is supported; none, it is not; some, it is in part. "
@@ -248,7 +251,10 @@ class Contents:
 
     def _folders(self, stage: str) -> Iterator[Section]:
         """Yield what a stage that looks into models wrote: their numbers together, then a section for each model."""
-        folders = sorted(path for path in (self._metrics / stage).iterdir() if path.is_dir())
+        folders = sorted(path for path in (self._metrics / stage).glob("*") if path.is_dir())
+        if not folders:
+            yield Section(f"{stage}: numbers", f"The run has no row in metrics/{stage}.")
+            return
         numbers = pd.DataFrame([{"row": each.name, **artifacts.read_json(each / "metrics.json")} for each in folders])
         yield Section(f"{stage}: numbers", "", numbers, glossary.of_columns(stage))
         for folder in folders:

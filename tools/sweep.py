@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from latentbench import artifacts, figures, progress
 from latentbench.errors import LatentbenchError
 from latentbench.evaluation import columns, tables
-from tools.lib import experiments
+from tools.lib import experiments, rows
 from tools.lib.experiments import ExperimentError, are_numbers, read_value
 
 _FOLDER = Path("metrics/sweeps")
@@ -85,10 +85,7 @@ class Goal:
         """The stage that writes it; what that needs is run too, and nothing else."""
         if self.comparison != _TRAINING:
             return ["evaluate"]
-        family, _, preset = self.row.partition("_")
-        if family in {"ae", "vae"}:
-            return [f"{family}@{preset}"]
-        return [f"diffusion@{self.row}" if family == "diffusion" else self.row]
+        return [experiments.stage_that_writes(f"metrics/{self.row}/metrics.json")]
 
 
 @dataclass(frozen=True)
@@ -168,13 +165,14 @@ def choose_goal(keys: Sequence[str], score: str | None, direction: str | None) -
         ExperimentError: the committed run has no such score, or it is not known which way it is better.
     """
     if score is None:
-        rows = {"_".join(key.split(".")[:2]) for key in keys if key.startswith(("ae.", "vae."))}
-        rows |= {key.split(".")[0] for key in keys if key.startswith(("pca.", "isomap."))}
-        if len(rows) > 1 or (not rows and set(keys) != {"latent_dim"}):
+        there = [str(row) for row in experiments.table("HEAD", "representations").index]
+        named = {row for key in keys if (row := rows.of_param(key, there))}
+        vaes = rows.of_family("vae", there) if set(keys) == {"latent_dim"} else []
+        if len(named) > 1 or not (named or vaes):
             raise ExperimentError(
                 f"--score: {', '.join(keys)} do not tell which row is judged; --help tells the scores"
             )
-        score = f"representations/{rows.pop() if rows else 'vae_dense'}/knn_leave_one_out"
+        score = f"representations/{[*named, *vaes][0]}/knn_leave_one_out"
     comparison, row, name = ([*score.split("/"), "", ""])[:3]
     if comparison not in (*columns.COMPARISONS, _TRAINING) or score.count("/") != 2:
         raise ExperimentError(f"--score: {score} is not COMPARISON/ROW/SCORE; --help tells the scores")

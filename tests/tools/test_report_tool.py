@@ -31,7 +31,7 @@ def committed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     timing = folder / "data" / "timing"
     timing.mkdir(parents=True)
     run = Run(folder)
-    for place, name in enumerate(sorted(run._stages | {"pca_fit", "isomap_fit"}), start=1):
+    for place, name in enumerate(sorted({name for names in run.timings.values() for name in names}), start=1):
         content = {"seconds": 100.0 + place, "peak_memory_mib": 1000 + place}
         (timing / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     (timing / "pca_fit.json").write_text(json.dumps({"seconds": 2.5}), encoding="utf-8")
@@ -116,7 +116,7 @@ def test_each_claim_has_a_verdict_and_a_figure(committed: Path) -> None:
     by_time = {f"{claim.about} {claim.text}" for claim in claims.CLAIMS if claim.by_time}
     assert {name for name, verdict in found.items() if verdict == "see the report"} == by_time
     assert "see the report" not in verdicts(run, with_times=True).values()
-    assert all((committed / "metrics" / claim.figure).is_file() for claim in claims.CLAIMS)
+    assert all((committed / "metrics" / each.figure).is_file() for each in claims.check(run, with_times=False))
 
 
 def test_verdicts_follow_from_the_numbers(committed: Path, tmp_path: Path) -> None:
@@ -132,6 +132,76 @@ def test_verdicts_follow_from_the_numbers(committed: Path, tmp_path: Path) -> No
     assert gone["draws more diverse images than VAEs"].verdict == "not measured"
     assert gone["draws more diverse images than VAEs"].numbers() == "there is no metrics/evaluate/generators.csv"
     assert gone["is robust to noise"].verdict != "not measured"
+
+
+def without(committed: Path, folder: Path, *lacking: str) -> Run:
+    """Return a run that lacks rows, in all tables of comparisons and of seeds and in what was explored."""
+    shutil.copytree(committed, folder, symlinks=True)
+    metrics = folder / "metrics"
+    names = [*(f"evaluate/{name}" for name in ("representations", "generators", "likelihoods")), "seeds/seeds"]
+    for path in (metrics / f"{name}.csv" for name in names):
+        table = pd.read_csv(path)
+        table[~table["row"].isin(lacking)].to_csv(path, index=False)
+    for row in lacking:
+        for place in (metrics / row, *(metrics / stage / row for stage in ("latent_explore", "diffusion_explore"))):
+            shutil.rmtree(place, ignore_errors=True)
+    return Run(folder)
+
+
+def test_a_claim_follows_the_rows_that_are_there(committed: Path, tmp_path: Path) -> None:
+    every = {each.claim.text: each for each in claims.check(Run(committed), with_times=True)}
+    fewer = without(committed, tmp_path / "fewer", "vae_residual", "diffusion")
+    found = {each.claim.text: each for each in claims.check(fewer, with_times=True)}
+    for text in ("draws better images than VAEs", "draws more diverse images than VAEs", "are cheaper than diffusion"):
+        assert "diffusion_latent" in every[text].numbers() or "vae_residual" in every[text].numbers()
+        assert found[text].verdict != "not measured"
+        assert 0 < len(found[text].parts) < len(every[text].parts)
+        assert "vae_residual" not in found[text].numbers()
+        assert "of diffusion " not in found[text].numbers()
+    assert (
+        found["makes coarse structure first and detail later"].figure
+        == "diffusion_explore/diffusion_latent/reverse.png"
+    )
+    assert found["is easy to train, with a computable bound on the likelihood"].source.startswith(
+        "diffusion_latent/loss"
+    )
+    page = report.report(fewer, {})
+    assert "cannot be told for lack of a diffusion model with bits_per_dim in metrics/evaluate/likelihoods.csv" in page
+
+
+@pytest.mark.parametrize(
+    ("lacking", "claim", "says"),
+    [
+        (["vae_dense", "vae_conv", "vae_residual"], "draws better images than VAEs", "a row of the family vae"),
+        (["vae_dense", "vae_conv", "vae_residual"], "are cheaper than diffusion", "a row of the family vae"),
+        (["vae_dense", "vae_conv", "vae_residual"], "learns richer distributions than VAEs", "a row of the family vae"),
+        (["diffusion", "diffusion_latent"], "needs many network calls for an image", "a row of the family diffusion"),
+        (["diffusion", "diffusion_latent"], "are simpler than diffusion", "a row of the family diffusion"),
+        (["ae_conv"], "are slightly better dense than convolutional", "the row ae_conv in metrics/seeds/seeds.csv"),
+        (["isomap"], "is costly", "a row of the family isomap in metrics/evaluate/representations.csv"),
+        (["pca"], "is fast", "a row of the family pca in metrics/evaluate/representations.csv"),
+        (["raw"], "is faster in fewer dimensions", "a row of the family pixels"),
+        (["raw"], "has codes as large as the image", "a row of the family pixels"),
+    ],
+)
+def test_a_claim_says_which_row_it_lacks(
+    committed: Path, tmp_path: Path, lacking: list[str], claim: str, says: str
+) -> None:
+    found = {
+        each.claim.text: each for each in claims.check(without(committed, tmp_path / "run", *lacking), with_times=True)
+    }
+    assert found[claim].verdict == "not measured"
+    assert f"cannot be told for lack of {says}" in found[claim].numbers()
+    others = [each for each in found.values() if each.verdict != "not measured"]
+    assert len(others) > 8, "only what needs the row"
+
+
+def test_a_report_without_whole_families_is_whole(committed: Path, tmp_path: Path) -> None:
+    run = without(committed, tmp_path / "run", "diffusion", "diffusion_latent", "isomap")
+    shutil.rmtree(run.root / "metrics" / "diffusion_explore")
+    page = report.report(run, {})
+    assert "The run has no metrics/isomap/search.csv." in page
+    assert "The run has no row in metrics/diffusion_explore." in page
 
 
 def test_times_count_from_a_factor_on(committed: Path) -> None:
@@ -160,5 +230,5 @@ def test_a_number_that_is_not_there_is_told(committed: Path) -> None:
         lambda: run.number("isomap/metrics.json", "nothing"),
         lambda: run.cost("raw", "fit_s"),
     ):
-        with pytest.raises(NotMeasuredError, match="there is no"):
+        with pytest.raises(NotMeasuredError, match="there is no|cannot be told for lack of the row nobody in"):
             missing()

@@ -24,7 +24,6 @@ from tools.lib import cache
 
 # What an experiment takes from the commit.
 _OF_THE_COMMIT = ("params.yaml", "reference.yaml", "dvc.yaml", "dvc.lock", "latentbench", "stages", "metrics/evaluate")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # dvc.lock has thousands of lines
 
 
 class ExperimentError(LatentbenchError):
@@ -249,8 +248,8 @@ def _cache(project: Path) -> Path:
 
 def outputs(revision: str) -> dict[str, str]:
     """Return the hash of each output of a revision's stages, as its dvc.lock has it."""
-    stages = yaml.load(_show(revision, "dvc.lock"), _LOADER)["stages"]  # noqa: S506  # both are safe
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
+    stages = cache.outputs_by_stage(_show(revision, "dvc.lock"))
+    return {path: known for outs in stages.values() for path, known in outs.items()}
 
 
 def stage_that_writes(path: str) -> str:
@@ -259,10 +258,9 @@ def stage_that_writes(path: str) -> str:
     Raises:
         ExperimentError: none has.
     """
-    stages = yaml.load(_show("HEAD", "dvc.lock"), _LOADER)["stages"]  # noqa: S506  # both are safe
-    for name, stage in stages.items():
-        if path in {out["path"] for out in stage.get("outs", [])}:
-            return str(name)
+    for name, outs in cache.outputs_by_stage(_show("HEAD", "dvc.lock")).items():
+        if path in outs:
+            return name
     raise ExperimentError(f"no stage in dvc.lock of the last commit writes {path}")
 
 
