@@ -118,7 +118,7 @@ $(PEERS)/installed: pyproject.toml
 	touch $@
 
 plots-page: setup  ## write the template of the page of plots anew
-	python -m tools.make_plots_page
+	python -m tools.plots_page
 
 clean:  ## remove the virtual environment and the caches of the tools (results and DVC's cache stay)
 	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report

@@ -20,7 +20,7 @@ import numpy as np
 from playwright.sync_api import Page
 
 from latentbench import artifacts, explore
-from tools import browser
+from tools.lib import browser
 
 BAR = 50.0  # ms, at the 95th percentile
 FRAMES = 120

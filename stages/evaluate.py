@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from latentbench import artifacts, figures, inference, seeding, threads
 from latentbench.data.dataset import Dataset
-from latentbench.evaluation import classification, neighborhoods, probe, reconstruction, tables
+from latentbench.evaluation import classification, columns, neighborhoods, probe, reconstruction, tables
 from latentbench.methods.base import Completes, Decodes, Draws, Represents
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
@@ -28,24 +28,6 @@ _N_SHOWN = 10
 _N_FILLED = 200  # test images whose lower half is filled in where no diffusion model says how many
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 _BYTES_PER_NUMBER = 4  # of a latent, float32
-# The order of columns; each may have an interval.
-_COLUMNS = (
-    "dims",
-    "bytes_per_image",
-    "model_bytes",
-    "knn_k",
-    "knn_leave_one_out",
-    "knn_accuracy",
-    "knn_minus_raw",
-    "macro_f1",
-    "linear_probe",
-    "linear_probe_minus_raw",
-    "trustworthiness",
-    "continuity",
-    "mse",
-    "psnr",
-    "ssim",
-)
 
 
 @dataclass(frozen=True)
@@ -158,7 +140,7 @@ def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, 
             "bytes_per_image": rows[row]["dims"] * (1 if is_raw else _BYTES_PER_NUMBER),
         }
 
-    _write_comparison("representations", rows, _COLUMNS, {"knn_weights": weights})
+    _write_comparison("representations", rows, {"knn_weights": weights})
     _write_outcomes(outcomes, dataset)
     artifacts.write_table(_FOLDER / "knn_choice.csv", pd.concat(curves))
     grid = [dataset.test_images[:_N_SHOWN] / 255.0]
@@ -280,7 +262,7 @@ def _reconstructions(compared: Comparison) -> dict[str, np.ndarray]:
 def _compare_generators(judged: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
     rows = {row: dict(verdict.scores) for row, verdict in judged.items()}
     judges = {row: verdict.judge for row, verdict in judged.items()}
-    _write_comparison("generators", rows, verdicts.SCORES, {"classifier": judges})
+    _write_comparison("generators", rows, {"classifier": judges})
     grid = np.stack([verdict.shown[:_N_SHOWN] for verdict in judged.values()])
     artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(judged)), palette=True)
     for row in [row for row in judged if not row.startswith("real") and not row.endswith("_guided")]:
@@ -299,7 +281,7 @@ def _compare_likelihoods(judged: Mapping[str, Verdict]) -> None:
     bounded = {row: verdict for row, verdict in judged.items() if verdict.bound}
     names = {row: verdict.likelihood for row, verdict in bounded.items()}
     rows = {row: verdict.bound for row, verdict in bounded.items()}
-    _write_comparison("likelihoods", rows, verdicts.BOUNDS, {"likelihood": names})
+    _write_comparison("likelihoods", rows, {"likelihood": names})
     lines = [
         (row, rank, kl)
         for row, verdict in bounded.items()
@@ -341,13 +323,12 @@ def _intervals(rows: Mapping[str, Mapping[str, Any]], score: str, name: str) -> 
 def _write_comparison(
     name: str,
     rows: Mapping[str, Mapping[str, Any]],
-    columns: Sequence[str],
     words: Mapping[str, Mapping[str, str]],
 ) -> None:
-    """Write a comparison for machines (JSON: numbers only, CSV) and for people (Markdown), columns in this order."""
+    """Write a comparison for machines (JSON: numbers only, CSV) and for people (Markdown), columns in order."""
     artifacts.write_metrics(_FOLDER / f"{name}.json", rows)
     found = pd.DataFrame.from_dict(dict(rows), orient="index")
-    found = found[list(tables.ordered(dict.fromkeys(map(str, found)), columns))]
+    found = found[list(tables.ordered(dict.fromkeys(map(str, found)), columns.names(columns.COMPARISONS[name])))]
     table = found.assign(**{k: pd.Series(v) for k, v in words.items()})
     table = table.rename_axis("row").reset_index()
     artifacts.write_table(_FOLDER / f"{name}.csv", table)

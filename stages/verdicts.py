@@ -9,34 +9,6 @@ from latentbench import artifacts
 from latentbench.errors import LatentbenchError
 from stages import paths
 
-# The order of columns in the comparisons; each may have an interval.
-SCORES = (
-    "n",
-    "frechet",
-    "kernel_distance",
-    "density",
-    "coverage",
-    "sharpness",
-    "confident_share",
-    "cas",
-    "classes_present",
-    "rarest_class_share",
-    "nearest_train",
-    "calls",
-    "bits_per_dim",
-)
-BOUNDS = (
-    "n",
-    "reconstruction_nats",
-    "kl_nats",
-    "active_units",
-    "elbo_nats",
-    "n_importance",
-    "bits_per_dim",
-    "bits_per_dim_importance",
-    "importance_gain",
-)
-
 
 class VerdictError(LatentbenchError):
     """Rows were not judged at equal terms; the message names them and the way out."""

@@ -72,3 +72,16 @@ def test_package_files_are_empty_and_no_module_is_a_drawer(root: Path) -> None:
             if path.name == "__init__.py":
                 assert path.read_text(encoding="utf-8") == "", f"{path} is not empty"
             assert path.stem not in {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+def test_a_module_of_tools_is_a_command_and_what_commands_share_is_in_lib(root: Path) -> None:
+    targets = (root / "Makefile").read_text(encoding="utf-8")
+    commands = {path.stem for path in (root / "tools").glob("*.py")} - {"__init__"}
+    assert "compare" in commands
+    for path in (root / "tools").rglob("*.py"):
+        imported = {name.split(".")[1] for name in imported_modules(path) if name.startswith("tools.")}
+        assert imported <= {"lib"}, f"{path} imports a command"
+    for name in commands:
+        recipe = f"python -m tools.{name}"
+        assert recipe in targets, f"no target of the Makefile runs {recipe}"
+        assert f"\n{name.replace('_', '-')}:" in targets, f"no target is named as tools/{name}.py"

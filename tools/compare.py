@@ -1,19 +1,18 @@
 """Compare two runs, experiments or commits: every difference with its interval, and which of them one may believe.
 
 `make compare A=<experiment or commit> B=<another>` runs this. It prints Markdown, and writes the same as Markdown and
-as one HTML page into compare/. A difference is called better or worse only where two 95% intervals exclude zero: that
-over test images, paired since both runs are scored on the same ones, and that over seeds, paired by seed, from the
-tables of `make seeds`. The larger of their p-values, corrected over the rows of the table (Holm 1979), must be below
-0.05.
+as one HTML page into compare/: a few sentences, then what changed most, then the rest by size. A difference is called
+better or worse only where two 95% intervals exclude zero: that over test images, paired since both runs are scored on
+the same ones, and that over seeds, paired by seed, from the tables of `make seeds`. The larger of their p-values,
+corrected over the rows of the comparison (Holm 1979), must be below 0.05.
 """
 
 import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,36 +22,24 @@ import yaml
 
 from latentbench import artifacts, progress, seeding
 from latentbench.errors import LatentbenchError
-from latentbench.evaluation import classification, differences, tables
+from latentbench.evaluation import classification, columns, differences, tables
 from latentbench.evaluation.differences import Change
-from stages.verdicts import SCORES
-from tools import experiments, pages
-from tools.experiments import ExperimentError
-from tools.pages import Section
-from tools.scores import DIRECTIONS, WITHOUT_SEED
-from tools.seeds import tells_of
+from tools.lib import experiments, pages, rows
+from tools.lib.experiments import ExperimentError
+from tools.lib.pages import Section
+from tools.lib.seed_tables import are_of_run
 
 _FOLDER = Path("compare")
 _SEEDS = Path("metrics/seeds")
 _N_RESAMPLES = 5000
 _LEVEL = 0.05
 _Table = Literal["representations", "generators"]
-# The scores of each comparison whose differences have an interval.
-_SCORES: dict[_Table, tuple[str, ...]] = {
-    "representations": (
-        "knn_accuracy",
-        "macro_f1",
-        "linear_probe",
-        "trustworthiness",
-        "continuity",
-        "mse",
-        "psnr",
-        "ssim",
-    ),
-    "generators": tuple(name for name in SCORES if name in DIRECTIONS),
-}
+_COMPARED: tuple[_Table, ...] = ("representations", "generators")
 _LABELS = {"knn_accuracy": "knn", "linear_probe": "probe"}  # scores that are shares of right labels
-_WITHOUT_SEED: dict[_Table, tuple[str, ...]] = {"representations": WITHOUT_SEED, "generators": ()}
+_N_FIRST = 10  # differences, of those that changed most
+_N_NAMED = 5  # of one kind, in a sentence
+_NO_CHANGE = Change(0.0, 0.0, 0.0, 1.0)
+_Later = Callable[[Mapping[int, np.ndarray]], Change]  # a change, from the means of all resamples
 # Params of the judge: under others the same images have other scores.
 _OF_THE_JUDGE = ("evaluate.n_groups", "evaluate.features", "evaluate.coverage_k", "evaluate.cas_epochs")
 _MEANINGS = {
@@ -61,11 +48,13 @@ _MEANINGS = {
     "A": "The score in A.",
     "B": "The score in B.",
     "difference": "B less A, with its 95% interval over test images (generated ones for confident_share), paired.",
+    "size": "The difference in halves of that interval, by which it compares with those of other scores.",
+    "better": "Which values of the score are better; nothing where neither are.",
     "over_seeds": "The mean over seeds of B less A, with its 95% Student t interval, paired by seed.",
     "seeds": "How many seeds were run of both.",
-    "p": "The larger p-value of the two, corrected over the rows of the table for this score (Holm).",
+    "p": "The larger p-value of the two, corrected over the rows of the comparison for this score (Holm).",
     "verdict": "Better or worse, or higher or lower where neither is better, only if both intervals exclude zero and p "
-    "is below 0.05; 'no seeds were run' where there are not two of both, so that nothing can be said.",
+    "is below 0.05; nothing where there are not two seeds of both.",
     "param": "A param that differs.",
 }
 
@@ -118,6 +107,14 @@ class Difference:
     n_seeds: int
     needs_seeds: bool
 
+    @property
+    def size(self) -> float:
+        """Its size in halves of its interval over images, without its sign: 0 of none, above 1 beyond the interval."""
+        half = (self.by_images.high - self.by_images.low) / 2.0
+        if half == 0.0:
+            return 0.0 if self.by_images.value == 0.0 else np.inf
+        return abs(self.by_images.value) / half
+
     def p(self) -> float:
         """Return the p-value that both intervals have to agree on, the larger one; 1 where seeds were not run."""
         if not self.needs_seeds:
@@ -136,9 +133,8 @@ def main() -> None:
             a, b = (load(name, Path(room) / side) for side, name in (("a", names.a), ("b", names.b)))
         check_comparable(a, b)
         refused = why_images_do_not_compare(a, b)
-        compared: list[_Table] = ["representations"] if refused else list(_SCORES)
-        seeds = read_seeds(_SEEDS)
-        shown = sections(a, b, {table: compare(table, a, b, seeds) for table in compared}, refused)
+        compared = _COMPARED[:1] if refused else _COMPARED
+        shown = sections(a, b, compare(compared, a, b, read_seeds(_SEEDS)), refused)
         title = f"{a.name} and {b.name} compared"
         text = markdown(title, shown)
         file = _FOLDER / re.sub(r"[^\w.-]+", "-", f"{a.name}..{b.name}")
@@ -168,12 +164,12 @@ def load(name: str, folder: Path) -> Run:
             f"{name}: {error}; what its test images came to is not there: it was run before there was 'make compare', "
             "or DVC's cache no longer has it. 'dvc pull' it, or run it again"
         ) from error
-    found = {table: experiments.table(revision, table) for table in _SCORES}
+    found = {table: experiments.table(revision, table) for table in _COMPARED}
     outcomes, description = artifacts.read_model(folder / "outcomes")
     judged, targets = {}, {}
     for row in map(str, found["generators"].index):
-        judged[row], told = artifacts.read_model(folder / "judged" / row.replace("_guided", "/guided"))
-        targets[row] = told["target"]
+        judged[row], description_of_row = artifacts.read_model(folder / "judged" / row.replace("_guided", "/guided"))
+        targets[row] = description_of_row["target"]
     return Run(
         name,
         experiments.flatten(experiments.params_of(revision)),
@@ -233,23 +229,23 @@ def why_images_do_not_compare(a: Run, b: Run) -> str:
     return ""
 
 
-def compare(table: _Table, a: Run, b: Run, seeds: Sequence[pd.DataFrame]) -> list[Difference]:
-    """Return the difference of every score with an interval, of each row that both runs have.
+def compare(
+    compared: Sequence[_Table], a: Run, b: Run, seeds: Sequence[pd.DataFrame]
+) -> dict[_Table, list[Difference]]:
+    """Return the difference of every score with an interval, of each row that both runs have, by comparison.
 
     Args:
-        table: which comparison.
+        compared: which comparisons.
         a, b: what `check_comparable` accepted, and for generators `why_images_do_not_compare` as well.
         seeds: tables of `make seeds`, as `read_seeds` returns them.
     """
-    rows = [row for row in a.scores[table] if row in b.scores[table]]
-    changes = _changes_of_representations(rows, a, b) if table == "representations" else _changes_of_images(rows, a, b)
-    found = []
-    for (row, score), by_images in changes.items():
-        needs_seeds = row not in _WITHOUT_SEED[table]
+    found: dict[_Table, list[Difference]] = {table: [] for table in compared}
+    for (table, row, score), by_images in _changes(compared, a, b).items():
+        needs_seeds = table == "generators" or rows.is_drawn(row)
         each = _paired_by_seed(table, row, score, a, b, seeds) if needs_seeds else []
         by_seeds = differences.over_seeds(each) if len(each) > 1 else None
         before, after = (run.scores[table][row][score] for run in (a, b))
-        found.append(Difference(row, score, before, after, by_images, by_seeds, len(each), needs_seeds))
+        found[table].append(Difference(row, score, before, after, by_images, by_seeds, len(each), needs_seeds))
     return found
 
 
@@ -258,16 +254,16 @@ def verdicts(found: Sequence[Difference]) -> list[tuple[float, str]]:
 
     The correction is over the rows, for each score: who reads a column down asks in which rows the runs differ.
     """
-    told: dict[tuple[str, str], tuple[float, str]] = {}
+    by_score: dict[tuple[str, str], tuple[float, str]] = {}
     for score in dict.fromkeys(each.score for each in found):
         family = [each for each in found if each.score == score]
         corrected = differences.holm([each.p() for each in family])
         for each, p in zip(family, corrected, strict=True):
-            told[each.row, score] = (p, _verdict(each, p, DIRECTIONS[score]))
-    return [told[each.row, each.score] for each in found]
+            by_score[each.row, score] = (p, _verdict(each, p, columns.better(score)))
+    return [by_score[each.row, each.score] for each in found]
 
 
-def _verdict(found: Difference, p: float, direction: int) -> str:
+def _verdict(found: Difference, p: float, better: str | None) -> str:
     if found.by_images.low == found.by_images.high == 0.0:
         return "the same"
     if found.needs_seeds and found.by_seeds is None:
@@ -276,58 +272,108 @@ def _verdict(found: Difference, p: float, direction: int) -> str:
     rises, falls = all(each.low > 0 for each in changes), all(each.high < 0 for each in changes)
     if p >= _LEVEL or not (rises or falls):
         return "not told apart"
-    if direction == 0:
-        return "higher" if rises else "lower"
-    return "better" if rises == (direction > 0) else "worse"
+    return _direction(found, better)
 
 
-def _changes_of_representations(rows: Sequence[str], a: Run, b: Run) -> dict[tuple[str, str], Change]:
-    """Return the paired bootstrap of each score, all on the same resamples of the test images."""
+def _direction(found: Difference, better: str | None) -> str:
+    """Return which way a score went, as better or worse where it has such ways."""
+    moved = "higher" if found.by_images.value > 0 else "lower"
+    return moved if better is None else "better" if moved == better else "worse"
+
+
+class _Resamples:
+    """Paired bootstraps of columns of outcomes with many values, which share their resamples.
+
+    Drawing the resamples takes most of the time, so that they are drawn once, when every column is known.
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[int, list[np.ndarray]] = {}  # by how many images, (n,) each
+
+    def add(self, outcomes: np.ndarray) -> tuple[int, int]:
+        """Take a column (n,); return where `means` has it."""
+        known = self._columns.setdefault(len(outcomes), [])
+        known.append(outcomes)
+        return len(outcomes), len(known) - 1
+
+    def means(self) -> dict[int, np.ndarray]:
+        """Return the means of each column over each resample, (n_resamples, columns) by how many images."""
+        return {n: _resampled(np.stack(each, axis=1)) for n, each in self._columns.items()}
+
+
+def _resampled(outcomes: np.ndarray) -> np.ndarray:
+    return differences.resampled_means(outcomes, _N_RESAMPLES, seeding.numpy_generator(0, "compare"))
+
+
+def _changes(compared: Sequence[_Table], a: Run, b: Run) -> dict[tuple[_Table, str, str], Change]:
+    """Return the change of each score by comparison, row and score, in the order of the tables.
+
+    What is a mean over images has a paired bootstrap, what was judged with a jackknife a paired one. Where both runs
+    have the same outcomes nothing is resampled: no resample could differ.
+    """
+    resamples = _Resamples()
+    later: dict[tuple[_Table, str, str], _Later] = {}
+    for table in compared:
+        for row in (row for row in a.scores[table] if row in b.scores[table]):
+            for score in columns.names(columns.COMPARISONS[table]):
+                if table == "representations":
+                    change = _change_of_representation(row, score, a, b, resamples)
+                else:
+                    change = _change_of_images(row, score, a, b, resamples)
+                if change is not None:
+                    later[table, row, score] = change
+    means = resamples.means()
+    return {key: change(means) for key, change in later.items()}
+
+
+def _change_of_representation(row: str, score: str, a: Run, b: Run, resamples: _Resamples) -> _Later | None:
+    """Return how to have the change of a score of a representation; None where it is no mean over test images."""
     labels = a.outcomes["labels"]
-    means: dict[tuple[str, str], np.ndarray] = {}  # (n_test,), whose mean is the difference
-    hits: dict[str, list[np.ndarray]] = {}  # by row, of A and of B
-    for row in rows:
-        for score in _SCORES["representations"]:
-            name = f"{row}.{_LABELS.get(score, score)}"
-            if score == "macro_f1":
-                hits[row] = [classification.class_hits(run.outcomes[f"{row}.knn"], labels) for run in (a, b)]
-            elif name in a.outcomes and name in b.outcomes:
-                values = [run.outcomes[name] for run in (a, b)]
-                before, after = [each == labels for each in values] if score in _LABELS else values
-                means[row, score] = np.subtract(after, before, dtype=np.float64)
-    columns = [values[:, None] for values in means.values()] + [each for pair in hits.values() for each in pair]
-    generator = seeding.numpy_generator(0, "compare")
-    resampled = classification.bootstrap_means(np.concatenate(columns, axis=1), _N_RESAMPLES, generator)
-    found = {
-        key: differences.by_resamples(float(values.mean()), resampled[:, place])
-        for place, (key, values) in enumerate(means.items())
-    }
-    start = len(means)
-    for row, pair in hits.items():
-        ends = np.cumsum([start, *(each.shape[1] for each in pair)])
-        before, after = (classification.macro_f1(resampled[:, i:j]) for i, j in pairwise(ends))
-        exact = [float(classification.macro_f1(each.mean(axis=0))) for each in pair]
-        found[row, "macro_f1"] = differences.by_resamples(exact[1] - exact[0], after - before)
-        start = ends[-1]
-    return {key: found[key] for row in rows for score in _SCORES["representations"] if (key := (row, score)) in found}
+    name = f"{row}.{'knn' if score == 'macro_f1' else _LABELS.get(score, score)}"
+    if name not in a.outcomes or name not in b.outcomes:
+        return None
+    before, after = (run.outcomes[name] for run in (a, b))
+    if score == "macro_f1":
+        return _change_of_macro_f1(before, after, labels)
+    if score in _LABELS:
+        before, after = before == labels, after == labels
+    return _change_of_mean(before, after, resamples)
 
 
-def _changes_of_images(rows: Sequence[str], a: Run, b: Run) -> dict[tuple[str, str], Change]:
-    """Return the paired jackknife or bootstrap of each score of the rows of images."""
-    found = {}
-    for row in rows:
-        before, after = (run.judged[row] for run in (a, b))
-        for score in _SCORES["generators"]:
-            groups, images = f"left_out.{score}", f"outcomes.{score}"
-            if groups in before and groups in after:
-                values = [run.scores["generators"][row][score] for run in (a, b)]
-                found[row, score] = differences.by_jackknife(values[0], values[1], before[groups], after[groups])
-            elif images in before and images in after:
-                change = np.subtract(after[images], before[images], dtype=np.float64)
-                generator = seeding.numpy_generator(0, "compare")
-                resampled = classification.bootstrap_means(change[:, None], _N_RESAMPLES, generator)
-                found[row, score] = differences.by_resamples(float(change.mean()), resampled[:, 0])
-    return found
+def _change_of_images(row: str, score: str, a: Run, b: Run, resamples: _Resamples) -> _Later | None:
+    """Return how to have the change of a score of generated images; None where no interval of it was kept."""
+    before, after = (run.judged[row] for run in (a, b))
+    groups, images = f"left_out.{score}", f"outcomes.{score}"
+    if groups in before and groups in after:
+        values = [run.scores["generators"][row][score] for run in (a, b)]
+        change = differences.by_jackknife(values[0], values[1], before[groups], after[groups])
+        return lambda _: change
+    if images in before and images in after:
+        return _change_of_mean(before[images], after[images], resamples)
+    return None
+
+
+def _change_of_mean(before: np.ndarray, after: np.ndarray, resamples: _Resamples) -> _Later:
+    change = np.subtract(after, before, dtype=np.float64)
+    if not change.any():
+        return lambda _: _NO_CHANGE
+    value = float(change.mean())
+    if before.dtype == bool:
+        found = differences.by_resamples(value, _resampled(change[:, None])[:, 0])
+        return lambda _: found
+    n, place = resamples.add(change)
+    return lambda means: differences.by_resamples(value, means[n][:, place])
+
+
+def _change_of_macro_f1(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> _Later:
+    if np.array_equal(before, after):
+        return lambda _: _NO_CHANGE
+    hits = [classification.class_hits(predicted, labels) for predicted in (before, after)]
+    exact = [float(classification.macro_f1(each.mean(axis=0))) for each in hits]
+    halves = np.split(_resampled(np.concatenate(hits, axis=1)), 2, axis=1)
+    resampled = [classification.macro_f1(each) for each in halves]
+    found = differences.by_resamples(exact[1] - exact[0], resampled[1] - resampled[0])
+    return lambda _: found
 
 
 def read_seeds(folder: Path) -> list[pd.DataFrame]:
@@ -345,7 +391,7 @@ def _by_seed(table: _Table, row: str, score: str, run: Run, seeds: Sequence[pd.D
     """Return a score by seed, from the table with most seeds of this run's params and code."""
     best: dict[int, float] = {}
     for values in seeds:
-        if tells_of(values, row, run.params["seed"], run.scores[table][row]):
+        if are_of_run(values, row, run.params["seed"], run.scores[table][row]):
             of_score = values[(values["row"] == row) & (values["score"] == score)]
             found = dict(zip(of_score["seed"].astype(int), of_score["value"].astype(float), strict=True))
             best = max(best, found if run.params["seed"] in found else {}, key=len)
@@ -353,94 +399,158 @@ def _by_seed(table: _Table, row: str, score: str, run: Run, seeds: Sequence[pd.D
 
 
 def sections(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]], refused: str = "") -> list[Section]:
-    """Return what is shown: the params that differ, each table's differences, and what has no interval.
+    """Return what is shown: what was found in short, each difference by size, the params, and what has no interval.
 
     Args:
         a, b: the runs.
         found: the differences of each table that was compared.
         refused: why that of generators was not; "" where it was.
     """
-    shown = [_section_of_params(a, b)]
-    for table, each in found.items():
-        lines = []
-        for difference, (p, verdict) in zip(each, verdicts(each), strict=True):
-            images, by_seeds = difference.by_images, difference.by_seeds
-            lines.append(
-                {
-                    "row": difference.row,
-                    "score": difference.score,
-                    "A": difference.a,
-                    "B": difference.b,
-                    "difference": images.value,
-                    "difference_lo": images.low,
-                    "difference_hi": images.high,
-                    "over_seeds": by_seeds.value if by_seeds else np.nan,
-                    "over_seeds_lo": by_seeds.low if by_seeds else np.nan,
-                    "over_seeds_hi": by_seeds.high if by_seeds else np.nan,
-                    "seeds": str(difference.n_seeds) if difference.needs_seeds else "not needed",
-                    "p": p if by_seeds or not difference.needs_seeds else np.nan,
-                    "verdict": verdict,
-                }
-            )
-        title = table.capitalize()
-        shown.append(Section(title, _summary(lines, table, a, b), pd.DataFrame(lines), _MEANINGS))
-    if refused:
-        shown.append(Section("Generators", f"Not compared: {refused}."))
-    shown.append(_section_without_intervals(a, b, list(found)))
+    judged = [
+        (difference, p, verdict)
+        for each in found.values()
+        for difference, (p, verdict) in zip(each, verdicts(each), strict=True)
+    ]
+    changed = sorted((each for each in judged if each[2] != "the same"), key=lambda each: -each[0].size)
+    shown = [Section("In short", "\n\n".join(_in_short(a, b, found, judged, changed, refused)))]
+    for title, part in (("What changed most", changed[:_N_FIRST]), ("The rest, by size", changed[_N_FIRST:])):
+        if part:
+            table = pd.DataFrame(_line(*each) for each in part)
+            empty = [name for name in ("p", "verdict") if not (table[name].notna() & (table[name] != "")).any()]
+            if (table["seeds"] == "0").all():
+                empty += ["over_seeds", "over_seeds_lo", "over_seeds_hi", "seeds"]
+            shown.append(Section(title, "", table.drop(columns=empty), _MEANINGS))
+    shown.append(_section_of_params(a, b))
+    shown.append(_section_without_intervals(a, b, found))
     return shown
 
 
+def _line(difference: Difference, p: float, verdict: str) -> dict[str, Any]:
+    images, by_seeds = difference.by_images, difference.by_seeds
+    known = by_seeds is not None or not difference.needs_seeds
+    return {
+        "row": difference.row,
+        "score": difference.score,
+        "A": difference.a,
+        "B": difference.b,
+        "difference": images.value,
+        "difference_lo": images.low,
+        "difference_hi": images.high,
+        "size": difference.size,
+        "better": columns.better(difference.score) or "",
+        "over_seeds": by_seeds.value if by_seeds else np.nan,
+        "over_seeds_lo": by_seeds.low if by_seeds else np.nan,
+        "over_seeds_hi": by_seeds.high if by_seeds else np.nan,
+        "seeds": str(difference.n_seeds) if difference.needs_seeds else "not needed",
+        "p": p if known else np.nan,
+        "verdict": verdict if known else "",
+    }
+
+
+_Judged = tuple[Difference, float, str]
+
+
+def _in_short(
+    a: Run,
+    b: Run,
+    found: Mapping[_Table, Sequence[Difference]],
+    judged: Sequence[_Judged],
+    changed: Sequence[_Judged],
+    refused: str,
+) -> Iterator[str]:
+    """Yield what one has to know first, a paragraph each."""
+    by_verdict: dict[str, list[str]] = {}
+    for difference, _, verdict in changed:
+        by_verdict.setdefault(verdict, []).append(f"{difference.row} {difference.score}")
+    unproven = [difference for difference, _, verdict in changed if verdict == "no seeds were run"]
+    counts = "" if len(unproven) == len(changed) else f": in B {_counted(by_verdict)}"
+    yield (
+        f"B ({b.name}) against A ({a.name}): {_params_in_short(a, b)}. "
+        f"Of {len(judged)} scores {len(changed)} differ{counts}."
+    )
+    if unproven:
+        beyond = [_direction(each, columns.better(each.score)) for each in unproven if each.size > 1.0]
+        yield (
+            f"Of {'all' if len(unproven) == len(changed) else len(unproven)} that differ no seeds were run of both, "
+            "and nothing is called better: a training with another seed may differ as much. By images alone "
+            f"{beyond.count('better')} would be better and {beyond.count('worse')} worse. 'make seeds N=3' runs the "
+            "seeds of the last commit, 'make seeds N=3 SET=\"latent_dim=32\"' those with other params."
+        )
+    for verdict in ("better", "worse"):
+        names = by_verdict.get(verdict, [])
+        if names:
+            yield f"{verdict.capitalize()}: {_listed(names)}."
+    same = [difference for difference, _, verdict in judged if verdict == "the same"]
+    if same:
+        moved = {difference.row for difference, _, _ in changed}
+        whole = dict.fromkeys(difference.row for difference in same if difference.row not in moved)
+        yield f"The same in both: {len(same)} scores" + (f", all of {', '.join(whole)}." if whole else ".")
+    for table in found:
+        for run, other in ((a, b), (b, a)):
+            alone = [row for row in run.scores[table] if row not in other.scores[table]]
+            if alone:
+                yield f"Of {table}, {', '.join(alone)} cannot be told: {other.name} lacks such rows."
+    if refused:
+        yield f"Generators are not compared: {refused}."
+
+
+def _counted(by_verdict: Mapping[str, Sequence[str]]) -> str:
+    counts = [f"{len(by_verdict.get(verdict, [])) or 'none'} {verdict}" for verdict in ("better", "worse")]
+    others = ("higher", "lower", "not told apart")
+    return ", ".join(counts + [f"{len(by_verdict[verdict])} {verdict}" for verdict in others if verdict in by_verdict])
+
+
+def _params_in_short(a: Run, b: Run) -> str:
+    texts = [f"{key} is {_yaml(b.params.get(key))}, was {_yaml(a.params.get(key))}" for key in _differing_params(a, b)]
+    return _listed(texts, "; ") if texts else "the params are the same"
+
+
+def _listed(names: Sequence[str], between: str = ", ") -> str:
+    more = len(names) - _N_NAMED
+    return between.join([*names[:_N_NAMED], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _differing_params(a: Run, b: Run) -> list[str]:
+    return [key for key in {**a.params, **b.params} if a.params.get(key) != b.params.get(key)]
+
+
 def _section_of_params(a: Run, b: Run) -> Section:
-    keys = [key for key in {**a.params, **b.params} if a.params.get(key) != b.params.get(key)]
-    title = "Params that differ"
+    keys, title = _differing_params(a, b), "Params that differ"
     if not keys:
         return Section(title, "None: the runs have the same params.")
     lines = [{"param": key} | {side: _yaml(run.params.get(key)) for side, run in (("A", a), ("B", b))} for key in keys]
-    meanings = _MEANINGS | {"A": "Its value in A.", "B": "Its value in B."}
-    return Section(title, f"A is {a.name}, B is {b.name}.", pd.DataFrame(lines), meanings)
+    return Section(title, "", pd.DataFrame(lines), _MEANINGS | {"A": "Its value in A.", "B": "Its value in B."})
 
 
-def _summary(lines: Sequence[Mapping[str, Any]], table: _Table, a: Run, b: Run) -> str:
-    counts = pd.Series([line["verdict"] for line in lines]).value_counts()
-    text = "Of B against A: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()) + "."
-    if "no seeds were run" in counts:
-        text += (
-            " Where no seeds were run of both, nothing is called better: a training with another seed may differ as "
-            "much. 'make seeds N=3' runs them for the last commit, 'make seeds N=3 SET=\"latent_dim=32\"' with other "
-            "params."
-        )
-    for run, other in ((a, b), (b, a)):
-        alone = [row for row in run.scores[table] if row not in other.scores[table]]
-        if alone:
-            text += f" Only {run.name} has {', '.join(alone)}."
-    return text
-
-
-def _section_without_intervals(a: Run, b: Run, compared: Sequence[_Table]) -> Section:
-    lines = []
-    for table in compared:
-        scores = _SCORES[table]
+def _section_without_intervals(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]]) -> Section:
+    """Return the numbers that differ and have no interval of their difference, the largest share of A's first."""
+    lines: list[tuple[float, dict[str, Any]]] = []
+    for table, each in found.items():
+        known = {(difference.row, difference.score) for difference in each}
         for row, before in a.scores[table].items():
             after = b.scores[table].get(row, {})
-            for name in before.keys() & after.keys():
-                known = re.sub("_(lo|hi)$", "", name)
-                if known not in scores and not known.endswith("_minus_raw") and before[name] != after[name]:
-                    lines.append({"row": row, "score": name, "A": before[name], "B": after[name]})
+            for name in (name for name in before if name in after and before[name] != after[name]):
+                score = re.sub("_(lo|hi)$", "", name)
+                if (row, score) not in known and not score.endswith("_minus_raw"):
+                    share = abs(after[name] - before[name]) / max(abs(before[name]), abs(after[name]))
+                    lines.append((share, {"row": row, "score": name, "A": before[name], "B": after[name]}))
     if not lines:
         return Section("Without an interval", "Nothing else differs.")
     return Section(
         "Without an interval",
-        "Sizes, counts and choices that differ; none of them says which is better.",
-        pd.DataFrame(lines),
+        "Sizes, counts and choices that differ, the largest change in proportion first; none of them says which is "
+        "better.",
+        pd.DataFrame(line for _, line in sorted(lines, key=lambda each: -each[0])),
         _MEANINGS,
     )
 
 
-def markdown(title: str, shown: Iterable[Section]) -> str:
-    """Return the same as Markdown."""
-    parts = [f"# {title}", _introduction()]
-    for section in shown:
-        parts += [f"## {section.title}", section.explanation]
+def markdown(title: str, shown: Sequence[Section]) -> str:
+    """Return the same as Markdown, in which what is in short needs no heading."""
+    first, *others = shown
+    parts = [f"# {title}", first.explanation, _introduction()]
+    for section in others:
+        parts += [f"## {section.title}", *section.paragraphs()]
         if section.table is not None:
             parts.append(tables.markdown(section.table).rstrip("\n"))
     return "\n\n".join(parts) + "\n"
@@ -449,7 +559,7 @@ def markdown(title: str, shown: Iterable[Section]) -> str:
 def _introduction() -> str:
     return (
         "Differences are B less A. Intervals are of 95%: over test images, the same ones for both runs, and over "
-        "seeds. Better and worse need both, corrected over the rows of the table."
+        "seeds. Better and worse need both, corrected over the rows of the comparison."
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from latentbench import artifacts
 from latentbench.evaluation import tables
-from tools import claims
+from tools.lib import claims
 
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 

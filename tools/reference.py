@@ -24,17 +24,17 @@ from latentbench.data.dataset import Dataset
 from latentbench.errors import LatentbenchError
 from latentbench.evaluation import tables
 from stages import paths
-from tools import experiments
-from tools import reference_programs as programs
-from tools.reference_programs import Result
-from tools.reference_rows import ROWS, Row
+from tools.lib import experiments, published_results
+from tools.lib import reference_programs as programs
+from tools.lib.published_results import ROWS, Row
+from tools.lib.reference_programs import Result
 
 _FOLDER = Path("metrics/reference")
 _TRY = Path(".dvc/tmp/reference")
 _RECIPES = Path("reference.yaml")
-_CODE = ("tools/reference_programs.py", "latentbench/neighbors", "latentbench/reduction", "latentbench/evaluation")
+_CODE = ("tools/lib/reference_programs.py", "latentbench/neighbors", "latentbench/reduction", "latentbench/evaluation")
 _DIMS = (32, 64)
-_CHOICES = ("k", "weights", "components", "neighbors")  # of a result, to be told beside its accuracy
+_CHOICES = ("k", "weights", "components", "neighbors")  # of a result, to be shown beside its accuracy
 
 
 def main() -> None:
@@ -153,22 +153,8 @@ def write_tables(results: Results, folder: Path) -> None:
     """Write every figure of the report with its counterpart: numbers as CSV, and for people as Markdown."""
     lines = [_line(row, results.get(row.part) or {}) for row in ROWS]
     artifacts.write_table(folder / "reference.csv", pd.DataFrame(lines))
-    shown = side_by_side(artifacts.read_table(folder / "reference.csv"))
+    shown = published_results.side_by_side(artifacts.read_table(folder / "reference.csv"))
     artifacts.write_text(folder / "reference.md", tables.markdown(shown))
-
-
-def side_by_side(figures: pd.DataFrame) -> pd.DataFrame:
-    """Return what people are shown of the figures as they were written: the report's, ours, and why they differ."""
-    cells = [
-        {
-            "what": line["what"],
-            "the report": _cell(line["report"], "", line["report_note"]),
-            "ours": _cell(line["ours"], _ends(line["ours_lo"], line["ours_hi"]), line["ours_note"]),
-            "why it differs": line["why"],
-        }
-        for line in figures.to_dict("records")
-    ]
-    return pd.DataFrame(cells)
 
 
 def _line(row: Row, result: Result) -> dict[str, Any]:
@@ -180,24 +166,14 @@ def _line(row: Row, result: Result) -> dict[str, Any]:
         "ours": result.get(row.score),
         "ours_lo": result.get(f"{row.score}_lo"),
         "ours_hi": result.get(f"{row.score}_hi"),
-        "ours_note": _told(choices),
+        "ours_note": _choices_as_text(choices),
         "why": row.why,
     }
 
 
-def _told(choices: Mapping[str, Any]) -> str:
+def _choices_as_text(choices: Mapping[str, Any]) -> str:
     forms = {"k": "k={}", "weights": "{}", "components": "{} components", "neighbors": "{} neighbours"}
     return ", ".join(forms[name].format(value) for name, value in choices.items() if value != "uniform")
-
-
-def _ends(low: float, high: float) -> str:
-    return "" if pd.isna(low) else f"{low:.4g} to {high:.4g}"
-
-
-def _cell(value: float, interval: str, note: str) -> str:
-    number = "" if pd.isna(value) else f"{value:.4g}"
-    remarks = "; ".join(part for part in (interval, "" if pd.isna(note) else note) if part)
-    return f"{number} ({remarks})".strip() if remarks else number
 
 
 def _fingerprint(dataset: Dataset) -> str:

@@ -16,10 +16,10 @@ import yaml
 
 from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
-from tools import claims, experiments, meanings, pages, reference, seeds
-from tools.pages import Picture, Section
-from tools.runs import Run
-from tools.scores import COMPARISONS
+from latentbench.evaluation import columns
+from tools.lib import claims, experiments, glossary, pages, published_results, seed_tables
+from tools.lib.pages import Picture, Section
+from tools.lib.runs import Run
 
 _PAGE = Path("report/index.html")
 _PACKAGES = ("torch", "numpy", "scikit-learn", "dvc")
@@ -85,7 +85,7 @@ class Contents:
         self._metrics = run.root / "metrics"
         self._figures = sorted(self._metrics.rglob("*.png"))
         names = (path.relative_to(self._metrics).with_suffix("").as_posix() for path in self._metrics.rglob("*.csv"))
-        self._tables = sorted(filter(meanings.is_shown, names))
+        self._tables = sorted(filter(glossary.is_shown, names))
 
     def sections(self) -> Iterator[Section]:
         """Yield the sections of the report."""
@@ -98,14 +98,14 @@ class Contents:
             "Figures of the reference report beside ours",
             "What the report prints, what the same methods give without its mistakes, and why they differ; as "
             "'make reference' left them.",
-            reference.side_by_side(self.run.table("reference/reference")),
-            meanings.of_columns("reference/reference"),
+            published_results.side_by_side(self.run.table("reference/reference")),
+            glossary.of_columns("reference/reference"),
         )
         yield Section(
             "Costs",
             "What each row took on the machine of this run; seconds and memory differ from run to run.",
             self.run.costs,
-            meanings.of_columns("costs"),
+            glossary.of_columns("costs"),
         )
         yield self._seeds()
         yield Section(
@@ -140,14 +140,16 @@ class Contents:
         for pattern in patterns:
             matching = [path for path in self._figures if fnmatch(path.relative_to(self._metrics).as_posix(), pattern)]
             self._figures = [path for path in self._figures if path not in matching]
-            taken += [meanings.picture(path, self._metrics) for path in matching]
+            taken += [glossary.picture(path, self._metrics) for path in matching]
         return taken
 
     def _table(self, name: str, title: str, explanation: str = "", **more: Any) -> Section:
-        """Take a table."""
+        """Take a table; where a row is missing, so may be what only its stage writes."""
+        if not (self._metrics / f"{name}.csv").exists():
+            return Section(title, f"The run has no metrics/{name}.csv.")
         if name in self._tables:
             self._tables.remove(name)
-        return Section(title, explanation, self.run.table(name), meanings.of_columns(name), **more)
+        return Section(title, explanation, self.run.table(name), glossary.of_columns(name), **more)
 
     def _params(self) -> Section:
         flat = experiments.flatten(self.run.params)
@@ -203,14 +205,15 @@ class Contents:
     def _claims(self) -> Section:
         found = claims.table(claims.check(self.run, with_times=True))
         found["claim"] = found.pop("about") + " " + found["claim"]
-        pictures = {path: meanings.picture(self._metrics / path, self._metrics).name for path in found["figure"]}
+        shown = set(found["figure"]) - {""}
+        pictures = {path: glossary.picture(self._metrics / path, self._metrics).name for path in shown} | {"": ""}
         return Section(
             "Claims of the reference report",
             "Each claim is a list of comparisons: all hold, it is supported; none, it is not; some, it is in part. "
             "Scores differ only where their 95% intervals do not overlap, or one does not reach a stated number. Times "
             f"have no interval, and differ from a factor of {claims.FACTOR:g} on.",
             found.assign(figure=found["figure"].map(pictures)),
-            meanings.of_columns("claims/claims"),
+            glossary.of_columns("claims/claims"),
         )
 
     def _seeds(self) -> Section:
@@ -218,9 +221,9 @@ class Contents:
         names = [path.relative_to(folder).parent.as_posix() for path in sorted(folder.rglob("seeds.csv"))]
         parts = []
         for name in names:
-            table = seeds.side_by_side(self.run.table(f"seeds/{name}/seeds"))
-            title, told = (name, "") if name != "." else ("The committed params", self._other_rows())
-            parts.append(Section(title, told, table, meanings.of_columns("seeds/seeds")))
+            table = seed_tables.side_by_side(self.run.table(f"seeds/{name}/seeds"))
+            title, explanation = (name, "") if name != "." else ("The committed params", self._other_rows())
+            parts.append(Section(title, explanation, table, glossary.of_columns("seeds/seeds")))
         return Section(
             "Seeds",
             "The same trainings with other seeds, as 'make seeds' left them: a difference between two rows needs these "
@@ -232,25 +235,28 @@ class Contents:
         """Tell which rows have seeds of a run that was committed before this one."""
         values = self.run.table("seeds/values")
         scores: dict[str, dict[str, float]] = {}
-        for comparison in COMPARISONS:
+        for comparison in columns.COMPARISONS:
             for line in self.run.table(f"evaluate/{comparison}").to_dict("records"):
                 scores.setdefault(line["row"], {}).update({str(k): v for k, v in line.items() if k != "row"})
         seed, rows = int(self.run.params["seed"]), list(dict.fromkeys(values["row"]))
-        others = [row for row in rows if not seeds.tells_of(values, row, seed, scores.get(row, {}))]
+        others = [row for row in rows if not seed_tables.are_of_run(values, row, seed, scores.get(row, {}))]
         return f"Older than this run, whose scores differ: {', '.join(others)}." if others else ""
 
     def _sweeps(self) -> Iterator[Section]:
         for name in [name for name in self._tables if name.startswith("sweeps/")]:
-            table, known = self.run.table(name), meanings.of_columns(name)
+            table, known = self.run.table(name), glossary.of_columns(name)
             params = {str(column): f"The param {column} in params.yaml." for column in table if column not in known}
             self._tables.remove(name)
             yield Section(name.removeprefix("sweeps/"), "", table, known | params, self._pictures(f"{name}*"))
 
     def _folders(self, stage: str) -> Iterator[Section]:
         """Yield what a stage that looks into models wrote: their numbers together, then a section for each model."""
-        folders = sorted(path for path in (self._metrics / stage).iterdir() if path.is_dir())
+        folders = sorted(path for path in (self._metrics / stage).glob("*") if path.is_dir())
+        if not folders:
+            yield Section(f"{stage}: numbers", f"The run has no row in metrics/{stage}.")
+            return
         numbers = pd.DataFrame([{"row": each.name, **artifacts.read_json(each / "metrics.json")} for each in folders])
-        yield Section(f"{stage}: numbers", "", numbers, meanings.of_columns(stage))
+        yield Section(f"{stage}: numbers", "", numbers, glossary.of_columns(stage))
         for folder in folders:
             inside = f"{stage}/{folder.name}/"
             tables = [name for name in self._tables if name.startswith(inside)]
@@ -263,7 +269,7 @@ class Contents:
         numbers = [{"row": row, **artifacts.read_json(self._metrics / row / "metrics.json")} for row in rows]
         parts = [self._table(name, f"Losses of {row}", folded=True) for name, row in zip(losses, rows, strict=True)]
         title = "Trainings", "How the training of each network ended, and its losses on the way."
-        return Section(*title, pd.DataFrame(numbers), meanings.of_columns("training"), parts=parts)
+        return Section(*title, pd.DataFrame(numbers), glossary.of_columns("training"), parts=parts)
 
 
 if __name__ == "__main__":

@@ -13,28 +13,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
-from latentbench.evaluation import tables
+from latentbench.evaluation import columns, tables
 from latentbench.evaluation.seeds import t_interval
-from tools import experiments
-from tools.experiments import ExperimentError
-from tools.scores import COMPARISONS, WITHOUT_SEED
+from tools.lib import experiments, rows, seed_tables
+from tools.lib.experiments import ExperimentError
 
 _FOLDER = Path("metrics/seeds")
-_SHOWN = ("knn_accuracy", "mse", "frechet", "bits_per_dim")
-_NO_SCORES = (
-    "dims",
-    "n",
-    "n_importance",
-    "knn_k",
-    "calls",
-    "bytes_per_image",
-    "model_bytes",
-)  # of a row, but not of how good it is
+# Of a row, but not of how good it is.
+_NO_SCORES = {name for name, column in columns.BY_NAME.items() if column.kind != "score"}
 
 
 def main() -> None:
@@ -58,7 +48,7 @@ def main() -> None:
         artifacts.write_table(folder / "seeds.csv", summary)
         # From the file, so that the same digits are rounded wherever this table is shown.
         written = artifacts.read_table(folder / "seeds.csv")
-        artifacts.write_text(folder / "seeds.md", tables.markdown(side_by_side(written)))
+        artifacts.write_text(folder / "seeds.md", tables.markdown(seed_tables.side_by_side(written)))
     except LatentbenchError as error:
         sys.exit(f"seeds: {error}")
     except KeyboardInterrupt:
@@ -104,8 +94,9 @@ def collect(seed: int, revision: str) -> pd.DataFrame:
 
     The judge is the hash of the classifier in whose features generated images are compared.
     """
-    comparisons = {name: experiments.table(revision, name) for name in COMPARISONS}
-    comparisons["representations"] = comparisons["representations"].drop(index=list(WITHOUT_SEED), errors="ignore")
+    comparisons = {name: experiments.table(revision, name) for name in columns.COMPARISONS}
+    drawn = list(map(rows.is_drawn, map(str, comparisons["representations"].index)))
+    comparisons["representations"] = comparisons["representations"][drawn]
     lines = []
     for comparison in comparisons.values():
         scores = comparison.select_dtypes("number")
@@ -115,22 +106,6 @@ def collect(seed: int, revision: str) -> pd.DataFrame:
     found = found.drop_duplicates(["row", "score"])  # bits_per_dim stands in two comparisons
     judge = comparisons["generators"]["classifier"].iloc[0]
     return found.assign(seed=seed, judge=judge)[["seed", "judge", "row", "score", "value"]]
-
-
-def tells_of(values: pd.DataFrame, row: str, seed: int, truth: Mapping[str, float]) -> bool:
-    """Return whether values are of a run's params and code: under its seed they say of a row what the run says.
-
-    Scores follow from params and code, and others have others.
-
-    Args:
-        values: of each seed, as `collect` returns them.
-        row: of the comparison.
-        seed: of the run.
-        truth: the scores that the run has of the row, of which one at least must be among the values.
-    """
-    own = values[(values["row"] == row) & (values["seed"] == seed) & values["score"].isin(list(truth))]
-    expected = own["score"].map(dict(truth)).to_numpy(dtype=float)
-    return len(own) > 0 and bool(np.allclose(own["value"], expected, rtol=2e-6, atol=0))
 
 
 def summarise(values: pd.DataFrame) -> pd.DataFrame:
@@ -147,18 +122,6 @@ def summarise(values: pd.DataFrame) -> pd.DataFrame:
             raise ExperimentError(f"{row}: {score} is there for {len(group)} of {n} seeds")
         lines.append((row, score, n, *t_interval(group["value"].tolist())))
     return pd.DataFrame(lines, columns=["row", "score", "n", "mean", "lo", "hi"])
-
-
-def side_by_side(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores to show first, a line for each row and a column for each score and its ends."""
-    wide = {
-        f"{score}{end}": summary[summary["score"] == score].set_index("row")[name]
-        for score in _SHOWN
-        for name, end in (("mean", ""), ("lo", "_lo"), ("hi", "_hi"))
-    }
-    rows = list(dict.fromkeys(summary["row"]))
-    table = pd.DataFrame(wide).reindex(rows)
-    return table.dropna(how="all").dropna(axis="columns", how="all").rename_axis("row").reset_index()
 
 
 if __name__ == "__main__":

@@ -21,10 +21,9 @@ from matplotlib.figure import Figure
 
 from latentbench import artifacts, figures, progress
 from latentbench.errors import LatentbenchError
-from latentbench.evaluation import tables
-from tools import experiments
-from tools.experiments import ExperimentError, are_numbers, read_value
-from tools.scores import COMPARISONS, DIRECTIONS
+from latentbench.evaluation import columns, tables
+from tools.lib import experiments, rows
+from tools.lib.experiments import ExperimentError, are_numbers, read_value
 
 _FOLDER = Path("metrics/sweeps")
 _N_AT_RANDOM = 4  # runs of a search before it learns from them; however many follow, so that more can be asked for
@@ -86,10 +85,7 @@ class Goal:
         """The stage that writes it; what that needs is run too, and nothing else."""
         if self.comparison != _TRAINING:
             return ["evaluate"]
-        family, _, preset = self.row.partition("_")
-        if family in {"ae", "vae"}:
-            return [f"{family}@{preset}"]
-        return [f"diffusion@{self.row}" if family == "diffusion" else self.row]
+        return [experiments.stage_that_writes(f"metrics/{self.row}/metrics.json")]
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ def main() -> None:
             return
         experiments.check_committed()
         experiments.check_reproduced()
-        given = dict(_parted(text) for text in arguments.search or arguments.grid or _GRID)
+        given = dict(_split_setting(text) for text in arguments.search or arguments.grid or _GRID)
         goal = choose_goal(list(given), arguments.score, arguments.direction)
         if arguments.search:
             runs = search(
@@ -154,7 +150,7 @@ def main() -> None:
         table = collect(runs, goal)
         artifacts.write_table(_FOLDER / f"{name}.csv", table)
         artifacts.write_text(_FOLDER / f"{name}.md", tables.markdown(artifacts.read_table(_FOLDER / f"{name}.csv")))
-        tell_best(table, goal)
+        report_best(table, goal)
         draw(name)
     except LatentbenchError as error:
         sys.exit(f"sweep: {error}")
@@ -169,19 +165,21 @@ def choose_goal(keys: Sequence[str], score: str | None, direction: str | None) -
         ExperimentError: the committed run has no such score, or it is not known which way it is better.
     """
     if score is None:
-        rows = {"_".join(key.split(".")[:2]) for key in keys if key.startswith(("ae.", "vae."))}
-        rows |= {key.split(".")[0] for key in keys if key.startswith(("pca.", "isomap."))}
-        if len(rows) > 1 or (not rows and set(keys) != {"latent_dim"}):
+        there = [str(row) for row in experiments.table("HEAD", "representations").index]
+        named = {row for key in keys if (row := rows.of_param(key, there))}
+        vaes = rows.of_family("vae", there) if set(keys) == {"latent_dim"} else []
+        if len(named) > 1 or not (named or vaes):
             raise ExperimentError(
                 f"--score: {', '.join(keys)} do not tell which row is judged; --help tells the scores"
             )
-        score = f"representations/{rows.pop() if rows else 'vae_dense'}/knn_leave_one_out"
+        score = f"representations/{[*named, *vaes][0]}/knn_leave_one_out"
     comparison, row, name = ([*score.split("/"), "", ""])[:3]
-    if comparison not in (*COMPARISONS, _TRAINING) or score.count("/") != 2:
+    if comparison not in (*columns.COMPARISONS, _TRAINING) or score.count("/") != 2:
         raise ExperimentError(f"--score: {score} is not COMPARISON/ROW/SCORE; --help tells the scores")
-    if direction is None and not DIRECTIONS.get(name):
+    better = columns.better(name)
+    if direction is None and better is None:
         raise ExperimentError(f"--direction: say whether {name} is to be maximized or minimized")
-    goal = Goal(comparison, row, name, direction == "maximize" if direction else DIRECTIONS[name] > 0)
+    goal = Goal(comparison, row, name, direction == "maximize" if direction else better == "higher")
     scores_of("HEAD", goal)
     return goal
 
@@ -234,7 +232,7 @@ def search(ranges: Mapping[str, Range], goal: Goal, n_trials: int, seed: int) ->
         revision = run(point, goal)
         value = scores_of(revision, goal)[goal.score]
         study.tell(trial, value)
-        progress.note(f"run {trial.number + 1} of {n_trials}: {_told(point)}: {goal.score} {value:.4g}")
+        progress.note(f"run {trial.number + 1} of {n_trials}: {_described(point)}: {goal.score} {value:.4g}")
         if point not in [other for other, _ in runs]:
             runs.append((point, revision))
     return sorted(runs, key=lambda each: list(each[0].values()))
@@ -263,7 +261,7 @@ def scores_of(revision: str, goal: Goal) -> dict[str, float]:
         shown = [name for name in found if name.startswith("validation_")]
     else:
         found = {}
-        for comparison in COMPARISONS:
+        for comparison in columns.COMPARISONS:
             table = experiments.table(revision, comparison)
             if goal.row in table.index:
                 found |= _scores_to_tell(table.loc[[goal.row]].to_dict("records")[0], comparison, goal)
@@ -303,13 +301,13 @@ def collect(runs: Sequence[tuple[Mapping[str, Any], str]], goal: Goal) -> pd.Dat
     return pd.DataFrame(lines)
 
 
-def tell_best(table: pd.DataFrame, goal: Goal) -> None:
+def report_best(table: pd.DataFrame, goal: Goal) -> None:
     """Say which run is best, and by which images."""
     best = int((table[goal.score] if goal.larger else -table[goal.score]).to_numpy().argmax())
     line = table.to_dict("records")[best]
     params = dict(itertools.takewhile(lambda item: item[0] != goal.score, line.items()))
     images = "train and validation images" if goal.of_train else "the test images, so that it looks better than it is"
-    progress.note(f"best: {_told(params)}, {goal.score} {line[goal.score]:.4g}; chosen by {images}")
+    progress.note(f"best: {_described(params)}, {goal.score} {line[goal.score]:.4g}; chosen by {images}")
 
 
 def draw(name: str) -> None:
@@ -319,7 +317,8 @@ def draw(name: str) -> None:
         ArtifactError: there is no such table.
     """
     table = artifacts.read_table(_FOLDER / f"{name}.csv")
-    scores = [column for column in table if column in {*_SHOWN, *DIRECTIONS}]
+    known = {name for name, column in columns.BY_NAME.items() if column.kind == "score"}
+    scores = [column for column in table if column in known]
     params = list(itertools.takewhile(lambda column: column not in scores, map(str, table)))
     artifacts.write_figure(_FOLDER / f"{name}.png", figures.sweep(list(_panels(table, params, scores))))
     written = [f"{name}.csv", f"{name}.md", f"{name}.png"]
@@ -336,7 +335,7 @@ def _panels(table: pd.DataFrame, params: Sequence[str], scores: Sequence[str]) -
     if len(table) == np.prod([table[param].nunique() for param in params]):
         parts = list(table.groupby(others, sort=False)) if others else [((), table)]
         for score in [score for score in scores if score in _DRAWN] or scores[:1]:
-            lines = [_line(part, first, score, _told(dict(zip(others, key, strict=True)))) for key, part in parts]
+            lines = [_line(part, first, score, _described(dict(zip(others, key, strict=True)))) for key, part in parts]
             yield figures.Panel(_TITLES.get(score, score), first, lines)
     else:
         for param in params:
@@ -351,9 +350,9 @@ def _line(table: pd.DataFrame, param: str, score: str, label: str) -> figures.Li
 
 
 def _trade(table: pd.DataFrame, params: Sequence[str], x: str, y: str) -> Figure:
-    labels = [_told(point) for point in table[list(params)].to_dict("records")]
+    labels = [_described(point) for point in table[list(params)].to_dict("records")]
     better: list[Callable[[Any, Any], bool]] = [
-        (lambda a, b: a > b) if DIRECTIONS[score] > 0 else (lambda a, b: a < b) for score in (x, y)
+        (lambda a, b: a > b) if columns.better(score) == "higher" else (lambda a, b: a < b) for score in (x, y)
     ]
     points = table[[x, y]].to_numpy()
     # A run is on the front where no other is at least as good in both scores and better in one.
@@ -368,14 +367,14 @@ def _trade(table: pd.DataFrame, params: Sequence[str], x: str, y: str) -> Figure
     return figures.trade(points, labels, np.array(front), (_TITLES[x], _TITLES[y]))
 
 
-def _parted(text: str) -> tuple[str, str]:
+def _split_setting(text: str) -> tuple[str, str]:
     key, equals, values = text.partition("=")
     if not (key and equals and values):
         raise ExperimentError(f"{text}: a param is given as KEY=VALUES")
     return key, values
 
 
-def _told(point: Mapping[Any, Any]) -> str:
+def _described(point: Mapping[Any, Any]) -> str:
     return ", ".join(
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in point.items()
     )

@@ -11,6 +11,9 @@ from latentbench.evaluation import classification
 from latentbench.evaluation.samples import jackknife
 from latentbench.evaluation.seeds import t_interval
 
+_BLOCK = 100  # resamples whose counts are held at once
+_FEW_KINDS = 4  # images of a kind, on average, from which on it is faster to draw kinds than images
+
 
 @dataclass(frozen=True)
 class Change:
@@ -45,6 +48,35 @@ def by_jackknife(a: float, b: float, left_out_a: np.ndarray, left_out_b: np.ndar
     found = jackknife(b - a, list(left_out_b - left_out_a), low=-np.inf)
     error = (found.high - found.value) / float(stats.t.ppf(0.975, n_groups - 1))
     return Change(found.value, found.low, found.high, _t_p_value(found.value, error, n_groups - 1))
+
+
+def resampled_means(outcomes: np.ndarray, n_resamples: int, generator: np.random.Generator) -> np.ndarray:
+    """Return the column means of resamples of images, the same for every column, as `by_resamples` takes them.
+
+    Images with equal outcomes are drawn together: how many of each kind are in a resample is multinomial, so that what
+    takes few values, such as whether two classifiers are right, costs as much as it has kinds and not as it has images.
+    Its distribution is that of `classification.bootstrap_means`.
+
+    Args:
+        outcomes: (n, m).
+        n_resamples: number of resamples.
+        generator: of the resampling.
+
+    Returns:
+        (n_resamples, m) float64.
+    """
+    n = len(outcomes)
+    kinds, sizes = np.unique(outcomes.astype(np.float64), axis=0, return_counts=True)
+    if len(kinds) <= n / _FEW_KINDS:
+        means: np.ndarray = generator.multinomial(n, sizes / n, size=n_resamples) @ kinds / n
+        return means
+    found = np.empty((n_resamples, outcomes.shape[1]))
+    for start in range(0, n_resamples, _BLOCK):
+        size = min(_BLOCK, n_resamples - start)
+        drawn = generator.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        found[start : start + size] = counts.astype(np.float64) @ outcomes / n
+    return found
 
 
 def by_resamples(value: float, resampled: np.ndarray) -> Change:

@@ -72,3 +72,33 @@ def test_macro_f1_from_shares_is_scikit_learns(rng: np.random.Generator) -> None
     for score, chosen in zip(both, some, strict=True):
         expected = f1_score(labels[chosen], predicted[chosen], average="macro", labels=range(4))
         assert score == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kinds", [2, 10_000])
+def test_resamples_of_kinds_and_of_images_are_those_of_the_bootstrap(kinds: int) -> None:
+    """Few values are drawn by kind, many by image: both have the spread that theory has, and one shape."""
+    n, n_resamples = 2000, 4000
+    outcomes = np.random.default_rng(0).integers(kinds, size=(n, 2)).astype(np.float64)
+    ours = differences.resampled_means(outcomes, n_resamples, np.random.default_rng(1))
+    plain = classification.bootstrap_means(outcomes, n_resamples, np.random.default_rng(2))
+    assert ours.shape == plain.shape
+    spread = outcomes.std(axis=0) / np.sqrt(n)
+    for found in (ours, plain):
+        np.testing.assert_allclose(
+            found.mean(axis=0), outcomes.mean(axis=0), atol=4 * spread.max() / np.sqrt(n_resamples)
+        )
+        np.testing.assert_allclose(found.std(axis=0), spread, rtol=4 / np.sqrt(2 * n_resamples))
+    for share in (0.025, 0.5, 0.975):
+        np.testing.assert_allclose(
+            *(np.quantile(each, share, axis=0) for each in (ours, plain)), atol=0.2 * spread.max()
+        )
+
+
+@pytest.mark.parametrize("kinds", [2, 10_000])
+def test_columns_share_their_resamples(kinds: int) -> None:
+    column = np.random.default_rng(0).integers(kinds, size=500).astype(np.float64)
+    found = differences.resampled_means(np.stack([column, column + 1.0], axis=1), 50, np.random.default_rng(1))
+    np.testing.assert_allclose(found[:, 1] - found[:, 0], 1.0)
+    assert found[:, 0].std() > 0
+    again = differences.resampled_means(np.stack([column, column + 1.0], axis=1), 50, np.random.default_rng(1))
+    np.testing.assert_array_equal(found, again)

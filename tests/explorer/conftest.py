@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 from latentbench import explore
 from tests.explorer.session import Session
 from tests.pipeline.workspace import Workspace
-from tools import browser
+from tools.lib import browser
 
 
 @pytest.fixture(scope="session")

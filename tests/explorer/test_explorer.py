@@ -27,7 +27,7 @@ from latentbench.networks import export
 from stages import models
 from tests.explorer.session import Session
 from tests.pipeline.workspace import Workspace
-from tools import browser
+from tools.lib import browser
 
 if browser.find() is None and not os.environ.get("CI"):  # there, a missing browser is a failure
     pytest.skip(f"the explorer was not tested: {browser.MISSING}", allow_module_level=True)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tools import experiments
+from tools.lib import experiments
 
 
 class Repository:
@@ -33,6 +33,10 @@ class Repository:
         folder.mkdir(parents=True, exist_ok=True)
         ends = {"knn_accuracy_lo": 0.5, "knn_accuracy_hi": 0.9}
         judged = {"n": 10, "classifier": judge}
+        # What the stage of a row writes, as DVC keeps it.
+        outs = [{"path": "metrics/vae_dense/metrics.json", "hash": "md5", "md5": "0" * 32}]
+        lock = {"schema": "2.0", "stages": {"vae@dense": {"outs": outs}}}
+        (self.folder / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
         training = self.folder / "metrics" / "vae_dense"
         training.mkdir(exist_ok=True)
         (training / "metrics.json").write_text(

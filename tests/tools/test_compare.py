@@ -15,9 +15,10 @@ import pytest
 from latentbench import artifacts
 from latentbench.evaluation import samples
 from tests.tools.conftest import Repository
-from tools import compare, experiments
+from tools import compare
 from tools.compare import Run
-from tools.experiments import ExperimentError
+from tools.lib import experiments
+from tools.lib.experiments import ExperimentError
 
 N, N_GROUPS = 1000, 20
 PARAMS = {"seed": 0, "latent_dim": 64, "evaluate.n_groups": N_GROUPS}
@@ -74,8 +75,7 @@ def seeds_of(run: Run, n: int, spread: float = 0.002) -> pd.DataFrame:
 def told(a: Run, b: Run, seeds: list[pd.DataFrame]) -> dict[tuple[str, str], str]:
     """Return the verdict on each score of each row."""
     found = {}
-    for table in ("representations", "generators"):
-        each = compare.compare(table, a, b, seeds)
+    for each in compare.compare(("representations", "generators"), a, b, seeds).values():
         verdicts = compare.verdicts(each)
         found |= {(one.row, one.score): verdict for one, (_, verdict) in zip(each, verdicts, strict=True)}
     return found
@@ -110,9 +110,17 @@ def test_without_seeds_nothing_is_called_better() -> None:
     for seeds in ([], [seeds_of(a, 3)], [seeds_of(a, 3), of_others], [seeds_of(a, 1), seeds_of(b, 1)]):
         found = told(a, b, seeds)
         assert {verdict for (row, _), verdict in found.items() if row != "raw"} == {"no seeds were run"}
-    (_, section, *_) = compare.sections(a, b, {"representations": compare.compare("representations", a, b, [])})
-    assert "3 the same" in section.explanation
-    assert "nothing is called better" in section.explanation
+    shown = compare.sections(a, b, compare.compare(("representations",), a, b, []))
+    assert (
+        shown[0]
+        .paragraphs()[1]
+        .startswith("Of all that differ no seeds were run of both, and nothing is called better")
+    )
+    assert "By images alone 4 would be better and 0 worse." in shown[0].explanation
+    assert shown[0].paragraphs()[2] == "The same in both: 3 scores, all of raw."
+    (most,) = [section.table for section in shown if section.title == "What changed most"]
+    assert most is not None
+    assert "verdict" not in most, "it would say the same on every line"
 
 
 def test_a_row_that_no_seed_moves_needs_none() -> None:
@@ -143,6 +151,39 @@ def test_the_correction_is_over_the_rows_of_a_score() -> None:
     assert corrected == [(pytest.approx(0.06), "not told apart")] * 2 + [(pytest.approx(0.03), "better")]
 
 
+def test_what_changed_most_comes_first_and_the_rest_follows_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "_N_FIRST", 2)
+    a, b = made("a"), made("b", right=0.9, shift=1.0)
+    found = compare.compare(("representations", "generators"), a, b, [seeds_of(a, 4), seeds_of(b, 3)])
+    shown = compare.sections(a, b, found)
+    titles = [section.title for section in shown]
+    assert titles == ["In short", "What changed most", "The rest, by size", "Params that differ", "Without an interval"]
+    first, rest = shown[1].table, shown[2].table
+    assert first is not None
+    assert rest is not None
+    sizes = [*first["size"], *rest["size"]]
+    assert len(first) == 2
+    assert sizes == sorted(sizes, reverse=True)
+    assert set(first["row"]) | set(rest["row"]) == {"ae", "vae"}, "raw did not change"
+    short = shown[0].explanation
+    assert "the params are the same. Of 9 scores 6 differ: in B 5 better, 1 worse." in short
+    assert "Worse: vae frechet." in short
+    assert "no seeds" not in short
+    text = compare.markdown("title", shown)
+    assert text.index("Worse: vae frechet.") < text.index("## What changed most") < text.index("## The rest, by size")
+
+
+def test_a_row_that_one_run_lacks_is_told_and_not_compared() -> None:
+    a, b = made("a"), made("b")
+    scores = b.scores["representations"]
+    lacking = replace(b, scores={**b.scores, "representations": {"raw": scores["raw"]}, "generators": {}})
+    found = compare.compare(("representations", "generators"), a, lacking, [])
+    assert {each.row for table in found.values() for each in table} == {"raw"}
+    short = compare.sections(a, lacking, found)[0].explanation
+    assert "Of representations, ae cannot be told: b lacks such rows." in short
+    assert "Of generators, vae cannot be told: b lacks such rows." in short
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -170,14 +211,16 @@ def test_scores_of_images_that_were_not_measured_alike_are_refused(change: dict[
     a = made("a")
     b = replace(a, **({"name": "b"} | change))  # type: ignore[arg-type]
     assert compare.why_images_do_not_compare(a, replace(a, name="b")) == ""
-    refused = compare.why_images_do_not_compare(a, b)
+    refused, better = compare.why_images_do_not_compare(a, b), made("better", right=0.9)
     assert says in refused
-    shown = compare.sections(a, a, {"representations": compare.compare("representations", a, a, [])}, refused)
+    shown = compare.sections(a, better, compare.compare(("representations",), a, better, []), refused)
     by_title = {section.title: section for section in shown}
-    assert by_title["Generators"].table is None
-    assert says in by_title["Generators"].explanation
-    assert by_title["Representations"].table is not None
-    assert by_title["Without an interval"].table is None
+    last = by_title["In short"].paragraphs()[-1]
+    assert last.startswith("Generators are not compared: ")
+    assert says in last
+    table = by_title["What changed most"].table
+    assert table is not None
+    assert set(table["row"]) == {"ae"}
 
 
 def test_experiments_are_found_wherever_they_started(repository: Repository) -> None:
@@ -231,6 +274,11 @@ def test_the_command_writes_what_it_found(
     line = re.search(r"^\| ae \| knn_accuracy \|.*$", printed, re.MULTILINE)
     assert line is not None
     assert line[0].endswith("| better |")
+    _, first, *_ = printed.split("\n\n")
+    assert (
+        first
+        == "B (main) against A (main~1): latent_dim is 32, was 64. Of 9 scores 5 differ: in B 5 better, none worse."
+    )
     assert f"{b.scores['representations']['ae']['knn_accuracy']:.4g}" in line[0]
     assert "| ae | dims | 64 | 32 |" in printed
     page = Path("compare/main-1..main.html").read_text(encoding="utf-8")

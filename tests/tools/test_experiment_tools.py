@@ -7,8 +7,9 @@ import pytest
 
 from latentbench.evaluation.seeds import t_interval
 from tests.tools.conftest import Repository, call
-from tools import experiments, seeds
-from tools.experiments import ExperimentError
+from tools import seeds
+from tools.lib import experiments
+from tools.lib.experiments import ExperimentError
 
 
 def test_the_table_over_seeds_is_that_of_its_runs(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

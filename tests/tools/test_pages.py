@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from latentbench.evaluation import tables
-from tools import pages
-from tools.pages import Picture, Section
+from tools.lib import pages
+from tools.lib.pages import Picture, Section
 
 
 class Seen(HTMLParser):

@@ -10,10 +10,11 @@ import yaml
 from sklearn.neighbors import KNeighborsClassifier
 
 from latentbench.params import file
-from tools import experiments, reference
-from tools import reference_programs as programs
-from tools.reference_programs import Split
-from tools.reference_rows import ROWS
+from tools import reference
+from tools.lib import experiments
+from tools.lib import reference_programs as programs
+from tools.lib.published_results import ROWS
+from tools.lib.reference_programs import Split
 
 
 @pytest.fixture

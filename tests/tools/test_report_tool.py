@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from tests.tools.test_pages import Seen
-from tools import claims, meanings, report
-from tools.runs import CostsError, NotMeasuredError, Run, Score
+from tools import report
+from tools.lib import claims, glossary
+from tools.lib.runs import CostsError, NotMeasuredError, Run, Score
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def committed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     timing = folder / "data" / "timing"
     timing.mkdir(parents=True)
     run = Run(folder)
-    for place, name in enumerate(sorted(run._stages | {"pca_fit", "isomap_fit"}), start=1):
+    for place, name in enumerate(sorted({name for names in run.timings.values() for name in names}), start=1):
         content = {"seconds": 100.0 + place, "peak_memory_mib": 1000 + place}
         (timing / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     (timing / "pca_fit.json").write_text(json.dumps({"seconds": 2.5}), encoding="utf-8")
@@ -77,17 +78,17 @@ def test_every_number_and_figure_is_shown_and_explained(committed: Path) -> None
     assert seen.cells[seen.cells.index("pca", start) + 1] == "2.5"
 
 
-def test_meanings_are_sentences_and_none_is_of_a_table_that_is_gone(committed: Path) -> None:
-    for columns in meanings._COLUMNS.values():
+def test_the_glossary_has_sentences_and_none_is_of_a_table_that_is_gone(committed: Path) -> None:
+    for columns in glossary._COLUMNS.values():
         assert all(text[0].isupper() and text.endswith(".") and text.count(". ") == 0 for text in columns.values())
     metrics = committed / "metrics"
     tables = {path.relative_to(metrics).with_suffix("").as_posix() for path in metrics.rglob("*.csv")}
     by_number = {"training", "latent_explore", "diffusion_explore", "costs"}
     by_number |= {"seeds/seeds", "reference/reference", "claims/claims"}
-    used = {meanings._first(table, meanings._COLUMNS) for table in tables if meanings.is_shown(table)}
-    assert set(meanings._COLUMNS) == used | by_number
+    used = {glossary._first(table, glossary._COLUMNS) for table in tables if glossary.is_shown(table)}
+    assert set(glossary._COLUMNS) == used | by_number
     figures = {path.relative_to(metrics).as_posix() for path in metrics.rglob("*.png")}
-    assert set(meanings._FIGURES) == {meanings._first(figure, meanings._FIGURES) for figure in figures}
+    assert set(glossary._FIGURES) == {glossary._first(figure, glossary._FIGURES) for figure in figures}
 
 
 def test_missing_timings_are_told_with_the_way_out(committed: Path, tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_each_claim_has_a_verdict_and_a_figure(committed: Path) -> None:
     by_time = {f"{claim.about} {claim.text}" for claim in claims.CLAIMS if claim.by_time}
     assert {name for name, verdict in found.items() if verdict == "see the report"} == by_time
     assert "see the report" not in verdicts(run, with_times=True).values()
-    assert all((committed / "metrics" / claim.figure).is_file() for claim in claims.CLAIMS)
+    assert all((committed / "metrics" / each.figure).is_file() for each in claims.check(run, with_times=False))
 
 
 def test_verdicts_follow_from_the_numbers(committed: Path, tmp_path: Path) -> None:
@@ -131,6 +132,76 @@ def test_verdicts_follow_from_the_numbers(committed: Path, tmp_path: Path) -> No
     assert gone["draws more diverse images than VAEs"].verdict == "not measured"
     assert gone["draws more diverse images than VAEs"].numbers() == "there is no metrics/evaluate/generators.csv"
     assert gone["is robust to noise"].verdict != "not measured"
+
+
+def without(committed: Path, folder: Path, *lacking: str) -> Run:
+    """Return a run that lacks rows, in all tables of comparisons and of seeds and in what was explored."""
+    shutil.copytree(committed, folder, symlinks=True)
+    metrics = folder / "metrics"
+    names = [*(f"evaluate/{name}" for name in ("representations", "generators", "likelihoods")), "seeds/seeds"]
+    for path in (metrics / f"{name}.csv" for name in names):
+        table = pd.read_csv(path)
+        table[~table["row"].isin(lacking)].to_csv(path, index=False)
+    for row in lacking:
+        for place in (metrics / row, *(metrics / stage / row for stage in ("latent_explore", "diffusion_explore"))):
+            shutil.rmtree(place, ignore_errors=True)
+    return Run(folder)
+
+
+def test_a_claim_follows_the_rows_that_are_there(committed: Path, tmp_path: Path) -> None:
+    every = {each.claim.text: each for each in claims.check(Run(committed), with_times=True)}
+    fewer = without(committed, tmp_path / "fewer", "vae_residual", "diffusion")
+    found = {each.claim.text: each for each in claims.check(fewer, with_times=True)}
+    for text in ("draws better images than VAEs", "draws more diverse images than VAEs", "are cheaper than diffusion"):
+        assert "diffusion_latent" in every[text].numbers() or "vae_residual" in every[text].numbers()
+        assert found[text].verdict != "not measured"
+        assert 0 < len(found[text].parts) < len(every[text].parts)
+        assert "vae_residual" not in found[text].numbers()
+        assert "of diffusion " not in found[text].numbers()
+    assert (
+        found["makes coarse structure first and detail later"].figure
+        == "diffusion_explore/diffusion_latent/reverse.png"
+    )
+    assert found["is easy to train, with a computable bound on the likelihood"].source.startswith(
+        "diffusion_latent/loss"
+    )
+    page = report.report(fewer, {})
+    assert "cannot be told for lack of a diffusion model with bits_per_dim in metrics/evaluate/likelihoods.csv" in page
+
+
+@pytest.mark.parametrize(
+    ("lacking", "claim", "says"),
+    [
+        (["vae_dense", "vae_conv", "vae_residual"], "draws better images than VAEs", "a row of the family vae"),
+        (["vae_dense", "vae_conv", "vae_residual"], "are cheaper than diffusion", "a row of the family vae"),
+        (["vae_dense", "vae_conv", "vae_residual"], "learns richer distributions than VAEs", "a row of the family vae"),
+        (["diffusion", "diffusion_latent"], "needs many network calls for an image", "a row of the family diffusion"),
+        (["diffusion", "diffusion_latent"], "are simpler than diffusion", "a row of the family diffusion"),
+        (["ae_conv"], "are slightly better dense than convolutional", "the row ae_conv in metrics/seeds/seeds.csv"),
+        (["isomap"], "is costly", "a row of the family isomap in metrics/evaluate/representations.csv"),
+        (["pca"], "is fast", "a row of the family pca in metrics/evaluate/representations.csv"),
+        (["raw"], "is faster in fewer dimensions", "a row of the family pixels"),
+        (["raw"], "has codes as large as the image", "a row of the family pixels"),
+    ],
+)
+def test_a_claim_says_which_row_it_lacks(
+    committed: Path, tmp_path: Path, lacking: list[str], claim: str, says: str
+) -> None:
+    found = {
+        each.claim.text: each for each in claims.check(without(committed, tmp_path / "run", *lacking), with_times=True)
+    }
+    assert found[claim].verdict == "not measured"
+    assert f"cannot be told for lack of {says}" in found[claim].numbers()
+    others = [each for each in found.values() if each.verdict != "not measured"]
+    assert len(others) > 8, "only what needs the row"
+
+
+def test_a_report_without_whole_families_is_whole(committed: Path, tmp_path: Path) -> None:
+    run = without(committed, tmp_path / "run", "diffusion", "diffusion_latent", "isomap")
+    shutil.rmtree(run.root / "metrics" / "diffusion_explore")
+    page = report.report(run, {})
+    assert "The run has no metrics/isomap/search.csv." in page
+    assert "The run has no row in metrics/diffusion_explore." in page
 
 
 def test_times_count_from_a_factor_on(committed: Path) -> None:
@@ -159,5 +230,5 @@ def test_a_number_that_is_not_there_is_told(committed: Path) -> None:
         lambda: run.number("isomap/metrics.json", "nothing"),
         lambda: run.cost("raw", "fit_s"),
     ):
-        with pytest.raises(NotMeasuredError, match="there is no"):
+        with pytest.raises(NotMeasuredError, match="there is no|cannot be told for lack of the row nobody in"):
             missing()

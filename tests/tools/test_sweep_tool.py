@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from tests.tools.conftest import Repository, call
-from tools import experiments, sweep
+from tools import sweep
+from tools.lib import experiments
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pandas as pd
+
 
 @dataclass(frozen=True)
 class Row:
@@ -89,3 +91,27 @@ def _network_rows() -> Iterator[Row]:
 
 
 ROWS = (*_PROGRAMS, *_network_rows())
+
+
+def side_by_side(figures: pd.DataFrame) -> pd.DataFrame:
+    """Return what people are shown of the figures as they were written: the report's, ours, and why they differ."""
+    cells = [
+        {
+            "what": line["what"],
+            "the report": _cell(line["report"], "", line["report_note"]),
+            "ours": _cell(line["ours"], _ends(line["ours_lo"], line["ours_hi"]), line["ours_note"]),
+            "why it differs": line["why"],
+        }
+        for line in figures.to_dict("records")
+    ]
+    return pd.DataFrame(cells)
+
+
+def _ends(low: float, high: float) -> str:
+    return "" if pd.isna(low) else f"{low:.4g} to {high:.4g}"
+
+
+def _cell(value: float, interval: str, note: str) -> str:
+    number = "" if pd.isna(value) else f"{value:.4g}"
+    remarks = "; ".join(part for part in (interval, "" if pd.isna(note) else note) if part)
+    return f"{number} ({remarks})".strip() if remarks else number

@@ -5,8 +5,10 @@ It runs in a copy of the project, so that the workspace stays as it is. What was
 another commit with the same code, comes from DVC's cache.
 """
 
+import functools
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +20,7 @@ import yaml
 
 from latentbench import progress
 from latentbench.errors import LatentbenchError
+from tools.lib import cache
 
 # What an experiment takes from the commit.
 _OF_THE_COMMIT = ("params.yaml", "reference.yaml", "dvc.yaml", "dvc.lock", "latentbench", "stages", "metrics/evaluate")
@@ -215,8 +218,50 @@ def check_one_judge(judges: "pd.Series[str]") -> None:
 
 
 def fetch(revision: str, path: str, destination: Path) -> None:
-    """Bring a file or folder out of DVC's cache as a revision has it; `destination` must not exist yet."""
-    _run("dvc", "get", "--quiet", ".", path, "--rev", revision, "--out", str(destination))
+    """Bring a file or folder of outputs as a revision has it to `destination`, which must not exist yet.
+
+    They come straight out of DVC's cache. What that does not hold, DVC itself looks for, also in a remote.
+
+    Raises:
+        ExperimentError: it is nowhere, or the cache has something else in its place.
+    """
+    kept = _cache(Path.cwd())
+    outs = {out: known for out, known in outputs(revision).items() if Path(out).is_relative_to(path)}
+    by_out = [list(cache.files(Path(out), known, kept)) for out, known in outs.items()]
+    files = [each for found in by_out for each in found]
+    if not by_out or not all(by_out) or not all(cache.place(known, kept).is_file() for _, known in files):
+        _run("dvc", "get", "--quiet", ".", path, "--rev", revision, "--out", str(destination))
+        return
+    for file, known in files:
+        source, target = cache.place(known, kept), destination / file.relative_to(path)
+        if cache.md5(source) != known:
+            raise ExperimentError(f"{source} has changed since it was stored; 'make verify' tells what else has")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+@functools.cache
+def _cache(project: Path) -> Path:
+    """Return where the DVC of a project, the folder that this works in, keeps outputs by their hash."""
+    return project / _run("dvc", "cache", "dir", capture=True).strip() / "files" / "md5"
+
+
+def outputs(revision: str) -> dict[str, str]:
+    """Return the hash of each output of a revision's stages, as its dvc.lock has it."""
+    stages = cache.outputs_by_stage(_show(revision, "dvc.lock"))
+    return {path: known for outs in stages.values() for path, known in outs.items()}
+
+
+def stage_that_writes(path: str) -> str:
+    """Return the stage of the last commit, as DVC names it, that has an output.
+
+    Raises:
+        ExperimentError: none has.
+    """
+    for name, outs in cache.outputs_by_stage(_show("HEAD", "dvc.lock")).items():
+        if path in outs:
+            return name
+    raise ExperimentError(f"no stage in dvc.lock of the last commit writes {path}")
 
 
 def _show(revision: str, path: str) -> str:

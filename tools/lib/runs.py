@@ -1,6 +1,7 @@
 """One run of the pipeline as the tools read it: its committed tables, and what it cost."""
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from latentbench import artifacts
 from latentbench.errors import LatentbenchError
+from tools.lib import cache, rows
 
 _TIMES = ("transform_s_per_1000", "knn_s_per_1000", "sample_s_per_1000")
 
@@ -82,16 +84,18 @@ class Run:
             NotMeasuredError: there is no such table, column or line, or its cell is empty.
         """
         table = self.table(name)
+        if "row" in where and "row" in table and not (table["row"] == where["row"]).any():
+            raise NotMeasuredError(f"cannot be told for lack of the row {where['row']} in metrics/{name}.csv")
         there = pd.Series(True, index=table.index)
         for column, value in where.items():
             there &= table[column] == value
-        told = f"{of} of {', '.join(str(value) for value in where.values())} in metrics/{name}.csv"
+        what = f"{of} of {', '.join(str(value) for value in where.values())} in metrics/{name}.csv"
         if of not in table or there.sum() != 1:
-            raise NotMeasuredError(f"there is no {told}")
+            raise NotMeasuredError(f"there is no {what}")
         line = table[there].iloc[0]
         ends = [float(line.get(f"{of}{end}", line[of])) for end in ("", "_lo", "_hi")]
         if math.isnan(ends[0]):
-            raise NotMeasuredError(f"there is no {told}")
+            raise NotMeasuredError(f"there is no {what}")
         return Score(*ends)
 
     def number(self, path: str, *keys: str) -> Score:
@@ -114,6 +118,17 @@ class Run:
         names = ("evaluate/representations", "evaluate/generators")
         return list(dict.fromkeys(row for name in names for row in self.table(name)["row"]))
 
+    def of_family(self, family: str, name: str = "evaluate/generators") -> list[str]:
+        """Return the rows of a family in a table, in its order.
+
+        Raises:
+            NotMeasuredError: there is no such table, or no such row in it.
+        """
+        found = rows.of_family(family, self.table(name)["row"])
+        if not found:
+            raise NotMeasuredError(f"cannot be told for lack of a row of the family {family} in metrics/{name}.csv")
+        return found
+
     @cached_property
     def costs(self) -> pd.DataFrame:
         """What each row of the comparison took: seconds to fit, represent, classify and generate, and memory.
@@ -126,11 +141,10 @@ class Run:
         lines = []
         for row in self.rows():
             line: dict[str, Any] = {"row": row}
-            stage = next((name for name in (row, f"diffusion_{row}") if name in self._stages), None)
-            if stage is not None:
+            if row in self.timings:
+                stage, fit = self.timings[row]
                 timing = self._timing(folder / f"{stage}.json")
-                fitted = f"{row}_fit" if row in {"pca", "isomap"} else stage  # these two judge in the same stage
-                line["fit_s"] = self._timing(folder / f"{fitted}.json")["seconds"]
+                line["fit_s"] = self._timing(folder / f"{fit}.json")["seconds"]
                 line["stage_s"], line["peak_memory_mib"] = timing["seconds"], timing["peak_memory_mib"]
             line |= {name: times[row][name] for name in _TIMES if name in times.get(row, {})}
             lines.append(line)
@@ -138,11 +152,19 @@ class Run:
         return table[table.drop(columns="row").notna().any(axis="columns")]
 
     @cached_property
-    def _stages(self) -> set[str]:
-        """The timing files of the runs that fit something, by name without ending."""
-        stages = yaml.safe_load(artifacts.read_bytes(self.root / "dvc.yaml"))["stages"]
-        names = {f"{stage}_{value}" for stage in ("ae", "vae") for value in stages[stage]["matrix"]["arch"]}
-        return {"pca", "isomap", *names, *(f"diffusion_{row}" for row in stages["diffusion"]["matrix"]["row"])}
+    def timings(self) -> dict[str, tuple[str, str]]:
+        """The timings of the stage that fits each row, and of the fit, by their files' names without ending.
+
+        They are the same where the stage does nothing else.
+        """
+        found = {}
+        for outs in cache.outputs_by_stage(artifacts.read_bytes(self.root / "dvc.lock")).values():
+            names = [Path(path).stem for path in outs if Path(path).parent.as_posix() == "data/timing"]
+            whole = [name for name in names if not name.endswith("_fit")]
+            for row in (Path(path).parent.name for path in outs if re.fullmatch(r"metrics/[^/]+/metrics\.json", path)):
+                if len(whole) == 1:
+                    found[row] = (whole[0], next((name for name in names if name.endswith("_fit")), whole[0]))
+        return found
 
     def cost(self, row: str, name: str) -> Score:
         """Return a cost of a row.

@@ -1,7 +1,7 @@
 """Self-contained HTML pages of tables and figures: one file that opens without a network, on any screen and on paper.
 
 A page is a list of sections. What a section says of its columns and figures is its caller's; how a page looks is
-tools/page.html.
+tools/lib/page.html.
 """
 
 import base64

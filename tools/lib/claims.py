@@ -8,23 +8,22 @@ What depends on times, which differ from run to run, is told by `make report` al
 writes, has "see the report" in its place.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from latentbench import artifacts
-from latentbench.evaluation import tables
+from latentbench.evaluation import columns, tables
 from latentbench.reduction.s_curve import N_NEIGHBORS
-from tools import experiments
-from tools.runs import NotMeasuredError, Run, Score
+from tools.lib import experiments, rows
+from tools.lib.runs import NotMeasuredError, Run, Score
 
 FOLDER = Path("metrics/claims")
-VAES = ("vae_dense", "vae_conv", "vae_residual")
-DIFFUSIONS = ("diffusion", "diffusion_latent")
 FACTOR = 1.5  # from which on a time, or a size without an interval, counts as larger
-_PIXELS = ("raw", "raw_l1")
+_REPRESENTED = "evaluate/representations"
 _HALF = 0.5
 _UNROLLED = 0.99  # correlation with the place along the bend
 _SHARED = ("process", "sampling", "guidance")  # of a diffusion model, beside what its size has
@@ -35,11 +34,11 @@ _ROUNDING = 1.0 / (12 * 255**2)  # variance of rounding to 8 bits
 class Part:
     """One comparison: its numbers, and whether they bear the claim out."""
 
-    told: str
+    text: str
     holds: bool
 
     def __str__(self) -> str:
-        return f"{self.told}: {'yes' if self.holds else 'no'}"
+        return f"{self.text}: {'yes' if self.holds else 'no'}"
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ class Claim:
     Attributes:
         about: the method.
         text: the claim in our words.
-        figure: that shows it, below metrics/.
-        source: where the numbers are from.
+        figure: that shows it, below metrics/; {diffusion} stands for the first diffusion model.
+        source: where the numbers are from; {diffusion_losses} stands for the losses of all diffusion models.
         parts: of it in a run.
         by_time: whether a part needs times.
     """
@@ -69,12 +68,15 @@ class Finding:
 
     Attributes:
         claim: it is.
+        figure, source: those of the claim in this run; "" for a figure that it has not.
         verdict: on it.
         parts: by which it was reached; none where it was not measured, or is not told here.
         missing: the number that is missing where it was not measured.
     """
 
     claim: Claim
+    figure: str
+    source: str
     verdict: str
     parts: Sequence[Part] = ()
     missing: str = ""
@@ -86,11 +88,13 @@ class Finding:
     def numbers_in_short(self) -> str:
         """Return the first part that holds and the first that does not, and how many there are."""
         firsts = [next((part for part in self.parts if part.holds == holds), None) for holds in (True, False)]
-        told = [str(part) for part in firsts if part is not None]
+        shown = [str(part) for part in firsts if part is not None]
         more = (
-            f"{sum(part.holds for part in self.parts)} of {len(self.parts)} hold" if len(self.parts) > len(told) else ""
+            f"{sum(part.holds for part in self.parts)} of {len(self.parts)} hold"
+            if len(self.parts) > len(shown)
+            else ""
         )
-        return self.missing or "; ".join([*told, *([more] if more else [])])
+        return self.missing or "; ".join([*shown, *([more] if more else [])])
 
 
 def check(run: Run, *, with_times: bool) -> list[Finding]:
@@ -103,18 +107,25 @@ def check(run: Run, *, with_times: bool) -> list[Finding]:
     Raises:
         CostsError: the times are asked for and missing.
     """
-    return [
-        _checked(claim, run) if with_times or not claim.by_time else Finding(claim, "see the report")
-        for claim in CLAIMS
-    ]
+    return [_checked(claim, run, with_times=with_times) for claim in CLAIMS]
 
 
-def _checked(claim: Claim, run: Run) -> Finding:
+def _checked(claim: Claim, run: Run, *, with_times: bool) -> Finding:
+    try:
+        diffusions = run.of_family("diffusion")
+    except NotMeasuredError:  # which the claims about them say
+        diffusions = []
+    figure = claim.figure.format(diffusion=diffusions[0] if diffusions else "")
+    source = claim.source.format(diffusion_losses=", ".join(f"{row}/loss.csv" for row in diffusions))
+    there = figure if (run.root / "metrics" / figure).is_file() else ""
+    if claim.by_time and not with_times:
+        return Finding(claim, there, source, "see the report")
     try:
         parts = list(claim.parts(run))
+        verdict = verdict_of([part.holds for part in parts])
     except NotMeasuredError as error:
-        return Finding(claim, "not measured", missing=str(error))
-    return Finding(claim, verdict_of([part.holds for part in parts]), parts)
+        return Finding(claim, there, source, "not measured", missing=str(error))
+    return Finding(claim, there, source, verdict, parts)
 
 
 def verdict_of(holds: Sequence[bool]) -> str:
@@ -131,8 +142,7 @@ def verdict_of(holds: Sequence[bool]) -> str:
 def table(findings: Sequence[Finding]) -> pd.DataFrame:
     """Return a line for each claim: about, claim, verdict, numbers, source, figure."""
     lines = [
-        (each.claim.about, each.claim.text, each.verdict, each.numbers(), each.claim.source, each.claim.figure)
-        for each in findings
+        (each.claim.about, each.claim.text, each.verdict, each.numbers(), each.source, each.figure) for each in findings
     ]
     return pd.DataFrame(lines, columns=["about", "claim", "verdict", "numbers", "source", "figure"])
 
@@ -142,7 +152,7 @@ def write(root: Path) -> None:
     findings = check(Run(root), with_times=False)
     artifacts.write_table(root / FOLDER / "claims.csv", table(findings))
     short = [
-        (f"{each.claim.about} {each.claim.text}", each.verdict, each.numbers_in_short(), _link(each.claim.figure))
+        (f"{each.claim.about} {each.claim.text}", each.verdict, each.numbers_in_short(), _link(each.figure))
         for each in findings
     ]
     shown = pd.DataFrame(short, columns=["claim", "verdict", "numbers", "figure"])
@@ -150,7 +160,7 @@ def write(root: Path) -> None:
 
 
 def _link(figure: str) -> str:
-    return f"[{figure.rsplit('/', maxsplit=1)[-1].removesuffix('.png')}](metrics/{figure})"
+    return figure and f"[{figure.rsplit('/', maxsplit=1)[-1].removesuffix('.png')}](metrics/{figure})"
 
 
 def _more(run: Run, row: str, than: str, cost: str, what: str) -> Part:
@@ -160,11 +170,14 @@ def _more(run: Run, row: str, than: str, cost: str, what: str) -> Part:
 
 
 def _pca_is_fast(run: Run) -> Iterator[Part]:
-    others = [row for row in run.costs["row"] if row not in (*_PIXELS, "pca")]  # to copy pixels is no method
+    (pca, *_), costs = run.of_family("pca", _REPRESENTED), run.costs
+    others = [row for row in costs["row"] if rows.family_of(row) not in {"pixels", "pca"}]  # to copy is no method
     for cost, what in (("fit_s", "to fit"), ("transform_s_per_1000", "for 1,000 images")):
-        known = run.costs.set_index("row")[cost].dropna()
-        fastest = str(known[[row for row in others if row in known.index and known[row] > 0]].idxmin())
-        yield _more(run, fastest, "pca", cost, what)
+        known = costs.set_index("row")[cost].dropna()
+        measured = [row for row in others if row in known.index and known[row] > 0]
+        if not measured:
+            raise NotMeasuredError(f"cannot be told for lack of another row than {pca} that has a {cost}")
+        yield _more(run, str(known[measured].idxmin()), pca, cost, what)
 
 
 def _pca_is_linear(run: Run) -> Iterator[Part]:
@@ -238,8 +251,9 @@ def _isomap_beats_pca(run: Run) -> Iterator[Part]:
 
 
 def _isomap_is_costly(run: Run) -> Iterator[Part]:
-    yield _more(run, "isomap", "pca", "fit_s", "to fit")
-    yield _more(run, "isomap", "pca", "transform_s_per_1000", "for 1,000 images")
+    (isomap, *_), (pca, *_) = (run.of_family(family, _REPRESENTED) for family in ("isomap", "pca"))
+    yield _more(run, isomap, pca, "fit_s", "to fit")
+    yield _more(run, isomap, pca, "transform_s_per_1000", "for 1,000 images")
 
 
 def _moves(run: Run, claim: str, values: Sequence[float]) -> Iterator[Part]:
@@ -263,7 +277,8 @@ def _density_matters(run: Run) -> Iterator[Part]:
 
 
 def _fewer_dimensions_are_faster(run: Run) -> Iterator[Part]:
-    yield _more(run, "raw", "pca", "knn_s_per_1000", "to classify 1,000 images")
+    (pixels, *_), (pca, *_) = (run.of_family(family, _REPRESENTED) for family in ("pixels", "pca"))
+    yield _more(run, pixels, pca, "knn_s_per_1000", "to classify 1,000 images")
 
 
 def _more_latents_are_better(run: Run) -> Iterator[Part]:
@@ -287,37 +302,50 @@ def _over_seeds(run: Run, row: str, score: str) -> Score:
     return Score(mean, low, high)
 
 
-def _against_vaes(run: Run, scores: Sequence[tuple[str, bool]]) -> Iterator[Part]:
-    """Each diffusion model is better than every VAE in scores, of which larger ones are better, or smaller ones."""
-    for score, larger in scores:
-        known = {row: run.score("evaluate/generators", score, row=row) for row in VAES}
+def _against_vaes(run: Run, *scores: str) -> Iterator[Part]:
+    """Each diffusion model is better than every VAE in scores; larger is better where neither way is in general."""
+    for score in scores:
+        larger = columns.better(score) != "lower"
+        known = {row: run.score("evaluate/generators", score, row=row) for row in run.of_family("vae")}
         best = (max if larger else min)(known, key=lambda row: known[row].value)
-        for row in DIFFUSIONS:
+        for row in run.of_family("diffusion"):
             ours = run.score("evaluate/generators", score, row=row)
             better = all(ours.above(each) if larger else ours.below(each) for each in known.values())
             yield Part(f"{score} of {row} {ours}, of the best VAE {known[best]}", better)
 
 
 def _quality(run: Run) -> Iterator[Part]:
-    yield from _against_vaes(run, [("frechet", False), ("density", True)])
+    yield from _against_vaes(run, "frechet", "density")
 
 
 def _diversity(run: Run) -> Iterator[Part]:
-    yield from _against_vaes(run, [("coverage", True)])
+    yield from _against_vaes(run, "coverage")
 
 
 def _richness(run: Run) -> Iterator[Part]:
-    yield from _against_vaes(run, [("kernel_distance", False), ("cas", True)])
-    ours, theirs = (run.score("evaluate/likelihoods", "bits_per_dim", row=row) for row in ("diffusion", "vae_residual"))
-    yield Part(f"bits per dimension of diffusion {ours}, of vae_residual {theirs}, lower is better", ours.below(theirs))
+    yield from _against_vaes(run, "kernel_distance", "cas")
+    name = "evaluate/likelihoods"
+    bounded = set(run.table(name).dropna(subset=["bits_per_dim"])["row"])
+    ours, theirs = (
+        {row: run.score(name, "bits_per_dim", row=row) for row in rows.of_family(family, run.rows()) if row in bounded}
+        for family in ("diffusion", "vae")
+    )
+    if not ours or not theirs:
+        lacking = "VAE" if ours else "diffusion model"
+        raise NotMeasuredError(f"cannot be told for lack of a {lacking} with bits_per_dim in metrics/{name}.csv")
+    best = min(theirs, key=lambda row: theirs[row].value)
+    for row, bits in ours.items():
+        yield Part(
+            f"bits per dimension of {row} {bits}, of {best} {theirs[best]}, lower is better", bits.below(theirs[best])
+        )
 
 
 def _training_is_easy(run: Run) -> Iterator[Part]:
-    for row in DIFFUSIONS:
+    for row in run.of_family("diffusion"):
         losses = run.table(f"{row}/loss")["validation_loss"]
         rises = int((losses.diff() > 0).sum())
         yield Part(f"the validation loss of {row} rises {rises} times in {len(losses)} epochs", rises == 0)
-    for row in DIFFUSIONS:
+    for row in run.of_family("diffusion"):
         table = run.table("evaluate/likelihoods")
         known = bool(table[table["row"] == row]["bits_per_dim"].notna().any())
         bound = str(run.score("evaluate/likelihoods", "bits_per_dim", row=row)) if known else "none"
@@ -325,25 +353,25 @@ def _training_is_easy(run: Run) -> Iterator[Part]:
 
 
 def _coarse_comes_first(run: Run) -> Iterator[Part]:
-    for row in DIFFUSIONS:
+    for row in run.of_family("diffusion"):
         path = f"diffusion_explore/{row}/metrics.json"
         low, middle, high = (run.number(path, f"half_{band}_step").value for band in ("low", "middle", "high"))
-        told = f"{row} has half the power of low, middle, high frequencies from step {low:g}, {middle:g}, {high:g} on"
-        yield Part(told, low < middle < high)
+        text = f"{row} has half the power of low, middle, high frequencies from step {low:g}, {middle:g}, {high:g} on"
+        yield Part(text, low < middle < high)
 
 
 def _codes_are_as_large(run: Run) -> Iterator[Part]:
-    pixels = run.score("evaluate/representations", "dims", row="raw").value
-    preset = run.params["diffusion"]["preset"]
-    sizes = {"diffusion": pixels, "diffusion_latent": run.params["diffusion_latent"][preset]["coder"]["latent_dim"]}
+    (raw, *_) = run.of_family("pixels", _REPRESENTED)
+    pixels = run.score(_REPRESENTED, "dims", row=raw).value
+    sizes = {row: _of_size(run, row).get("coder", {}).get("latent_dim", pixels) for row in run.of_family("diffusion")}
     for row, size in sizes.items():
         error = run.number(f"diffusion_explore/{row}/metrics.json", "inversion_mse_heun")
-        told = f"{row}: {size:g} numbers for {pixels:g} pixels, which come back with an error of {error}"
-        yield Part(told, size == pixels and error.below(_ROUNDING))
+        text = f"{row}: {size:g} numbers for {pixels:g} pixels, which come back with an error of {error}"
+        yield Part(text, size == pixels and error.below(_ROUNDING))
 
 
 def _noisy_steps_may_be_larger(run: Run) -> Iterator[Part]:
-    for row in DIFFUSIONS:
+    for row in run.of_family("diffusion"):
         name = f"diffusion_explore/{row}/steps"
         growing, equal = (
             run.score(name, "kernel_distance", steps=steps) for steps in ("growing with the noise", "equal")
@@ -355,37 +383,54 @@ def _noisy_steps_may_be_larger(run: Run) -> Iterator[Part]:
 
 
 def _many_calls(run: Run) -> Iterator[Part]:
-    for row in DIFFUSIONS:
+    for row in run.of_family("diffusion"):
         ours = run.score("evaluate/generators", "calls", row=row)
-        theirs = max(run.score("evaluate/generators", "calls", row=vae).value for vae in VAES)
+        theirs = max(run.score("evaluate/generators", "calls", row=vae).value for vae in run.of_family("vae"))
         yield Part(f"{row}: {ours} calls for an image, VAEs {theirs:g}", ours.value >= FACTOR * theirs)
 
 
 def _training_takes_long(run: Run) -> Iterator[Part]:
-    slowest = max(VAES, key=lambda row: run.cost(row, "fit_s").value)
-    for row in DIFFUSIONS:
+    slowest = max(run.of_family("vae"), key=lambda row: run.cost(row, "fit_s").value)
+    for row in run.of_family("diffusion"):
         yield _more(run, row, slowest, "fit_s", "to fit, against the slowest VAE")
 
 
 def _vaes_are_cheap(run: Run) -> Iterator[Part]:
-    fastest = {
-        cost: min(DIFFUSIONS, key=lambda row: run.cost(row, cost).value) for cost in ("fit_s", "sample_s_per_1000")
-    }
-    for row in VAES:
+    ours = run.of_family("diffusion")
+    fastest = {cost: min(ours, key=lambda row: run.cost(row, cost).value) for cost in ("fit_s", "sample_s_per_1000")}
+    for row in run.of_family("vae"):
         yield _more(run, fastest["fit_s"], row, "fit_s", "to fit")
-    for row in VAES:
+    for row in run.of_family("vae"):
         yield _more(run, fastest["sample_s_per_1000"], row, "sample_s_per_1000", "for 1,000 samples")
 
 
 def _vaes_are_simple(run: Run) -> Iterator[Part]:
-    preset = run.params["diffusion"]["preset"]
-    ours = max(len(experiments.flatten(run.params["vae"][row.removeprefix("vae_")])) for row in VAES)
-    for row in DIFFUSIONS:
-        section = run.params[row]
-        theirs = len(experiments.flatten({"own": section[preset], **{name: section[name] for name in _SHARED}}))
+    ours = max(len(experiments.flatten(_section(run, row))) for row in run.of_family("vae"))
+    for row in run.of_family("diffusion"):
+        section = _section(run, row)
+        shared = {name: section[name] for name in _SHARED if name in section}
+        theirs = len(experiments.flatten({"own": _of_size(run, row), **shared}))
         yield Part(f"{ours} params in the recipe of a VAE, {theirs} in that of {row}", ours < theirs)
-    calls = max(run.score("evaluate/generators", "calls", row=row).value for row in VAES)
+    calls = max(run.score("evaluate/generators", "calls", row=row).value for row in run.of_family("vae"))
     yield Part(f"a VAE draws an image in {calls:g} call", calls == 1)
+
+
+def _section(run: Run, row: str) -> Mapping[str, Any]:
+    """The params of a row."""
+    found = rows.params_of(row, run.params)
+    if found is None:
+        raise NotMeasuredError(f"cannot be told for lack of a section of {row} in params.yaml")
+    return found
+
+
+def _of_size(run: Run, row: str) -> Mapping[str, Any]:
+    """The params that a diffusion model has for its size, which is chosen for all of them at once."""
+    section = _section(run, row)
+    preset = section.get("preset") or run.params.get("diffusion", {}).get("preset")
+    if preset not in section:
+        raise NotMeasuredError(f"cannot be told for lack of a preset {preset} of {row} in params.yaml")
+    found: Mapping[str, Any] = section[preset]
+    return found
 
 
 _S_CURVE = "isomap/s_curve.png"
@@ -445,35 +490,35 @@ CLAIMS = (
     Claim(
         "Diffusion",
         "is easy to train, with a computable bound on the likelihood",
-        "diffusion_explore/diffusion/forward.png",
-        "diffusion/loss.csv, diffusion_latent/loss.csv, evaluate/likelihoods.csv",
+        "diffusion_explore/{diffusion}/forward.png",
+        "{diffusion_losses}, evaluate/likelihoods.csv",
         _training_is_easy,
     ),
     Claim(
         "Diffusion",
         "makes coarse structure first and detail later",
-        "diffusion_explore/diffusion/reverse.png",
+        "diffusion_explore/{diffusion}/reverse.png",
         "diffusion_explore/*/metrics.json",
         _coarse_comes_first,
     ),
     Claim(
         "Diffusion",
         "has codes as large as the image",
-        "diffusion_explore/diffusion/inverted.png",
+        "diffusion_explore/{diffusion}/inverted.png",
         "diffusion_explore/*/metrics.json, params.yaml, evaluate/representations.csv",
         _codes_are_as_large,
     ),
     Claim(
         "Diffusion",
         "may take larger steps where there is more noise",
-        "diffusion_explore/diffusion/reverse.png",
+        "diffusion_explore/{diffusion}/reverse.png",
         "diffusion_explore/*/steps.csv",
         _noisy_steps_may_be_larger,
     ),
     Claim(
         "Diffusion",
         "needs many network calls for an image",
-        "diffusion_explore/diffusion/samplers.png",
+        "diffusion_explore/{diffusion}/samplers.png",
         _OF_SAMPLES,
         _many_calls,
     ),

@@ -1,71 +1,25 @@
-"""What each column of a table and each figure means, in one sentence: the one place that says so, for pages in HTML."""
+"""What each column of a table and each figure means, in one sentence, for pages in HTML.
+
+The columns of the comparisons and of trainings are in latentbench/evaluation/columns.py, all others here.
+"""
 
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tools.pages import PageError, Picture
+from latentbench.evaluation import columns
+from tools.lib import seed_tables
+from tools.lib.pages import PageError, Picture
 
 _ROW = "The way to represent or to generate images that is judged."
-_K = "How many neighbours the classifier asks."
-_WEIGHTS = "Whether neighbours vote alike (uniform) or by the inverse of their distance (distance)."
-_LEAVE_ONE_OUT = (
-    "Accuracy of that classifier on each train image by the others; k and weights were chosen by it, and rows may be."
-)
+_K, _WEIGHTS, _LEAVE_ONE_OUT = (columns.BY_NAME[name].meaning for name in ("knn_k", "knn_weights", "knn_leave_one_out"))
 _KERNEL = "Distance of the samples to validation images in the classifier's features, lower is better."
-_BITS = "Bits that an image takes for each pixel, at most: the bound on the likelihood of test images, lower is better"
 
 # By the table's name, which is that of its file below metrics/ without its ending; "*" stands for any row.
 _COLUMNS: dict[str, dict[str, str]] = {
-    "evaluate/representations": {
-        "row": _ROW,
-        "dims": "How many numbers stand for an image.",
-        "knn_k": _K,
-        "knn_leave_one_out": _LEAVE_ONE_OUT,
-        "linear_probe": "Accuracy on the test images of a linear classifier on the representations.",
-        "macro_f1": "Mean over the classes of the harmonic mean of precision and recall on the test images.",
-        "knn_accuracy": "Share of the test images that the classifier gets right.",
-        "trustworthiness": "How far the nearest images in the representation are near in pixels too; 1 is perfect.",
-        "continuity": "How far the nearest images in pixels are near in the representation too; 1 is perfect.",
-        "knn_minus_raw": "The accuracy less that on raw pixels on the same images; a real difference excludes zero.",
-        "mse": "Mean squared error per pixel of the rebuilt test images, on the scale from 0 to 1; lower is better.",
-        "psnr": "Peak signal-to-noise ratio of the rebuilt test images in decibels; higher is better.",
-        "ssim": "Structural similarity of the rebuilt test images to the originals; 1 is perfect.",
-        "linear_probe_minus_raw": "That accuracy less that on raw pixels on the same images.",
-        "model_bytes": "Size of the file of what was fitted, in bytes; that of PCA holds all components, in float64.",
-        "bytes_per_image": "What an image takes so represented, in bytes.",
-        "knn_weights": _WEIGHTS,
-    },
-    "evaluate/generators": {
-        "row": _ROW,
-        "n": "How many images are judged, against as many held-out test images.",
-        "frechet": "Fréchet distance of the images to test images in the classifier's features; lower is better.",
-        "kernel_distance": "Another distance in the same features, which does not depend on n; lower is better.",
-        "density": "How typical the images are: about 1 for real ones, 0 for images far from any.",
-        "coverage": "Share of the test images that have a generated one nearby; low where kinds are missing.",
-        "sharpness": "Power at high spatial frequencies as a share of the test images'; far below 1 is blur.",
-        "confident_share": "Share of the images for which the classifier gives one class more than 80%.",
-        "cas": "Accuracy on test images of a classifier taught by these images alone; higher is better.",
-        "classes_present": "How many classes the classifier sees among the images.",
-        "rarest_class_share": "Share of the images that are of the rarest class; a tenth would be balanced among ten.",
-        "nearest_train": "Distance to the nearest train image as a share of the test images'; far below 1 are copies.",
-        "calls": "How often the network is called for an image.",
-        "bits_per_dim": f"{_BITS}.",
-        "classifier": "Hash of the classifier that judged: distances under others do not compare.",
-    },
-    "evaluate/likelihoods": {
-        "row": _ROW,
-        "n": "How many test images are judged.",
-        "reconstruction_nats": "What an image costs given its latents, in nats: the first part of the bound.",
-        "kl_nats": "What the latents cost, in nats: the KL divergence from the prior, the second part.",
-        "active_units": "How many latents the encoder uses.",
-        "elbo_nats": "The evidence lower bound in nats for each image; only for a proper likelihood of pixels.",
-        "n_importance": "How many images the tighter bound is computed for.",
-        "bits_per_dim": f"{_BITS}.",
-        "bits_per_dim_importance": "The tighter importance-weighted bound, on the first images alone.",
-        "importance_gain": "How much tighter that bound is on the same images, in bits for each pixel.",
-        "likelihood": "How pixels are scored; bernoulli on grey pixels is a loss, and bounds nothing.",
-    },
+    "evaluate/representations": {"row": _ROW, **columns.meanings(columns.REPRESENTATIONS)},
+    "evaluate/generators": {"row": _ROW, **columns.meanings(columns.GENERATORS)},
+    "evaluate/likelihoods": {"row": _ROW, **columns.meanings(columns.LIKELIHOODS)},
     "benchmarks/diffusion": {
         "name": "One of our rows, or a sampler on the U-Net of diffusers that was trained for as long.",
         "calls": "Network calls for each sample.",
@@ -186,15 +140,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "validation_reconstruction": "The first part on the validation images.",
         "validation_kl": "The second part on the validation images.",
     },
-    "training": {
-        "row": "The network.",
-        "best_epoch": "The epoch with the lowest loss on validation images, whose weights are kept.",
-        "epochs": "How many epochs it was trained for.",
-        "validation_loss": "That loss: squared error of autoencoders, nats of VAEs, cross-entropy of the classifier.",
-        "validation_error": "Share of the validation images that the classifier gets wrong.",
-        "validation_reconstruction": "The first part of a VAE's loss, in nats for each image.",
-        "validation_kl": "The second part, the KL divergence, in nats for each image.",
-    },
+    "training": {"row": "The network.", **columns.meanings(columns.TRAINING)},
     "latent_explore": {
         "row": "The autoencoder or VAE.",
         "draws_confident_share": "Share of draws from the prior that the classifier is more than 80% sure of.",
@@ -231,23 +177,15 @@ _COLUMNS: dict[str, dict[str, str]] = {
     },
     "seeds/seeds": {
         "row": _ROW,
-        "knn_accuracy": "Mean over seeds of the accuracy on test images, with Student's 95% interval over the seeds.",
-        "mse": "Mean over seeds of the error per pixel of rebuilt test images, likewise.",
-        "frechet": "Mean over seeds of the Fréchet distance of samples, likewise.",
-        "bits_per_dim": "Mean over seeds of the bits per dimension, likewise.",
+        **{
+            name: f"Mean over seeds, with Student's 95% interval over them: {columns.BY_NAME[name].meaning}"
+            for name in seed_tables.SHOWN
+        },
     },
     "sweeps/*": {
+        **{name: column.meaning for name, column in columns.BY_NAME.items()},
         "latent_dim": "Size of the latent space.",
         "beta": "Weight of the KL divergence in the VAE's loss; 1 is the evidence lower bound.",
-        "knn_leave_one_out": _LEAVE_ONE_OUT,
-        "knn_accuracy": "Share of the test images that the classifier gets right.",
-        "mse": "Mean squared error per pixel of the rebuilt test images.",
-        "kl_nats": "What the latents of a test image say, in nats.",
-        "frechet": "Fréchet distance of samples; lower is better.",
-        "bits_per_dim": f"{_BITS}.",
-        "validation_loss": "Loss on the validation images.",
-        "validation_reconstruction": "The first part of that loss, in nats for each image.",
-        "validation_kl": "The second part, the KL divergence.",
     },
     "claims/claims": {
         "about": "The method that the claim is about.",
@@ -326,7 +264,7 @@ def of_columns(table: str) -> dict[str, str]:
     found = _first(table, _COLUMNS)
     if found is None:
         raise PageError(
-            f"tools/meanings.py does not say what the table {table} means; a sentence for each column, please"
+            f"tools/lib/glossary.py does not say what the table {table} means; a sentence for each column, please"
         )
     return _COLUMNS[found]
 
@@ -345,7 +283,7 @@ def picture(path: Path, metrics: Path) -> Picture:
     name = path.relative_to(metrics).as_posix()
     found = _first(name, _FIGURES)
     if found is None:
-        raise PageError(f"tools/meanings.py does not say what the figure {name} means; a sentence, please")
+        raise PageError(f"tools/lib/glossary.py does not say what the figure {name} means; a sentence, please")
     meaning = _FIGURES[found].format(row=path.parent.name, name=path.stem.removesuffix("_trade"))
     return Picture(path, name.removesuffix(".png").replace("/", ", ").replace("_", " "), meaning)
 

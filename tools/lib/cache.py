@@ -1,0 +1,60 @@
+"""dvc.lock and DVC's cache: outputs by the hash that the one has of them, without DVC, which takes seconds to start."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from latentbench import artifacts
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # dvc.lock has thousands of lines
+FOLDER = ".dir"  # ends the hash of a folder, which is that of a list of its files
+
+
+def outputs_by_stage(lock: str | bytes) -> dict[str, dict[str, str]]:
+    """Return the hash of each output by its path, for each stage, from the text of dvc.lock."""
+    stages: dict[str, Any] = yaml.load(lock, _LOADER)["stages"]  # noqa: S506  # both are safe
+    return {
+        name: {out["path"]: out["md5"] for out in stage.get("outs", []) if "md5" in out}
+        for name, stage in stages.items()
+    }
+
+
+def md5(path: Path) -> str:
+    """Return the hash of a file by which DVC names it.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise artifacts.ArtifactError(f"cannot read {path}: {error}") from error
+
+
+def place(known: str, cache: Path) -> Path:
+    """Return where the cache keeps what has a hash."""
+    return cache / known[:2] / known[2:]
+
+
+def files(path: Path, expected: str, cache: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files of an output with their hashes; of a folder, those on the list that the cache has.
+
+    There are none where the list is missing or damaged.
+
+    Args:
+        path: of the output.
+        expected: its hash, as dvc.lock has it.
+        cache: where DVC keeps outputs by their hash.
+    """
+    if not expected.endswith(FOLDER):
+        yield path, expected
+        return
+    listed = place(expected, cache)
+    if listed.is_file() and md5(listed) == expected.removesuffix(FOLDER):
+        for entry in json.loads(listed.read_text(encoding="utf-8")):
+            yield path / entry["relpath"], entry["md5"]
