@@ -366,9 +366,7 @@ def test_following_writes_a_line_per_epoch_and_tells_the_best(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("architecture", "rate", "reached"), [("dense", 5e-3, 0.005), ("conv", 5e-3, 0.02), ("residual", 2e-3, 0.03)]
 )
-def test_an_autoencoder_overfits_64_images(
-    images: np.ndarray, architecture: str, rate: float, reached: float
-) -> None:
+def test_an_autoencoder_overfits_64_images(images: np.ndarray, architecture: str, rate: float, reached: float) -> None:
     data = [torch.tensor(images[:64])]
     network = autoencoders.build(architecture, 28, 28, 64)
 

@@ -205,7 +205,8 @@ def build(
         schedule: arguments of `schedules.make`.
         prediction, data_deviation: as for `Denoiser`.
         n_classes: of the labels that the network may be told.
-        coder: arguments of the residual autoencoder but for the size of the images, of a model on latents; None on pixels.
+        coder: of a model on latents: arguments of the residual autoencoder but for the size of the images; None
+            on pixels.
     """
     if coder is None:
         space: PixelSpace | LatentSpace = PixelSpace()

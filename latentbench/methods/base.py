@@ -1,7 +1,8 @@
 """What a method can do for a row of the comparison, once it is fitted.
 
-Each file beside this one is a method: it has the name of the list in `rows` whose rows it makes, and defines `Method`.
-Whoever scores, judges, explores or times a row asks what its method can do, by the protocols below, and not which it is.
+Each file beside this one is a method: it has the name of the list in `rows` whose rows it makes, and defines
+`Method`. Whoever scores, judges, explores or times a row asks by the protocols below what its method can do, and not
+which method it is.
 """
 
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ class AutoencoderParams(Section):
     """An autoencoder: its architecture, with what that takes besides, and its recipe."""
 
     architecture: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     latent_dim: LatentDim | None = None
     training: Training
 

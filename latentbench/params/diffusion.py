@@ -76,6 +76,7 @@ class LatentSize(Section):
 class DiffusionParams(Section):
     """What the sections of all diffusion models have: each row of `rows.diffusion` has one, named as the row."""
 
+    space: Literal["pixels", "latents"]
     process: Process
     sampling: Sampling
     guidance: Guidance | None
@@ -84,7 +85,6 @@ class DiffusionParams(Section):
 class PixelDiffusionParams(DiffusionParams):
     """A diffusion model on pixels."""
 
-    space: Literal["pixels"]
     small: PixelSize
     large: PixelSize
 
@@ -92,6 +92,5 @@ class PixelDiffusionParams(DiffusionParams):
 class LatentDiffusionParams(DiffusionParams):
     """A diffusion model on the latents of an autoencoder of its own."""
 
-    space: Literal["latents"]
     small: LatentSize
     large: LatentSize

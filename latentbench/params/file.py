@@ -119,8 +119,10 @@ class Params(Project):
         if self.data.train_size is not None:
             size = f"data.train_size ({self.data.train_size})"
             below = self.data.train_size - 1
-            for row in self.rows.pca:
-                limits.append((f"{row}.n_components", getattr(self, row).n_components, below, f"below {size}"))
+            limits += [
+                (f"{row}.n_components", getattr(self, row).n_components, below, f"below {size}")
+                for row in self.rows.pca
+            ]
             for row in self.rows.isomap:
                 isomap = getattr(self, row)
                 limits += [
@@ -141,18 +143,17 @@ class Params(Project):
             raise ValueError("\n".join(problems))
 
 
-def model_of(content: object) -> type[Params]:
+def model_of(content: Mapping[str, Any]) -> type[Params]:
     """Return the model of a params file with this content: a section for each row that it lists.
 
     Raises:
         ParamsError: the rows themselves are wrong, or one is named like another section.
     """
-    given = content.get("rows") if isinstance(content, Mapping) else None
-    rows = validate(Rows, given, "rows")
+    assert isinstance(content, Mapping)
+    rows = validate(Rows, content["rows"], "rows")
     taken = sorted(set(rows.all()) & set(Params.model_fields))
     if taken:
         raise ParamsError(f"rows: a row must have another name than {', '.join(taken)}, which params.yaml has already")
-    assert isinstance(content, Mapping)
     fields: dict[str, Any] = {
         row: (_recipe(family, content.get(row)), ...) for family in _RECIPES for row in getattr(rows, family)
     }
@@ -173,7 +174,7 @@ def check(content: object) -> Params:
     """
     if not isinstance(content, Mapping):
         return validate(Params, content)
-    model = model_of(content)
+    model = model_of(content) if "rows" in content else Params
     kept = {key: value for key, value in content.items() if key in model.model_fields or not isinstance(value, Mapping)}
     return validate(model, kept)
 

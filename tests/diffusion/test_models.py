@@ -28,7 +28,7 @@ PIXELS: dict[str, Any] = {
 }
 LATENTS = PIXELS | {
     "network": {"width": 16, "n_blocks": 2},
-    "coder": {"architecture": "residual", "latent_dim": 5},
+    "coder": {"latent_dim": 5},
     "data_deviation": 0.5,
 }
 BOTH = pytest.mark.parametrize("built", [PIXELS, LATENTS], ids=["pixels", "latents"])

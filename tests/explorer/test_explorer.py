@@ -24,7 +24,7 @@ from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion import samplers
 from latentbench.evaluation.latents import spherical
 from latentbench.networks import export
-from stages import models
+from stages import fitted
 from tests.explorer.session import Session
 from tests.pipeline.workspace import Workspace
 from tools.lib import browser
@@ -77,7 +77,7 @@ def test_every_decoder_and_encoder_computes_what_torch_does(
         session.until(lambda row=row: session.pane()["model"] == row)
         session.page.get_by_role("button", name="Random draw").click()
         decoded = session.settle()["decoded"]
-        network = models.load_coder(row)
+        network = fitted.load(row).network
         with torch.no_grad():
             expected = export.Decoder(network)(torch.tensor([decoded["latent"]]))[0]
         assert np.abs(np.ravel(decoded["pixels"]) - expected.numpy().ravel()).max() < PIXELS, row

@@ -22,16 +22,19 @@ PARAMS: dict[str, dict[str, Any]] = {
     "classifier": {"classifier.training.epochs": 2},
     "pca": {"pca.standardize": True},
     "isomap": {"isomap.n_landmarks": 100},
-    "ae": {"ae.dense.training.epochs": 1},
-    "vae": {"vae.dense.beta": 2.0},
-    "latent_explore": {"latent_explore.interpolation_steps": 5},
+    "ae": {"ae_dense.training.epochs": 1},
+    "vae": {"vae_dense.beta": 2.0},
+    "latent_space_ae": {"latent_explore.interpolation_steps": 5},
+    "latent_space_vae": {"latent_explore.interpolation_steps": 5},
+    "latent_explore": {"rows.ae": ["ae_conv"]},
     "diffusion": {"diffusion.sampling.calls": 3},
     "diffusion_explore": {"diffusion_explore.n_edited": 15},
-    "judge_limits": {"evaluate.coverage_k": 4},
+    "judge_real": {"evaluate.coverage_k": 4},
+    "judge_pca": {"evaluate.coverage_k": 4},
     "judge_vae": {"evaluate.coverage_k": 4},
     "judge_diffusion": {"evaluate.coverage_k": 4},
     "evaluate": {"evaluate.n_bootstrap": 100},
-    "explorer": {},  # it reads none
+    "explorer": {"rows.ae": ["ae_conv"]},
 }
 # A module of each stage, and a change of it that changes what the stage writes: all chance is another one.
 MODULE = ("latentbench/seeding.py", '"/".join', '"|".join')

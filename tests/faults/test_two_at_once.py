@@ -24,7 +24,7 @@ def of_row(workspace: Workspace) -> dict[str, bytes]:
 def test_two_repros_at_once_end_as_one(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
     both, alone = finished.copy(tmp_path / "both"), finished.copy(tmp_path / "alone")
     for workspace in (both, alone):
-        workspace.set_params({"vae.dense.training.epochs": 3})
+        workspace.set_params({"vae_dense.training.epochs": 3})
     alone.run("dvc", "repro")
     with faults.one():
         command = ("dvc", "repro")
@@ -41,12 +41,12 @@ def test_two_repros_at_once_end_as_one(finished: Workspace, tmp_path: Path, faul
 
 def test_four_experiments_on_two_workers_are_each_as_alone(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
     workspace = finished.copy(tmp_path / "queue")
-    workspace.set_params({"ae.dense.training.patience": None})  # each goes on long enough to meet another
+    workspace.set_params({"ae_dense.training.patience": None})  # each goes on long enough to meet another
     workspace.commit("longer trainings")
     checkpoints = workspace.folder / ".dvc/tmp/latentbench"
     for name, epochs in EPOCHS.items():
-        change = f"ae.dense.training.epochs={epochs}"
-        workspace.run("dvc", "exp", "run", "--queue", "--name", name, "-S", change, "ae@dense")
+        change = f"ae_dense.training.epochs={epochs}"
+        workspace.run("dvc", "exp", "run", "--queue", "--name", name, "-S", change, "ae@ae_dense")
     try:
         # Its workers would keep a pipe open, and one would wait for them.
         start, environment = ("dvc", "queue", "start", "--jobs", "2"), workspace.environment()
@@ -65,8 +65,8 @@ def test_four_experiments_on_two_workers_are_each_as_alone(finished: Workspace, 
     for name, epochs in EPOCHS.items():
         with faults.one():
             alone = finished.copy(tmp_path / f"alone {name}")
-            alone.set_params({"ae.dense.training.epochs": epochs, "ae.dense.training.patience": None})
-            alone.run("python", "-m", "stages.ae", "dense")
+            alone.set_params({"ae_dense.training.epochs": epochs, "ae_dense.training.patience": None})
+            alone.run("python", "-m", "stages.ae", "ae_dense")
             workspace.run("dvc", "exp", "apply", name)
             assert of_row(workspace) == of_row(alone)
     assert list(checkpoints.iterdir()) == []

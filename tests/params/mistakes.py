@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from latentbench.params import file
 
-SCHEMA = file.Params.model_json_schema()
+_SCHEMAS: list[dict[str, Any]] = []  # of the params that are looked at
 
 # What stands for each type in a message, and values that are of none of the others that it could be taken for.
 TYPES: dict[str, tuple[str, list[Any]]] = {
@@ -21,7 +21,9 @@ TYPES: dict[str, tuple[str, list[Any]]] = {
 
 def every_mistake(params: dict[str, Any]) -> list["Mistake"]:
     """Return all mistakes that can be made in the params, but for those within sections that are null."""
-    return list(_mistakes(SCHEMA, "", params))
+    schema = file.model_of(params).model_json_schema()
+    _SCHEMAS[:] = [schema]
+    return list(_mistakes(schema, "", params))
 
 
 class Mistake(NamedTuple):
@@ -34,7 +36,7 @@ class Mistake(NamedTuple):
 
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in schema:
-        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+        schema = _SCHEMAS[0]["$defs"][schema["$ref"].rpartition("/")[2]]
     return schema
 
 
@@ -47,7 +49,8 @@ def _mistakes(schema: dict[str, Any], key: str, content: Any) -> Iterator[Mistak
         yield Mistake(key, None, [])
     if schema.get("type") == "object":
         for name, inner in schema["properties"].items() if content else ():
-            yield from _mistakes(inner, f"{key}.{name}" if key else name, content[name])
+            if name in content:  # what has a default may be left out
+                yield from _mistakes(inner, f"{key}.{name}" if key else name, content[name])
         if key:
             for value in (5, "text", [], True):
                 yield Mistake(key, value, ["dictionary"])

@@ -32,7 +32,7 @@ def test_every_mistake_in_every_param_is_told(params: dict[str, Any], faults: Fa
     for mistake in made:
         with faults.one():
             with pytest.raises(ParamsError) as caught:
-                validate(file.Params, with_value(params, mistake.key, mistake.value))
+                file.check(with_value(params, mistake.key, mistake.value))
             lines = [line for line in str(caught.value).splitlines() if line.startswith(mistake.key)]
             assert lines, f"{mistake}: {caught.value}"
             shown = mistake.value
@@ -62,6 +62,6 @@ def test_a_value_without_end_is_cut_short_in_the_message(params: dict[str, Any])
     for _ in range(9):
         value = [value] * 10  # as aliases in a YAML file may have it
     with pytest.raises(ParamsError) as caught:
-        validate(file.Params, with_value(params, "latent_dim", value))
+        file.check(with_value(params, "latent_dim", value))
     assert str(caught.value).startswith("latent_dim: input should be a valid integer, not [[[")
     assert len(str(caught.value)) < 500

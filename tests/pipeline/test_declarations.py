@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.imports import project_modules
-from tests.pipeline.all_stages import ORDER, leaves
+from tests.pipeline.all_stages import ORDER, family_of, leaves
 from tests.pipeline.stale import Declared, Told, batches, check_files, check_params
 from tests.pipeline.workspace import Workspace, stages_run
 
@@ -25,8 +25,16 @@ def test_every_stage_is_run_here(pipeline: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("stage", ORDER)
 def test_dependencies_on_code_are_exactly_the_imports(root: Path, pipeline: dict[str, Any], stage: str) -> None:
-    declared = {dep for dep in pipeline["stages"][stage]["deps"] if dep.endswith(".py")}
-    imported = project_modules(root, f"stages.{stage}")
+    definition = pipeline["stages"][stage]
+    listed = {dep for dep in definition["deps"] if dep.startswith(("latentbench/", "stages/"))}
+    declared = set[str]()
+    for dep in listed:
+        files = [each for each in (root / dep).glob("*.py") if each.stem != "__init__"] or [root / dep]
+        declared |= {each.relative_to(root).as_posix() for each in files}
+    module = re.fullmatch(r"python -m ([\w.]+).*", definition["cmd"])
+    assert module is not None
+    methods = [family_of(definition["matrix"]["row"])] if "matrix" in definition else None
+    imported = project_modules(root, module[1], methods)
     assert declared == imported, (
         f"deps of {stage} in dvc.yaml: add {sorted(imported - declared)}, remove {sorted(declared - imported)}"
     )
@@ -73,7 +81,8 @@ def test_dvc_reruns_what_is_declared(root: Path, finished: Workspace, monkeypatc
     first, *_ = batches(finished, declared)
     assert {"seed", "latent_dim"} <= set(first)
     check_params(finished, declared, first)
-    modules = set[str]().union(*(project_modules(root, f"stages.{stage}") for stage in ORDER))
+    scripts = {definition["cmd"].split()[2] for definition in declared.runs.values()}
+    modules = set[str]().union(*(project_modules(root, script) for script in scripts))
     assert len(modules) > 60
     check_files(finished, declared, modules)
 

@@ -14,7 +14,7 @@ import torch
 from latentbench import artifacts, inference, seeding
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion.models import Sampling
-from stages import models
+from stages import fitted
 from tests.pipeline.all_stages import check_a_clean_run_agrees
 from tests.pipeline.workspace import Workspace
 
@@ -42,7 +42,7 @@ def farthest(drawn: np.ndarray, kept: np.ndarray) -> int:
 @pytest.mark.usefixtures("n_threads")
 @pytest.mark.parametrize("row", ["diffusion", "diffusion_latent"])
 def test_a_diffusion_model_draws_what_the_run_drew(finished: Workspace, row: str) -> None:
-    kept = artifacts.read_array(finished.folder / f"data/samples/{row}.npy")[:N]
+    kept = artifacts.read_array(finished.folder / f"data/samples/{row}/any.npy")[:N]
     model, description = diffusion_models.load(finished.folder / f"data/models/{row}")
     seed = seeding.derive(finished.params()["seed"], row, "samples")
     sampling = Sampling(**description["sampling"])
@@ -57,10 +57,10 @@ def test_a_diffusion_model_draws_what_the_run_drew(finished: Workspace, row: str
 def test_a_vae_draws_what_the_run_drew(finished: Workspace, row: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished.folder)
     params = finished.params()
-    kept = artifacts.read_array(finished.folder / f"data/samples/{row}.npy")[:N]
+    kept = artifacts.read_array(finished.folder / f"data/samples/{row}/any.npy")[:N]
     generator = seeding.torch_generator(params["seed"], row, "samples")
     draws = torch.randn((params["n_samples"], params["latent_dim"]), generator=generator)[:N]
-    network = models.load_coder(row)
+    network = fitted.load(row).network
     for size in (N, BATCH):
         drawn = inference.apply(lambda batch: inference.to_pixels(network.decode(batch)), draws, batch_size=size)
         assert farthest(drawn.numpy(), kept) <= GREY_LEVELS

@@ -331,18 +331,18 @@ def test_repro_again_does_nothing(finished: Workspace) -> None:
 def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished: Workspace) -> None:
     before = finished.outputs()
     try:
-        done = finished.run("dvc", "exp", "run", "--name", "smoother", "-S", "vae.dense.beta=4")
-        expected = ["vae@dense", "latent_explore@vae_dense", "judge_vae@dense", "evaluate", "explorer"]
+        done = finished.run("dvc", "exp", "run", "--name", "smoother", "-S", "vae_dense.beta=4")
+        expected = ["vae@vae_dense", "latent_space_vae@vae_dense", "judge_vae@vae_dense", "evaluate", "explorer"]
         assert sorted(stages_run(done.stdout)) == sorted(expected)
         after = finished.outputs()
         same = {name for name in before if before[name] == after.get(name)}
         assert {
             "data/embeddings/pca/train.npy",
-            "data/samples/diffusion.npy",
+            "data/samples/diffusion/any.npy",
             "data/judged/diffusion/model.safetensors",
             "data/models/classifier/model.json",
         } <= same
-        assert "data/samples/vae_dense.npy" not in same
+        assert "data/samples/vae_dense/any.npy" not in same
 
         changes = json.loads(finished.run("dvc", "metrics", "diff", "--json").stdout)
         headline = changes["metrics/headline.json"]
@@ -351,10 +351,10 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         change = headline["mse.vae_dense"]
         assert change["diff"] == pytest.approx(change["new"] - change["old"])
         table = finished.run("dvc", "exp", "show", "--only-changed", "--csv").stdout
-        assert "vae.dense.beta" in table.splitlines()[0]
+        assert "vae_dense.beta" in table.splitlines()[0]
         compared = finished.run("python", "-m", "tools.compare", "HEAD", "smoother").stdout
         assert re.search(r"^\| vae\.dense\.beta \| [0-9.]+ \| 4(\.0)? \|$", compared, re.MULTILINE)
-        assert "vae.dense.beta is 4" in compared
+        assert "vae_dense.beta is 4" in compared
         assert compared.count("no seeds were run") == 1
         different = set(re.findall(r"^\| (\w+ \| \w+) \|.* \(.* to .*\) \|", compared, re.MULTILINE))
         assert {"vae_dense | mse", "vae_dense | frechet"} <= different
@@ -394,7 +394,7 @@ def test_metrics_show_begins_with_the_headline(finished: Workspace) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"vae.dense.training.epochz": 3}, "vae.dense.training.epochz: there is no such param"),
+        ({"vae_dense.training.epochz": 3}, "vae_dense.training.epochz: there is no such param"),
         ({"diffusion.small.training.batch_size": 0}, "diffusion.small.training.batch_size"),
         ({"latent_dim": 31}, "latent_dim (31) must be at most pca.n_components (30)"),
     ],
@@ -465,4 +465,4 @@ def test_another_dataset_is_a_change_of_params(root: Path, raw_data: Path, tmp_p
     assert representations["raw"]["knn_accuracy"] > 0.6
     assert representations["raw_l1"]["knn_accuracy"] > 0.6
     assert "trustworthiness" not in representations["raw_l1"]
-    assert artifacts.read_array(workspace.folder / "data/samples/diffusion.npy").shape == (200, 20, 13)
+    assert artifacts.read_array(workspace.folder / "data/samples/diffusion/any.npy").shape == (200, 20, 13)

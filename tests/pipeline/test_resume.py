@@ -15,7 +15,7 @@ from tests.pipeline.killed import Run
 from tests.pipeline.workspace import Workspace
 
 # Some seconds of training, on one thread so that other work on the machine does not make them minutes.
-LONG = {"threads": 1, "ae.dense.training.epochs": 30, "ae.dense.training.patience": None}
+LONG = {"threads": 1, "ae_dense.training.epochs": 30, "ae_dense.training.patience": None}
 
 
 def training_has_ended(checkpoints: Path) -> bool:
@@ -36,7 +36,7 @@ def start(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Work
 def expected(start: Workspace) -> dict[str, bytes]:
     """Return what an uninterrupted run writes."""
     workspace = start.copy(start.folder.parent / "uninterrupted")
-    done = workspace.run("dvc", "repro", "ae@dense")
+    done = workspace.run("dvc", "repro", "ae@ae_dense")
     assert "going on from" not in done.stderr
     return written(workspace)
 
@@ -56,7 +56,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
     start: Workspace, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     workspace, log, moments = start.copy(tmp_path / "killed"), tmp_path / "log", random.Random(7)  # noqa: S311
-    command = ("dvc", "repro", "ae@dense")
+    command = ("dvc", "repro", "ae@ae_dense")
 
     # The whole group, while the state is being written, and there is one from before.
     with Run(workspace, log, *command) as run:
@@ -88,7 +88,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
     # The whole group as the stage starts, be it before the state is read. (Killed even earlier, DVC may leave its own
     # .dvc/tmp/rwlock half written.)
     with Run(workspace, log, *command) as run:
-        run.wait_until(lambda: "Running stage 'ae@dense'" in run.said())
+        run.wait_until(lambda: "Running stage 'ae@ae_dense'" in run.said())
         time.sleep(moments.uniform(0.2, 2.0))
         run.kill_group()
         assert run.has_saved()
@@ -105,7 +105,7 @@ def test_an_experiment_in_a_temporary_copy_is_gone_on_with_in_another(
     start: Workspace, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
     workspace, log = start.copy(tmp_path / "experiments"), tmp_path / "log"
-    command = ("dvc", "exp", "run", "--temp", "--name", "again", "ae@dense")
+    command = ("dvc", "exp", "run", "--temp", "--name", "again", "ae@ae_dense")
     with Run(workspace, log, *command) as run:
         run.wait_until(run.has_saved)
         run.kill_group()

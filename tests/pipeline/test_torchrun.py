@@ -21,7 +21,7 @@ def test_a_stage_under_torchrun_writes_what_it_writes_alone(finished: Workspace,
     for name in names:
         (workspace.folder / name).unlink()
     launcher = ("python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    done = workspace.run(*launcher, "-m", "stages.ae", "conv", **LOOPBACK)
+    done = workspace.run(*launcher, "-m", "stages.ae", "ae_conv", **LOOPBACK)
     after = workspace.outputs()
     assert after.keys() == before.keys()
     for split in ("train", "test"):

@@ -1,4 +1,7 @@
-"""What every autoencoder is. Each file beside this one is an architecture: it has the file's name and defines `Network`."""
+"""What every autoencoder is.
+
+Each file beside this one is an architecture: it has the file's name and defines `Network`.
+"""
 
 from typing import Any
 
