@@ -9,8 +9,8 @@ from torch import Tensor, distributions
 
 from latentbench.errors import InputError
 from latentbench.evaluation import likelihood
-from latentbench.networks.vaes import base as vaes
 from latentbench.networks.likelihoods import Likelihood
+from latentbench.networks.vaes import base as vaes
 
 N_PIXELS, N_LATENTS, NOISE = 6, 3, 0.4
 

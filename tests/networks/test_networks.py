@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from latentbench.networks import blocks, denoisers, weights
 from latentbench.networks.autoencoders import base as autoencoders
-from latentbench.networks.vaes import base as vaes
 from latentbench.networks.classifier import Classifier
+from latentbench.networks.vaes import base as vaes
 
 SIZES = [(28, 28), (20, 13), (9, 31), (32, 32)]
 

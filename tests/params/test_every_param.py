@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from latentbench.params import file
-from latentbench.params.base import ParamsError, validate
+from latentbench.params.base import ParamsError
 from tests.faults.counting import Faults
 from tests.params.mistakes import every_mistake, with_value
 

@@ -10,7 +10,7 @@ import yaml
 
 from latentbench.params import file
 from latentbench.params.autoencoders import AutoencoderParams
-from latentbench.params.base import ParamsError, UndeclaredParamError, View, validate
+from latentbench.params.base import ParamsError, UndeclaredParamError, View
 from latentbench.params.project import Project
 from tests.params.mistakes import with_value
 

@@ -406,7 +406,7 @@ def test_a_mistake_anywhere_in_params_stops_the_first_stage(
     try:
         # isomap reads none of these: the mistake is found before any work, not hours later.
         finished.set_params({"isomap.n_neighbors": 6, **change})
-        done = finished.run("dvc", "repro", "--single-item", "isomap", check=False)
+        done = finished.run("dvc", "repro", "--single-item", "isomap@isomap", check=False)
         assert done.returncode != 0
         assert says in done.stderr
         assert "Traceback" not in done.stderr
@@ -432,7 +432,9 @@ def test_a_library_from_elsewhere_is_refused(finished: Workspace, tmp_path: Path
     for name in ("params.yaml", "dvc.yaml"):
         (tmp_path / name).write_bytes((finished.folder / name).read_bytes())
     (tmp_path / "data").mkdir()
-    done = finished.run("env", "-C", str(tmp_path), f"PYTHONPATH={root}", "python", "-m", "stages.pca", check=False)
+    done = finished.run(
+        "env", "-C", str(tmp_path), f"PYTHONPATH={root}", "python", "-m", "stages.pca", "pca", check=False
+    )
     assert done.returncode != 0
     assert "is not the one in" in done.stderr
     assert not list((tmp_path / "data").iterdir())
