@@ -45,7 +45,7 @@ def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
             assert np.isfinite(embedding).all()
             assert embedding.std(axis=0).min() > 0, f"{row} has a dimension that says nothing"
     for row in ("pca", *VAES, *DIFFUSIONS):
-        samples = artifacts.read_array(data / "samples" / f"{row}.npy")
+        samples = artifacts.read_array(data / "samples" / row / "any.npy")
         assert samples.shape == (SMALL["n_samples"], 28, 28)
         assert samples.dtype == np.uint8
         assert samples.std(axis=0).mean() > 1, f"{row} draws the same image again and again"
@@ -143,9 +143,11 @@ def test_the_bounds_say_what_their_parts_say(finished: Workspace) -> None:
     proper = likelihoods["vae_residual"]
     assert proper["importance_gain"] > 0, "the importance-weighted bound is the tighter one"
     assert proper["n_importance"] == SMALL["evaluate.likelihood_images"]
-    kl = pd.read_csv(folder / "kl_per_latent.csv")
-    assert kl["vae_dense"].is_monotonic_decreasing
-    assert kl["vae_dense"].sum() == pytest.approx(likelihoods["vae_dense"]["kl_nats"], rel=1e-4)
+    kl_per_latent = pd.read_csv(folder / "kl_per_latent.csv").groupby("row", sort=False)["kl_nats"]
+    assert list(kl_per_latent.groups) == VAES
+    for row, kl in kl_per_latent:
+        assert kl.is_monotonic_decreasing
+        assert kl.sum() == pytest.approx(likelihoods[row]["kl_nats"], rel=1e-4)
     generators = artifacts.read_json(folder / "generators.json")
     assert generators["diffusion"]["bits_per_dim"] == likelihoods["diffusion"]["bits_per_dim"]
     assert "bits_per_dim" not in generators["diffusion_latent"]
@@ -332,7 +334,8 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
     before = finished.outputs()
     try:
         done = finished.run("dvc", "exp", "run", "--name", "smoother", "-S", "vae_dense.beta=4")
-        expected = ["vae@vae_dense", "latent_space_vae@vae_dense", "judge_vae@vae_dense", "evaluate", "explorer"]
+        expected = ["vae@vae_dense", "latent_space_vae@vae_dense", "latent_explore", "judge_vae@vae_dense"]
+        expected += ["evaluate", "explorer"]
         assert sorted(stages_run(done.stdout)) == sorted(expected)
         after = finished.outputs()
         same = {name for name in before if before[name] == after.get(name)}
@@ -366,7 +369,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         )
         finished.run("dvc", "plots", "diff", "HEAD", "--out", "dvc_plots")
         page = (finished.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
-        assert "ae_dense_loss" in page
+        assert "ae_dense/loss.csv" in page
     finally:
         finished.run("git", "checkout", "--quiet", ".")
     done = finished.run("dvc", "repro")
@@ -379,7 +382,7 @@ def test_the_page_of_plots_needs_no_network_and_draws_everything(finished: Works
     page = (finished.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'> ]+""", page)
     assert {"vega", "vegaLite", "vegaEmbed"} <= set(re.findall(r"window\.(\w+)=", page))
-    for name in ("ae_dense_loss", "vae_conv_loss", "diffusion_loss", "knn_choice", "confusion/raw.csv", "pca_variance"):
+    for name in ("ae_dense/loss", "vae_conv/loss", "diffusion/loss", "knn_choice", "confusion/raw.csv", "pca_variance"):
         assert name in page, f"{name} is not on the page"
     shown = re.findall(r"<img[^>]*src=[\"'](static/[^\"']+)", page)
     assert len(shown) > 20
@@ -389,6 +392,50 @@ def test_the_page_of_plots_needs_no_network_and_draws_everything(finished: Works
 def test_metrics_show_begins_with_the_headline(finished: Workspace) -> None:
     lines = finished.run("dvc", "metrics", "show").stdout.splitlines()
     assert lines[1].startswith("metrics/headline.json")
+
+
+def test_two_rows_are_compared_and_nothing_else_runs(finished: Workspace) -> None:
+    """Lists of rows as a user gives them, and as one edits params.yaml: the others leave no trace in a result."""
+    before = finished.outputs()
+    lists = {"isomap": [], "ae": [], "vae": ["vae_residual"], "diffusion": []}
+    given = [part for name, rows in lists.items() for part in ("-S", f"rows.{name}=[{','.join(rows)}]")]
+    joined = ["evaluate", "explorer", "latent_explore"]
+    try:
+        done = finished.run("dvc", "exp", "run", "--name", "two", *given)
+        assert sorted(stages_run(done.stdout)) == joined
+        by_experiment = finished.outputs()
+        tables = finished.folder / "metrics" / "evaluate"
+        assert artifacts.read_json(tables / "representations.json").keys() == {"raw", "pca", "vae_residual"}
+        assert artifacts.read_json(tables / "generators.json").keys() == {
+            "real",
+            "real_validation",
+            "pca",
+            "vae_residual",
+        }
+        assert artifacts.read_json(tables / "likelihoods.json").keys() == {"vae_residual"}
+        assert pd.read_csv(tables / "inpainting.csv")["row"].tolist() == ["mean", "vae_residual"]
+        assert pd.read_csv(finished.folder / "metrics/interpolation.csv")["row"].unique().tolist() == ["vae_residual"]
+        for folder, kind in (("confusion", "csv"), ("classification", "csv"), ("samples", "png")):
+            names = {path.stem for path in (tables / folder).glob(f"*.{kind}")}
+            assert names == {"pca", "vae_residual"} | ({"raw"} if kind == "csv" else set())
+        page = artifacts.read_json(finished.folder / "data/explorer/data/explorer.json")
+        assert ([model["row"] for model in page["models"]], page["diffusion"]) == (["vae_residual"], [])
+        finished.run("dvc", "plots", "show", "--out", "dvc_plots")
+
+        finished.run("git", "checkout", "--quiet", ".")
+        assert stages_run(finished.run("dvc", "repro").stdout) == []
+        assert finished.outputs() == before
+        finished.set_params({f"rows.{name}": rows for name, rows in lists.items()})
+        done = finished.run("dvc", "repro")
+        assert set(stages_run(done.stdout)) <= set(joined)
+        assert "ae@ae_conv is no longer compared" in done.stderr or not stages_run(done.stdout)
+        by_hand = finished.outputs()
+        assert {name: by_hand[name] for name in by_experiment} == by_experiment
+        assert not (finished.folder / "metrics" / "ae_conv").exists()
+    finally:
+        finished.run("git", "checkout", "--quiet", ".")
+    assert stages_run(finished.run("dvc", "repro").stdout) == []
+    assert finished.outputs() == before
 
 
 @pytest.mark.parametrize(
