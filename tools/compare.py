@@ -469,12 +469,17 @@ def _in_short(
         f"Of {len(judged)} scores {len(changed)} differ{counts}."
     )
     if unproven:
-        beyond = [_direction(each, columns.better(each.score)) for each in unproven if each.size > 1.0]
+        beyond = [
+            _direction(each, columns.better(each.score))
+            for each in unproven
+            if each.by_images.low > 0 or each.by_images.high < 0
+        ]
         yield (
             f"Of {'all' if len(unproven) == len(changed) else len(unproven)} that differ no seeds were run of both, "
-            "and nothing is called better: a training with another seed may differ as much. By images alone "
-            f"{beyond.count('better')} would be better and {beyond.count('worse')} worse. 'make seeds N=3' runs the "
-            "seeds of the last commit, 'make seeds N=3 SET=\"latent_dim=32\"' those with other params."
+            "and nothing is called better: a training with another seed may differ as much. By images alone, and one "
+            f"score at a time, {beyond.count('better')} would be better and {beyond.count('worse')} worse. "
+            "'make seeds N=3' runs the seeds of the last commit, 'make seeds N=3 SET=\"latent_dim=32\"' those with "
+            "other params."
         )
     for verdict in ("better", "worse"):
         names = by_verdict.get(verdict, [])
@@ -484,7 +489,7 @@ def _in_short(
     if same:
         moved = {difference.row for difference, _, _ in changed}
         whole = dict.fromkeys(difference.row for difference in same if difference.row not in moved)
-        yield f"The same in both: {len(same)} scores" + (f", all of {', '.join(whole)}." if whole else ".")
+        yield f"The same in both: {len(same)} scores" + (f", among them all of {', '.join(whole)}." if whole else ".")
     for table in found:
         for run, other in ((a, b), (b, a)):
             alone = [row for row in run.scores[table] if row not in other.scores[table]]
@@ -523,7 +528,7 @@ def _section_of_params(a: Run, b: Run) -> Section:
 
 
 def _section_without_intervals(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]]) -> Section:
-    """Return the numbers that differ and have no interval of their difference, the largest share of A's first."""
+    """Return the numbers that differ and have no interval of their difference, the largest in proportion first."""
     lines: list[tuple[float, dict[str, Any]]] = []
     for table, each in found.items():
         known = {(difference.row, difference.score) for difference in each}

@@ -362,7 +362,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         different = set(re.findall(r"^\| (\w+ \| \w+) \|.* \(.* to .*\) \|", compared, re.MULTILINE))
         assert {"vae_dense | mse", "vae_dense | frechet"} <= different
         assert {name.split(" | ")[0] for name in different} == {"vae_dense"}
-        same = re.search(r"^The same in both: \d+ scores, all of (.*)\.$", compared, re.MULTILINE)
+        same = re.search(r"^The same in both: \d+ scores, among them all of (.*)\.$", compared, re.MULTILINE)
         assert same is not None
         assert {"raw", "isomap", "ae_dense", "vae_conv", "diffusion", "diffusion_latent_guided"} <= set(
             same[1].split(", ")

@@ -116,8 +116,8 @@ def test_without_seeds_nothing_is_called_better() -> None:
         .paragraphs()[1]
         .startswith("Of all that differ no seeds were run of both, and nothing is called better")
     )
-    assert "By images alone 4 would be better and 0 worse." in shown[0].explanation
-    assert shown[0].paragraphs()[2] == "The same in both: 3 scores, all of raw."
+    assert "By images alone, and one score at a time, 4 would be better and 0 worse." in shown[0].explanation
+    assert shown[0].paragraphs()[2] == "The same in both: 3 scores, among them all of raw."
     (most,) = [section.table for section in shown if section.title == "What changed most"]
     assert most is not None
     assert "verdict" not in most, "it would say the same on every line"

@@ -162,9 +162,8 @@ def test_a_claim_follows_the_rows_that_are_there(committed: Path, tmp_path: Path
         found["makes coarse structure first and detail later"].figure
         == "diffusion_explore/diffusion_latent/reverse.png"
     )
-    assert found["is easy to train, with a computable bound on the likelihood"].source.startswith(
-        "diffusion_latent/loss"
-    )
+    easy = found["is easy to train, with a computable bound on the likelihood"]
+    assert easy.source == "diffusion_latent/loss.csv, evaluate/likelihoods.csv"
     page = report.report(fewer, {})
     assert "cannot be told for lack of a diffusion model with bits_per_dim in metrics/evaluate/likelihoods.csv" in page
 

@@ -10,13 +10,12 @@ import yaml
 
 from latentbench import artifacts
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # dvc.lock has thousands of lines
 FOLDER = ".dir"  # ends the hash of a folder, which is that of a list of its files
 
 
 def outputs_by_stage(lock: str | bytes) -> dict[str, dict[str, str]]:
     """Return the hash of each output by its path, for each stage, from the text of dvc.lock."""
-    stages: dict[str, Any] = yaml.load(lock, _LOADER)["stages"]  # noqa: S506  # both are safe
+    stages: dict[str, Any] = yaml.safe_load(lock)["stages"]
     return {
         name: {out["path"]: out["md5"] for out in stage.get("outs", []) if "md5" in out}
         for name, stage in stages.items()

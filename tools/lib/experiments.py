@@ -248,6 +248,11 @@ def _cache(project: Path) -> Path:
 
 def outputs(revision: str) -> dict[str, str]:
     """Return the hash of each output of a revision's stages, as its dvc.lock has it."""
+    return _outputs(Path.cwd(), revision_of(revision))
+
+
+@functools.cache  # dvc.lock has thousands of lines, and a comparison asks twice
+def _outputs(_project: Path, revision: str) -> dict[str, str]:
     stages = cache.outputs_by_stage(_show(revision, "dvc.lock"))
     return {path: known for outs in stages.values() for path, known in outs.items()}
 
