@@ -16,15 +16,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import safetensors.numpy
-from matplotlib.figure import Figure
-from PIL import Image
 
 from latentbench.errors import LatentbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 _DPI = 100
 _CHUNK = 2**24
@@ -275,18 +276,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Write a table as CSV, floats to six significant digits."""
     with atomic(path) as file:
         file.write(table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """Read a CSV table.
 
     Raises:
         ArtifactError: it is missing, or no such table.
     """
+    import pandas as pd
+
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -300,7 +303,7 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def write_figure(path: Path, figure: Figure, *, palette: bool = False) -> None:
+def write_figure(path: Path, figure: "Figure", *, palette: bool = False) -> None:
     """Write a matplotlib figure as PNG, without the version and date that matplotlib puts in.
 
     Args:
@@ -312,6 +315,8 @@ def write_figure(path: Path, figure: Figure, *, palette: bool = False) -> None:
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     with atomic(path) as file:
         if palette:
+            from PIL import Image
+
             picture = Image.open(buffer).convert("RGB")
             picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
                 file, format="png", optimize=True

@@ -1,9 +1,12 @@
 """Seeds derived by name, so that no two uses of chance share a stream and adding one moves no other."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(seed: int, *names: str | int) -> int:
@@ -20,6 +23,8 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *names))
 
 
-def torch_generator(seed: int, *names: str | int) -> torch.Generator:
+def torch_generator(seed: int, *names: str | int) -> "torch.Generator":
     """Return a CPU torch generator of its own for this use."""
+    import torch
+
     return torch.Generator().manual_seed(derive(seed, *names))

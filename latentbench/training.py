@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -266,6 +265,8 @@ def follow(run: Iterator[Step | Epoch], table: Path, label: str) -> dict[str, fl
             line |= {f"validation_{part}": mean for part, mean in event.validation.items()}
             lines.append(line)
             if parallel.is_main():
+                import pandas as pd
+
                 artifacts.write_table(table, pd.DataFrame(lines))
             if event.best:
                 summary = {f"validation_{part}": mean for part, mean in event.validation.items()}

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.metrics import silhouette_score
 from torch import Tensor
 
 from latentbench.evaluation.samples import Moments, frechet_distance, moments
@@ -66,6 +65,8 @@ def silhouette(points: np.ndarray, labels: np.ndarray, n_most: int, generator: n
     the least such mean to another. Over at most `n_most` points, drawn by `generator`.
     """
     chosen = generator.permutation(len(points))[:n_most]
+    from sklearn.metrics import silhouette_score
+
     return float(silhouette_score(np.asarray(points)[chosen], labels[chosen]))
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from latentbench import progress
@@ -137,6 +136,8 @@ def bits_per_dim(nats: Nats, n_pixels: int) -> Nats:
 def mean_with_interval(values: Tensor) -> Estimate:
     """Return the mean of values (n,) over images with its 95% interval, normal by the central limit theorem."""
     mean, error = values.mean().item(), values.std().item() / math.sqrt(len(values))
+    from scipy import stats
+
     half_width = float(stats.norm.ppf(0.975)) * error
     return Estimate(mean, mean - half_width, mean + half_width)
 

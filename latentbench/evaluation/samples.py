@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from latentbench.errors import InputError
 from latentbench.neighbors.search import nearest
@@ -246,5 +245,7 @@ def jackknife(value: float, left_out: Sequence[float], low: float = 0.0) -> Esti
     """
     n_groups, others = len(left_out), np.array(left_out)
     variance = (n_groups - 1) / n_groups * np.square(others - others.mean()).sum()
+    from scipy import stats
+
     half_width = float(stats.t.ppf(0.975, n_groups - 1) * np.sqrt(variance))
     return Estimate(value, max(low, value - half_width), value + half_width, tuple(map(float, left_out)))

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from latentbench.errors import InputError
 
@@ -23,5 +22,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float, float]:
         raise InputError(f"an interval over seeds needs finite values, not {list(values)}")
     mean = float(np.mean(values))
     error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
+    from scipy import stats
+
     half_width = float(stats.t.ppf(0.975, len(values) - 1)) * error
     return mean, mean - half_width, mean + half_width

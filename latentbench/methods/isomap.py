@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from latentbench.reduction import isomap
 from latentbench.reduction.scaling import Scaling
@@ -42,6 +41,8 @@ class Method:
             train: (n_train, p) the train images as points.
             embedding: (n_train, dims) of them.
         """
+        from scipy.spatial.distance import cdist
+
         places = embedding[self.landmarks]
 
         def ways_from(indices: np.ndarray) -> np.ndarray:

@@ -6,19 +6,16 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
 
-import onnx
 import torch
-from onnx.external_data_helper import uses_external_data
 from torch import Tensor, nn
 
 from latentbench.errors import LatentbenchError
 
-# onnxruntime reports its use to its makers, and keeps an identifier for that under the home folder, unless it finds
-# this when it is first imported. So this is the one module that imports it.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 18  # the one that torch translates to without a conversion
 LARGEST_DIFFERENCE = 1e-5
@@ -79,6 +76,8 @@ def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], output: str) -> b
             batch and their dtypes count. The first axis is called "n".
         output: what the file calls the output.
     """
+    import onnx
+
     evaluated = copy.deepcopy(module).eval().cpu()
     evaluated.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's annotations
     # A batch of one would be taken for a constant, and a network may take a logarithm.
@@ -107,12 +106,28 @@ def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], output: str) -> b
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def session(model: bytes) -> onnxruntime.InferenceSession:
+def _runtime() -> ModuleType:
+    """Return onnxruntime, which this alone imports.
+
+    It reports its use to its makers, and keeps an identifier for that under the home folder, unless it finds a variable
+    of the environment when it is first imported.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    module: ModuleType = onnxruntime
+    return module
+
+
+def session(model: bytes) -> Any:
     """Open an ONNX file with onnxruntime, on one thread of the CPU.
 
     Raises:
         ExportError: it is no ONNX file, or names other files that hold weights, which may be any on this machine.
     """
+    import onnx
+
+    onnxruntime = _runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
@@ -176,8 +191,11 @@ def check(name: str, model: bytes, function: Callable[..., Tensor], *inputs: Ten
         )
 
 
-def _outside(message: onnx.ModelProto) -> Iterator[str]:
+def _outside(message: "onnx.ModelProto") -> Iterator[str]:
     """Yield the names of the tensors in a protobuf message, however deep, whose values are in another file."""
+    import onnx
+    from onnx.external_data_helper import uses_external_data
+
     if isinstance(message, onnx.TensorProto):
         if uses_external_data(message):
             yield message.name or "without a name"
@@ -188,7 +206,7 @@ def _outside(message: onnx.ModelProto) -> Iterator[str]:
                 yield from _outside(part)
 
 
-def _strip(message: onnx.ModelProto) -> None:
+def _strip(message: "onnx.ModelProto") -> None:
     """Clear, in a protobuf message and in all that it contains, where its parts came from: source paths among it."""
     for name in ("metadata_props", "doc_string"):
         if name in message.DESCRIPTOR.fields_by_name:

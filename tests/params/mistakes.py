@@ -48,9 +48,9 @@ def _mistakes(schema: dict[str, Any], key: str, content: Any) -> Iterator[Mistak
     elif schema.get("type") != "object":
         yield Mistake(key, None, [])
     if schema.get("type") == "object":
-        for name, inner in schema["properties"].items() if content else ():
-            if name in content:  # what has a default may be left out
-                yield from _mistakes(inner, f"{key}.{name}" if key else name, content[name])
+        there = {name: inner for name, inner in schema["properties"].items() if name in (content or ())}
+        for name, inner in there.items():  # what has a default may be left out
+            yield from _mistakes(inner, f"{key}.{name}" if key else name, content[name])
         if key:
             for value in (5, "text", [], True):
                 yield Mistake(key, value, ["dictionary"])
