@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from latentbench import artifacts, devices, progress
-from latentbench.diffusion import models, samplers, schedules
+from latentbench.diffusion import models, schedules
 from latentbench.diffusion.models import DiffusionModel, Sampling
+from latentbench.diffusion.samplers import base as samplers
 from latentbench.errors import InputError, LatentbenchError
 
 _GAP = 2  # white pixels between images
@@ -104,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="image i of a seed is the same in any number (default: 0)")
     parser.add_argument("--class", dest="label", help="name or number, of a model that was told classes")
     parser.add_argument("--guidance", type=float, help="how strongly to follow the class (default: the model's own)")
-    parser.add_argument("--sampler", choices=get_args(samplers.Sampler), help="default: the model's own")
+    parser.add_argument("--sampler", choices=samplers.names(), help="default: the model's own")
     parser.add_argument("--calls", type=_positive, help="network calls for each image (default: the model's own)")
     parser.add_argument("--spacing", choices=get_args(schedules.Spacing), help="default: the model's own")
     parser.add_argument("--eta", type=float, help="share of fresh noise, of ddim alone (default: the model's own)")

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from latentbench import artifacts, figures, inference, progress, seeding, threads
 from latentbench.data.dataset import Dataset
-from latentbench.diffusion import editing, models, process, samplers
+from latentbench.diffusion import editing, models, process
 from latentbench.diffusion.models import Sampling
+from latentbench.diffusion.samplers import base as samplers
 from latentbench.evaluation import samples
 from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
@@ -95,7 +96,7 @@ class Explorer:
         chosen = self.dataset.validation_index[:n]
         target = self._features(torch.tensor(self.dataset.train_images[chosen]))
         lines, grid, names = [], [], []
-        plans = [(name, calls) for name in get_args(samplers.Sampler) for calls in self.params.calls]
+        plans = [(name, calls) for name in samplers.names() for calls in self.params.calls]
         for name, calls in progress.bar(plans, desc=f"{self.row}: samplers", unit="sampler"):
             sampling = replace(self.sampling, sampler=name, calls=calls, eta=0.0)
             drawn = self._draw(n, sampling)

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from latentbench.diffusion import samplers
 from latentbench.diffusion.denoising import Denoise
 from latentbench.diffusion.process import noise
+from latentbench.diffusion.samplers import base as samplers
 
 Rule = Literal["ddim", "heun"]
 
@@ -53,7 +53,7 @@ def vary(
     path: Sequence[float],
     images: Tensor,
     generators: Sequence[torch.Generator],
-    sampler: samplers.Sampler = "dpm_solver",
+    sampler: str = "dpm_solver",
     eta: float = 0.0,
 ) -> Tensor:
     """Cover images (n, ...) with noise up to the first level of the path and sample from there (Meng et al. 2022).

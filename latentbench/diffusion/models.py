@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from latentbench import artifacts, inference, progress, seeding
-from latentbench.diffusion import denoising, editing, samplers, schedules
+from latentbench.diffusion import denoising, editing, schedules
 from latentbench.diffusion.denoising import Denoise, Denoiser
 from latentbench.diffusion.parameterisations import Prediction
-from latentbench.diffusion.samplers import Sampler, Step
+from latentbench.diffusion.samplers import base as samplers
+from latentbench.diffusion.samplers.base import Step
 from latentbench.diffusion.schedules import Schedule, Spacing
 from latentbench.diffusion.spaces import LatentSpace, PixelSpace
 from latentbench.errors import InputError
@@ -34,7 +35,7 @@ class Sampling:
         eta: share of fresh noise, of DDIM alone.
     """
 
-    sampler: Sampler = "dpm_solver"
+    sampler: str = "dpm_solver"
     calls: int = 20
     spacing: Spacing = "rho"
     eta: float = 0.0

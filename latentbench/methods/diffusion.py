@@ -8,8 +8,9 @@ import torch
 
 from latentbench import inference, seeding
 from latentbench.data.dataset import Dataset
-from latentbench.diffusion import bounds, models, samplers
+from latentbench.diffusion import bounds, models
 from latentbench.diffusion.models import DiffusionModel, Sampling
+from latentbench.diffusion.samplers import base as samplers
 from latentbench.diffusion.spaces import PixelSpace
 from latentbench.evaluation import likelihood
 from latentbench.methods.base import Bound, Effort

@@ -21,7 +21,7 @@ class Process(Section):
 class Sampling(Section):
     """How samples are drawn; `latentbench.diffusion.models.Sampling` says what each is."""
 
-    sampler: Literal["ancestral", "ddim", "heun", "dpm_solver"]
+    sampler: str
     calls: Annotated[int, Field(ge=3)]
     spacing: Literal["time", "log", "rho"]
     eta: Annotated[float, Field(ge=0, le=1)]

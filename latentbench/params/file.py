@@ -32,6 +32,7 @@ _RECIPES: dict[str, type[Section]] = {
     "vae": VAEParams,
     "diffusion": PixelDiffusionParams,
 }
+_SAMPLERS = "latentbench.diffusion.samplers"
 _ARCHITECTURES = {"ae": "latentbench.networks.autoencoders", "vae": "latentbench.networks.vaes"}
 
 
@@ -49,19 +50,15 @@ class Params(Project):
     def _sections_agree(self) -> Self:
         for family, package in _ARCHITECTURES.items():
             for row in getattr(self.rows, family):
-                self._check_architecture(f"{row}.architecture", getattr(self, row).architecture, package)
+                _check_choice(f"{row}.architecture", getattr(self, row).architecture, package)
         for row in self.rows.diffusion:
+            _check_choice(f"{row}.sampling.sampler", getattr(self, row).sampling.sampler, _SAMPLERS)
             self._check_calls(row)
         self._check_dimensions()
         self._check_classes()
         self._check_features()
         self._check_sizes()
         return self
-
-    def _check_architecture(self, key: str, name: str, package: str) -> None:
-        if name not in plugins.names(package):
-            folder = package.replace(".", "/")
-            raise ValueError(f"{key}: there is no {name!r} in {folder}; there are {', '.join(plugins.names(package))}")
 
     def _check_dimensions(self) -> None:
         for row in self.rows.pca:
@@ -141,6 +138,12 @@ class Params(Project):
         problems = [f"{key} ({value}) must be {rule}" for key, value, limit, rule in limits if value > limit]
         if problems:
             raise ValueError("\n".join(problems))
+
+
+def _check_choice(key: str, name: str, package: str) -> None:
+    if name not in plugins.names(package):
+        folder = package.replace(".", "/")
+        raise ValueError(f"{key}: there is no {name!r} in {folder}; there are {', '.join(plugins.names(package))}")
 
 
 def model_of(content: Mapping[str, Any]) -> type[Params]:

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from latentbench.diffusion import editing, samplers, schedules
+from latentbench.diffusion import editing, schedules
 from latentbench.diffusion.denoising import Denoise
+from latentbench.diffusion.samplers import base as samplers
 from tests.diffusion import gaussian
 
 PATH = schedules.make("karras").path(30, "rho")

@@ -12,9 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from latentbench import artifacts, inference, sample, seeding, training
-from latentbench.diffusion import models, process, samplers, schedules
+from latentbench.diffusion import models, process, schedules
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.parameterisations import Prediction
+from latentbench.diffusion.samplers import base as samplers
 from latentbench.diffusion.spaces import LatentSpace
 from latentbench.networks import export, weights
 
@@ -215,5 +216,5 @@ def test_any_prediction_goes_with_any_schedule_and_sampler(prediction: Predictio
     loss = model.denoiser.loss(x0, level, torch.randn(8, 5), "min_snr", labels)
     loss.backward()
     assert loss.isfinite()
-    for sampler in get_args(samplers.Sampler):
+    for sampler in samplers.names():
         assert model.draw(0, range(2), Sampling(sampler, calls=6), torch.tensor([0, 2]), 2.0).shape == (2, 12, 10)

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser
 
 from latentbench import artifacts
 from latentbench.diffusion import models as diffusion_models
-from latentbench.diffusion import samplers
+from latentbench.diffusion.samplers import base as samplers
 from latentbench.evaluation.latents import spherical
 from latentbench.networks import export
 from stages import fitted

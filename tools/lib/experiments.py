@@ -8,7 +8,6 @@ another commit with the same code, comes from DVC's cache.
 import functools
 import io
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from latentbench import progress
+from latentbench import artifacts, progress
 from latentbench.errors import LatentbenchError
 from tools.lib import cache
 
@@ -236,8 +235,7 @@ def fetch(revision: str, path: str, destination: Path) -> None:
         source, target = cache.place(known, kept), destination / file.relative_to(path)
         if cache.md5(source) != known:
             raise ExperimentError(f"{source} has changed since it was stored; 'make verify' tells what else has")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        artifacts.write_bytes(target, artifacts.read_bytes(source))
 
 
 @functools.cache

@@ -1,0 +1,139 @@
+"""From noise to data along falling noise levels.
+
+Each file beside this one is a sampler: it has the file's name and defines `advance`, which takes one step, how many
+network calls a step makes (`CALLS`), and whether steps draw noise (`DRAWS`: always, never, or as `eta` says).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import sqrt
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from latentbench import plugins
+from latentbench.diffusion.denoising import Denoise
+from latentbench.diffusion.process import noise
+from latentbench.errors import InputError
+
+PACKAGE = "latentbench.diffusion.samplers"
+
+Draws = Literal["always", "never", "by eta"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a sampler is after a step.
+
+    Attributes:
+        level: noise level that it has come to; 0 at the end.
+        y: (n, ...) the noisy data at that level; at the end the samples.
+        x0: (n, ...) the estimate of x_0 that the step went by.
+    """
+
+    level: float
+    y: Tensor
+    x0: Tensor
+
+
+@dataclass(frozen=True)
+class Position:
+    """What a sampler knows as it takes a step.
+
+    Attributes:
+        denoise: estimates x_0.
+        level, lower: noise levels that the step goes from and to, both above 0.
+        y: (n, ...) the noisy data at `level`.
+        x0: (n, ...) the estimate of x_0 there.
+        before: level and estimate of the step before; None at the first.
+        eta: the share of fresh noise.
+        generators: of that noise, one for each sample.
+    """
+
+    denoise: Denoise
+    level: float
+    lower: float
+    y: Tensor
+    x0: Tensor
+    before: tuple[float, Tensor] | None
+    eta: float
+    generators: Sequence[torch.Generator]
+
+    def fresh(self) -> Tensor:
+        """Draw noise for each sample, (n, ...)."""
+        return noise(self.generators, *self.y.shape[1:]).to(self.y)
+
+
+def names() -> list[str]:
+    """Return the samplers that there are, in alphabetical order."""
+    return plugins.names(PACKAGE)
+
+
+def n_steps(sampler: str, calls: int) -> int:
+    """Return how many steps a sampler can take with so many network calls; the last step takes one in any case."""
+    each: int = plugins.load("latentbench.diffusion.samplers", sampler).CALLS
+    return (calls - 1) // each + 1
+
+
+def n_calls(sampler: str, at_most: int) -> int:
+    """Return how many network calls a sampler makes of those that it is given."""
+    each: int = plugins.load("latentbench.diffusion.samplers", sampler).CALLS
+    return each * (n_steps(sampler, at_most) - 1) + 1
+
+
+def start(generators: Sequence[torch.Generator], shape: Sequence[int], level: float) -> Tensor:
+    """Draw where samples begin, (n, *shape): noise alone, as x_t of Ho et al. 2020 has it at the largest level."""
+    return sqrt(1.0 + level**2) * noise(generators, *shape)
+
+
+@torch.no_grad()
+def sample(
+    denoise: Denoise,
+    path: Sequence[float],
+    y: Tensor,
+    sampler: str = "dpm_solver",
+    eta: float = 0.0,
+    generators: Sequence[torch.Generator] = (),
+) -> Iterator[Step]:
+    """Yield a step for each level of the path but the first.
+
+    Args:
+        denoise: estimates x_0.
+        path: falling levels, the first of which `y` has; 0 may come last.
+        y: (n, ...), such as from `start`.
+        sampler: how to go from level to level, one of `names()`.
+        eta: the share of fresh noise, of samplers that draw it by eta.
+        generators: of that noise, one for each sample; needed where there is any.
+
+    Raises:
+        InputError: there is no such sampler, `eta` is out of range or given for one that has none, or there is not a
+            generator for each sample.
+    """
+    chosen = plugins.load("latentbench.diffusion.samplers", sampler)
+    if not 0.0 <= eta <= 1.0:
+        raise InputError(f"eta must be in 0..1, not {eta:g}")
+    if eta and chosen.DRAWS != "by eta":
+        able = [name for name in names() if plugins.load("latentbench.diffusion.samplers", name).DRAWS == "by eta"]
+        raise InputError(f"eta belongs to the sampler {', '.join(able)}, not to {sampler}")
+    if (eta or chosen.DRAWS == "always") and len(generators) != len(y):
+        raise InputError(f"a sampler with fresh noise needs {len(y)} generators, not {len(generators)}")
+    before: tuple[float, Tensor] | None = None
+    for level, lower in pairwise(path):
+        x0 = call(denoise, y, level)
+        y = x0 if lower == 0.0 else chosen.advance(Position(denoise, level, lower, y, x0, before, eta, generators))
+        before = level, x0
+        yield Step(lower, y, x0)
+
+
+def last(steps: Iterator[Step]) -> Step:
+    """Take all steps, and return the last without keeping those before."""
+    for step in steps:
+        newest = step
+    return newest
+
+
+def call(denoise: Denoise, y: Tensor, level: float) -> Tensor:
+    """Return the estimate of x_0 where all of y (n, ...) is at one level."""
+    return denoise(y, torch.full((len(y),), level, dtype=torch.float64))
