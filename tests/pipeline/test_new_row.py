@@ -1,0 +1,57 @@
+"""What CONTRIBUTING says of a new autoencoder is all that it takes, and a recipe is a row of its own."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from latentbench import artifacts
+from tests.pipeline.workspace import SMALL, Workspace, stages_run
+
+
+def blocks(root: Path) -> dict[str, str]:
+    """Return the code blocks of CONTRIBUTING's worked example by their language; the command has none."""
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    example = text.partition("## Add an autoencoder\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"```(\w*)\n(.*?)```", example, re.DOTALL))
+
+
+def test_a_new_autoencoder_is_a_file_and_a_section(root: Path, finished: Workspace, tmp_path: Path) -> None:
+    """And two VAEs that differ in beta are two rows, by params alone; rows that were run come from the cache."""
+    workspace, example = finished.copy(tmp_path / "copy"), blocks(root)
+    path = re.search(r"This is `([\w/.]+)`", (root / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert path is not None
+    (workspace.folder / path[1]).write_text(example["python"], encoding="utf-8")
+    (section,) = yaml.safe_load(example["yaml"]).items()
+    row, recipe = section
+    assert example[""].startswith("dvc exp run -S 'rows.ae=[ae_dense, ae_shallow]'")
+    params = workspace.params()
+    strong = {**params["vae_dense"], "beta": 4.0}
+    recipe["training"]["epochs"] = 2
+    text = (workspace.folder / "params.yaml").read_text(encoding="utf-8")
+    added = yaml.safe_dump({row: recipe, "vae_dense_beta4": strong}, sort_keys=False)
+    (workspace.folder / "params.yaml").write_text(f"{text}\n{added}", encoding="utf-8")
+    workspace.commit("a new autoencoder, and a VAE with another beta")
+    lists = {"isomap": "", "ae": row, "vae": "vae_dense, vae_dense_beta4", "diffusion": ""}
+    given = [part for name, rows in lists.items() for part in ("-S", f"rows.{name}=[{rows}]")]
+    done = workspace.run("dvc", "exp", "run", *given)
+    assert sorted(stages_run(done.stdout)) == sorted(
+        [
+            *(f"ae@{row}", f"latent_space_ae@{row}"),
+            *("vae@vae_dense_beta4", "latent_space_vae@vae_dense_beta4", "judge_vae@vae_dense_beta4"),
+            *("latent_explore", "evaluate", "explorer"),
+        ]
+    )
+    tables = workspace.folder / "metrics" / "evaluate"
+    representations = artifacts.read_json(tables / "representations.json")
+    assert set(representations) == {"raw", "pca", row, "vae_dense", "vae_dense_beta4"}
+    assert representations[row]["dims"] == recipe["latent_dim"]
+    assert representations["vae_dense"]["dims"] == SMALL["latent_dim"]
+    likelihoods = artifacts.read_json(tables / "likelihoods.json")
+    assert likelihoods["vae_dense_beta4"]["kl_nats"] < likelihoods["vae_dense"]["kl_nats"]
+    assert pd.read_csv(workspace.folder / "metrics/interpolation.csv")["row"].nunique() == 3
+    page = artifacts.read_json(workspace.folder / "data/explorer/data/explorer.json")
+    assert [model["row"] for model in page["models"]] == [row, "vae_dense", "vae_dense_beta4"]
+    costs = artifacts.read_json(workspace.folder / "data/timing/costs.json")
+    assert costs[row]["transform_s_per_1000"] > 0
