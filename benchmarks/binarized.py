@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from latentbench import inference, plugins, progress, seeding, threads, training
-from latentbench.data import idx
+from latentbench.data.formats import base as formats
 from latentbench.evaluation import likelihood
 from latentbench.networks.vaes import base as vaes
 
@@ -31,7 +31,7 @@ _N_VALIDATION = 10_000
 
 def read_grey(split: str, n: int | None = None) -> Tensor:
     """Return the first n images of "train" or "t10k", or all, (n, 28, 28) uint8."""
-    return torch.tensor(idx.read(RAW / f"{split}-images", 3)[:n])
+    return torch.tensor(formats.read(formats.of("idx"), RAW / f"{split}-images", 3)[:n])
 
 
 def binarize(images: Tensor, uniform: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from sklearn import manifold, neighbors
 from sklearn.model_selection import RandomizedSearchCV
 
 from latentbench import threads
-from latentbench.data import idx
+from latentbench.data.formats import base as formats
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.reduction.isomap import Isomap
@@ -35,9 +35,9 @@ def load() -> Data:
     """Return the real images as points in [0, 1] and their labels."""
     data: Data = {}
     for name, split in (("train", "train"), ("test", "t10k")):
-        images = idx.read(RAW / f"{split}-images", 3)
+        images = formats.read(formats.of("idx"), RAW / f"{split}-images", 3)
         data[name] = images.reshape(len(images), -1) / np.float32(255)
-        data[f"{name}_labels"] = np.array(idx.read(RAW / f"{split}-labels", 1))
+        data[f"{name}_labels"] = np.array(formats.read(formats.of("idx"), RAW / f"{split}-labels", 1))
     return data
 
 

@@ -1,9 +1,10 @@
-"""Fetch the raw dataset into data/raw: four uncompressed IDX files, checked."""
+"""Fetch the raw dataset into data/raw: four uncompressed files, checked."""
 
 from pathlib import Path
 
 from latentbench import progress
 from latentbench.data import sources
+from latentbench.data.formats import base as formats
 from latentbench.params.data import Data, Source
 from stages import entry, paths
 
@@ -22,7 +23,7 @@ def main() -> None:
             )
         ]
         places = [_open(source) for source in data.sources]
-        name = sources.fetch(places, files, paths.RAW, len(data.classes))
+        name = sources.fetch(places, files, formats.of(data.format), paths.RAW, len(data.classes))
         progress.note(f"the data came from: {name}")
 
 

@@ -3,7 +3,9 @@
 import numpy as np
 
 from latentbench import artifacts, figures, seeding
-from latentbench.data import idx, splits
+from latentbench.data import splits
+from latentbench.data.formats import base as formats
+from latentbench.data.formats.base import Format
 from latentbench.params.base import ParamsError
 from latentbench.params.data import Data
 from stages import entry, paths
@@ -13,8 +15,9 @@ def main() -> None:
     """Run the stage."""
     with entry.stage("preprocess") as view:
         data = view.section(Data, "data")
-        train_images, train_labels = _read("train", data.train_size, "train", data.split_seed)
-        test_images, test_labels = _read("t10k", data.test_size, "test", data.split_seed)
+        form = formats.of(data.format)
+        train_images, train_labels = _read(form, "train", data.train_size, "train", data.split_seed)
+        test_images, test_labels = _read(form, "t10k", data.test_size, "test", data.split_seed)
         artifacts.write_array(paths.PROCESSED / "train_images.npy", train_images)
         artifacts.write_array(paths.PROCESSED / "train_labels.npy", train_labels)
         artifacts.write_array(paths.PROCESSED / "test_images.npy", test_images)
@@ -61,9 +64,9 @@ def main() -> None:
         artifacts.write_figure(folder / "examples.png", figure)
 
 
-def _read(raw: str, size: int | None, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    images = idx.read(paths.RAW / f"{raw}-images", 3)
-    labels = idx.read(paths.RAW / f"{raw}-labels", 1)
+def _read(form: Format, raw: str, size: int | None, split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    images = formats.read(form, paths.RAW / f"{raw}-images", 3)
+    labels = formats.read(form, paths.RAW / f"{raw}-labels", 1)
     if size is None:
         return images, labels
     if size > len(labels):

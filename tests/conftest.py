@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from latentbench.data import idx
+from latentbench.data.formats import base as formats
+from latentbench.data.formats import idx
 from tests.pipeline.workspace import SMALL, Workspace
 
 pytest_plugins = ("tests.network", "tests.faults.counting")
@@ -46,13 +47,13 @@ def raw_data(root: Path) -> Path:
 @pytest.fixture(scope="session")
 def images(raw_data: Path) -> np.ndarray:
     """Return the 10,000 real test images, (n, 28, 28) uint8."""
-    return idx.read(raw_data / "t10k-images", 3)
+    return formats.read(idx, raw_data / "t10k-images", 3)
 
 
 @pytest.fixture(scope="session")
 def labels(raw_data: Path) -> np.ndarray:
     """Return their labels, (n,) uint8."""
-    return np.array(idx.read(raw_data / "t10k-labels", 1))
+    return np.array(formats.read(idx, raw_data / "t10k-labels", 1))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,8 @@ import urllib3
 
 from latentbench import artifacts, progress
 from latentbench.artifacts import ArtifactError
-from latentbench.data import idx
+from latentbench.data.formats import base as formats
+from latentbench.data.formats.base import Format
 from latentbench.errors import LatentbenchError
 
 _CHUNK = 1 << 20
@@ -74,7 +75,7 @@ class Readable(Protocol):
 Opener = Callable[[str], Readable]
 
 
-def fetch(sources: Sequence[Source], files: Sequence[RawFile], folder: Path, n_classes: int) -> str:
+def fetch(sources: Sequence[Source], files: Sequence[RawFile], form: Format, folder: Path, n_classes: int) -> str:
     """Fetch all `files` into `folder` from the first source that has every one of them right, and return its name.
 
     Nothing appears in `folder` before all files of one source have been checked: gzip is undone, and header, length,
@@ -90,9 +91,9 @@ def fetch(sources: Sequence[Source], files: Sequence[RawFile], folder: Path, n_c
             try:
                 with source.open_all() as opener:
                     for file in progress.bar(files, desc=source.name, unit="file"):
-                        _fetch_file(opener, file, staging / file.target)
-                _check_together(staging, files, n_classes)
-            except (SourceError, idx.IdxError, OSError, EOFError, zlib.error) as error:
+                        _fetch_file(opener, file, form, staging / file.target)
+                _check_together(staging, files, form, n_classes)
+            except (SourceError, formats.FormatError, OSError, EOFError, zlib.error) as error:
                 progress.note(f"{source.name}: {error}")
                 reasons.append(f"  {source.name}: {error}")
                 continue
@@ -115,7 +116,7 @@ def _staging() -> Iterator[Path]:
 
 
 def folder_source(folder: Path) -> Source:
-    """Return the source that is a local folder of IDX files, gzipped or not."""
+    """Return the source that is a local folder with the files, gzipped or not."""
 
     @contextmanager
     def open_all() -> Iterator[Opener]:
@@ -249,7 +250,7 @@ def _open_one_of(files: Sequence[Path], name: str) -> BinaryIO:
     raise SourceError(f"it has neither {name} nor {name}.gz")
 
 
-def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
+def _fetch_file(opener: Opener, file: RawFile, form: Format, path: Path) -> None:
     """Write one file, uncompressed, to `path`; stop as soon as it is longer than its header announces."""
     try:
         stream = _Prefixed(opener(file.name))
@@ -258,9 +259,11 @@ def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
         content: Readable = gzip.GzipFile(fileobj=cast(BinaryIO, stream)) if gzipped else stream
         digest = hashlib.sha256()
         with _written(path) as write:
-            start = _read_exactly(content, 4 + 4 * file.n_axes)
-            shape, _ = idx.parse_header(start, file.n_axes)
-            remaining = math.prod(shape)
+            start = _read_exactly(content, form.header_length(file.n_axes))
+            shape, length = form.parse_header(start, file.n_axes)
+            remaining = length + math.prod(shape) - len(start)
+            if remaining < 0:
+                raise SourceError(f"oversized: bytes follow the {math.prod(shape)} of shape {shape}")
             # The source may be endless, such as zeros after a gzip stream; gzip never makes content much longer.
             stream.limit = remaining + remaining // 100 + _CHUNK
             digest.update(start)
@@ -274,7 +277,7 @@ def _fetch_file(opener: Opener, file: RawFile, path: Path) -> None:
                 remaining -= len(chunk)
             if content.read(1):
                 raise SourceError(f"oversized: bytes follow the {math.prod(shape)} of shape {shape}")
-    except (SourceError, idx.IdxError, OSError, EOFError, zlib.error) as error:
+    except (SourceError, formats.FormatError, OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{file.name}: {error}") from error
     if file.sha256 is not None and digest.hexdigest() != file.sha256:
         raise SourceError(f"{file.name}: the SHA-256 of its content is {digest.hexdigest()}, not {file.sha256}")
@@ -326,9 +329,9 @@ def _read_exactly(stream: Readable, size: int) -> bytes:
     return content
 
 
-def _check_together(folder: Path, files: Sequence[RawFile], n_classes: int) -> None:
+def _check_together(folder: Path, files: Sequence[RawFile], form: Format, n_classes: int) -> None:
     """Check what no file alone can tell: counts that agree, images of one size, labels that have a class."""
-    arrays = {file.target: idx.read(folder / file.target, file.n_axes) for file in files}
+    arrays = {file.target: formats.read(form, folder / file.target, file.n_axes) for file in files}
     sizes = {array.shape[1:] for array in arrays.values() if array.ndim > 1}
     if len(sizes) != 1:
         raise SourceError(f"train and test images differ in size: {sorted(sizes)}")
@@ -362,7 +365,7 @@ def _unpacked_files(package: str, room: Path) -> list[Path]:
     archives = sorted(room.glob("*.deb"))
     if len(archives) != 1:
         raise SourceError(f"apt-get download left {len(archives)} packages instead of one")
-    limited = ["prlimit", f"--as={_UNPACKING_BYTES}", f"--fsize={idx.MAX_BYTES}"]
+    limited = ["prlimit", f"--as={_UNPACKING_BYTES}", f"--fsize={formats.MAX_BYTES}"]
     _run([*limited, "dpkg-deb", "-x", str(archives[0]), "content"], room)
     # A link may lead out of the package.
     return [path for path in sorted((room / "content").rglob("*")) if path.is_file() and not path.is_symlink()]

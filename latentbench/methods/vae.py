@@ -66,7 +66,7 @@ class Method:
         Binary cross-entropy on grey pixels bounds no likelihood: then the parts are those of a loss.
         """
         images = inference.to_unit(torch.tensor(dataset.test_images))
-        few = images[: effort.likelihood_images]
+        few, n_samples = images[: effort.likelihood_images], effort.importance_samples
         generator = seeding.torch_generator(seed, "evaluate", "likelihood", row)
         parts = likelihood.parts(self.network, images, generator)
         found = {
@@ -80,7 +80,7 @@ class Method:
         if not likelihood.is_proper(observation, images):
             return Bound(found, observation.name, None, kl_per_latent)
         tighter = likelihood.importance_bounds(
-            self.network, few, effort.importance_samples, generator, label=f"{row}: importance samples"
+            self.network, few, n_samples, generator, label=f"{row}: importance samples"
         )
         nats = {
             "bits_per_dim": -parts.bounds(),

@@ -41,7 +41,7 @@ class File(Section):
 
 
 class Files(Section):
-    """The four files of a dataset in the IDX format."""
+    """The four files of a dataset."""
 
     train_images: File
     train_labels: File
@@ -53,6 +53,7 @@ class Data(Section):
     """The `data` section."""
 
     sources: Annotated[list[Source], Field(min_length=1)]
+    format: str
     files: Files
     classes: Annotated[list[str], Field(min_length=2, max_length=256)]
     train_size: Annotated[int, Field(ge=100)] | None

@@ -32,6 +32,7 @@ _RECIPES: dict[str, type[Section]] = {
     "vae": VAEParams,
     "diffusion": PixelDiffusionParams,
 }
+_FORMATS = "latentbench.data.formats"
 _SAMPLERS = "latentbench.diffusion.samplers"
 _ARCHITECTURES = {"ae": "latentbench.networks.autoencoders", "vae": "latentbench.networks.vaes"}
 
@@ -48,6 +49,7 @@ class Params(Project):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
+        _check_choice("data.format", self.data.format, _FORMATS)
         for family, package in _ARCHITECTURES.items():
             for row in getattr(self.rows, family):
                 _check_choice(f"{row}.architecture", getattr(self, row).architecture, package)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from latentbench.data import sources
+from latentbench.data.formats import idx
 
 N_CLASSES = 3
 
@@ -36,7 +37,7 @@ def fetched(folder: Path) -> dict[str, bytes]:
 
 def fetch_from(address: str, content: dict[str, bytes], folder: Path) -> str:
     """Fetch from one mirror, in a process of its own maybe."""
-    return sources.fetch([sources.http_source(address)], raw_files(content), folder, N_CLASSES)
+    return sources.fetch([sources.http_source(address)], raw_files(content), idx, folder, N_CLASSES)
 
 
 def fake_debian(room: Path, monkeypatch: pytest.MonkeyPatch, apt_get: str, dpkg: str = "exit 1") -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from latentbench.data import sources
+from latentbench.data.formats import idx
 from tests.data.small import N_CLASSES, fake_debian, fetched, raw_files
 from tests.faults.counting import Faults
 
@@ -121,7 +122,7 @@ def test_nothing_is_written_or_taken_outside(
     (tmp_path / "package.deb").write_bytes(package(buffer.getvalue()))
     with faults.one():
         try:
-            sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES)
+            sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
         except sources.SourceError:
             assert fetched(tmp_path / "raw") == {}
         else:  # tar leaves such a member out, or puts it below the folder
@@ -141,7 +142,7 @@ def test_a_link_to_a_file_outside_is_not_taken_for_the_data(
             add(tar, f"./images/{name}-ubyte", kind=tarfile.SYMTYPE, to=str(tmp_path / name))
     (tmp_path / "package.deb").write_bytes(package(buffer.getvalue()))
     with faults.one(), pytest.raises(sources.SourceError, match="neither train-images-ubyte nor"):
-        sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES)
+        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
 
 
 def test_a_package_that_asks_for_memory_without_end_is_refused(
@@ -156,7 +157,7 @@ def test_a_package_that_asks_for_memory_without_end_is_refused(
     packed[12 + size - 4 : 12 + size] = zlib.crc32(packed[12 : 12 + size - 4]).to_bytes(4, "little")
     (tmp_path / "package.deb").write_bytes(package(bytes(packed), member="data.tar.xz"))
     with faults.one(), pytest.raises(sources.SourceError, match="[Mm]emory|allocate"):
-        sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES)
+        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -169,5 +170,5 @@ def test_what_is_no_package_is_told(
 ) -> None:
     (tmp_path / "package.deb").write_bytes(damage)
     with faults.one(), pytest.raises(sources.SourceError, match="dpkg-deb -x .* failed"):
-        sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES)
+        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
     assert fetched(tmp_path / "raw") == {}

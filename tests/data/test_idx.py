@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentbench.data import idx
+from latentbench.data.formats import base as formats
+from latentbench.data.formats import idx
+from latentbench.data.formats.base import FormatError
 
 
 def test_reads_the_real_images(images: np.ndarray, labels: np.ndarray) -> None:
@@ -30,7 +32,7 @@ def test_reads_the_real_images(images: np.ndarray, labels: np.ndarray) -> None:
     ],
 )
 def test_a_wrong_header_is_refused(header: bytes, says: str) -> None:
-    with pytest.raises(idx.IdxError, match=says):
+    with pytest.raises(FormatError, match=says):
         idx.parse_header(header, 3)
 
 
@@ -38,8 +40,8 @@ def test_a_wrong_header_is_refused(header: bytes, says: str) -> None:
 def test_a_file_of_the_wrong_length_is_refused(tmp_path: Path, change: int) -> None:
     path = tmp_path / "images"
     path.write_bytes(struct.pack(">HBBIII", 0, 8, 3, 2, 4, 5) + bytes(40 + change))
-    with pytest.raises(idx.IdxError, match=f"has {56 + change} bytes, its header announces 56"):
-        idx.read(path, 3)
+    with pytest.raises(FormatError, match=f"has {56 + change} bytes, its header announces 56"):
+        formats.read(idx, path, 3)
 
 
 @settings(max_examples=300, deadline=None)
@@ -47,7 +49,7 @@ def test_a_file_of_the_wrong_length_is_refused(tmp_path: Path, change: int) -> N
 def test_whatever_a_header_is_its_shape_is_what_it_says_or_it_is_refused(n_axes: int, start: bytes) -> None:
     try:
         shape, length = idx.parse_header(start, n_axes)
-    except idx.IdxError:
+    except FormatError:
         return
     assert start[:length] == struct.pack(f">HBB{n_axes}I", 0, 8, n_axes, *shape)
-    assert 0 < np.prod(shape, dtype=object) <= idx.MAX_BYTES
+    assert 0 < np.prod(shape, dtype=object) <= formats.MAX_BYTES

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from latentbench.data import sources
+from latentbench.data.formats import idx
 from tests.data.small import N_CLASSES, QuietFolder, fetch_from, fetched, lay, raw_files
 from tests.faults.counting import Faults
 
@@ -181,9 +182,9 @@ def test_a_mirror_that_misbehaves_is_told_and_the_next_one_is_taken(
     good = sources.folder_source(lay(tmp_path / "good", content))
     with faults.one():
         with pytest.raises(sources.SourceError, match=MISBEHAVIOURS[misbehave]):
-            sources.fetch([bad], raw_files(content), tmp_path / "raw", N_CLASSES)
+            sources.fetch([bad], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
         assert fetched(tmp_path / "raw") == {}
-        assert sources.fetch([bad, good], raw_files(content), tmp_path / "raw", N_CLASSES) == good.name
+        assert sources.fetch([bad, good], raw_files(content), idx, tmp_path / "raw", N_CLASSES) == good.name
         assert fetched(tmp_path / "raw") == content
         assert list(staging.iterdir()) == []
 
@@ -199,7 +200,7 @@ def test_what_was_there_stays_when_no_mirror_works(
         dead = sources.http_source("http://127.0.0.1:1")
         cut = sources.http_source(serve(partial(Mirror, truncated, content)))
         with pytest.raises(sources.SourceError):
-            sources.fetch([dead, cut], raw_files(content), tmp_path / "raw", N_CLASSES)
+            sources.fetch([dead, cut], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
         assert fetched(tmp_path / "raw") == old
 
 

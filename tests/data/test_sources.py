@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentbench.data import sources
+from latentbench.data.formats import idx
 from tests.data.small import N_CLASSES, QuietFolder, fake_debian, fetched, lay, raw_files
 from tests.idx_files import idx_bytes
 
@@ -31,7 +32,7 @@ def test_every_kind_of_source_gives_the_same_files(
         source = sources.folder_source(place)
     else:
         source = sources.http_source(serve(partial(QuietFolder, directory=place)) + "/")
-    assert sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES) == source.name
+    assert sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES) == source.name
     assert fetched(tmp_path / "raw") == content
 
 
@@ -46,7 +47,7 @@ def test_the_next_source_is_tried_and_all_reasons_are_told(
     ]
     files = raw_files(content)
     with pytest.raises(sources.SourceError) as caught:
-        sources.fetch(wrong, files, tmp_path / "raw", N_CLASSES)
+        sources.fetch(wrong, files, idx, tmp_path / "raw", N_CLASSES)
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
     assert "no such folder" in lines[1]
@@ -54,7 +55,7 @@ def test_the_next_source_is_tried_and_all_reasons_are_told(
     assert "train-images-ubyte: HTTP status 404" in lines[2]
     assert "refused" in lines[3]
     right = sources.folder_source(lay(tmp_path / "right", content))
-    assert sources.fetch([*wrong, right], files, tmp_path / "raw", N_CLASSES) == right.name
+    assert sources.fetch([*wrong, right], files, idx, tmp_path / "raw", N_CLASSES) == right.name
     assert fetched(tmp_path / "raw") == content
     assert "HTTP status 404" in capsys.readouterr().err
 
@@ -97,7 +98,7 @@ def test_damaged_content_never_arrives(
     files = raw_files(content)
     place = lay(tmp_path / "place", content | {name: damage(content[name])}, gzipped=gzipped)
     with pytest.raises(sources.SourceError, match=says) as caught:
-        sources.fetch([sources.folder_source(place)], files, tmp_path / "raw", N_CLASSES)
+        sources.fetch([sources.folder_source(place)], files, idx, tmp_path / "raw", N_CLASSES)
     assert name in str(caught.value)
     assert fetched(tmp_path / "raw") == {}
 
@@ -109,7 +110,7 @@ def test_a_damaged_gzip_never_arrives(tmp_path: Path, content: dict[str, bytes])
     for damaged in (whole[:-20], whole[:60] + bytes([whole[60] ^ 255]) + whole[61:], whole[:-6] + bytes(6)):
         archive.write_bytes(damaged)
         with pytest.raises(sources.SourceError, match="train-images"):
-            sources.fetch([sources.folder_source(place)], raw_files(content), tmp_path / "raw", N_CLASSES)
+            sources.fetch([sources.folder_source(place)], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
         assert fetched(tmp_path / "raw") == {}
 
 
@@ -123,7 +124,7 @@ def test_files_that_do_not_belong_together_never_arrive(tmp_path: Path, content:
     for says, change in wrong.items():
         place = lay(tmp_path / "place", content | change)
         with pytest.raises(sources.SourceError, match=says):
-            sources.fetch([sources.folder_source(place)], files, tmp_path / "raw", N_CLASSES)
+            sources.fetch([sources.folder_source(place)], files, idx, tmp_path / "raw", N_CLASSES)
         assert fetched(tmp_path / "raw") == {}
 
 
@@ -144,7 +145,7 @@ def test_four_files_arrive_exactly_if_they_belong_together(draws: st.DataObject)
     with tempfile.TemporaryDirectory() as folder:
         place, raw = lay(Path(folder) / "place", content), Path(folder) / "raw"
         try:
-            sources.fetch([sources.folder_source(place)], raw_files(content), raw, N_CLASSES)
+            sources.fetch([sources.folder_source(place)], raw_files(content), idx, raw, N_CLASSES)
         except sources.SourceError:
             assert not belong
             assert fetched(raw) == {}
@@ -165,13 +166,13 @@ def test_a_connection_cut_in_the_middle_is_told(tmp_path: Path, content: dict[st
             pass
 
     with pytest.raises(sources.SourceError, match="train-images"):
-        sources.fetch([sources.http_source(serve(Cut))], raw_files(content), tmp_path / "raw", N_CLASSES)
+        sources.fetch([sources.http_source(serve(Cut))], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
     assert fetched(tmp_path / "raw") == {}
 
 
 def test_a_folder_without_the_files_is_told(tmp_path: Path, content: dict[str, bytes]) -> None:
     with pytest.raises(sources.SourceError, match="neither train-images-ubyte nor train-images-ubyte.gz"):
-        sources.fetch([sources.folder_source(tmp_path)], raw_files(content), tmp_path / "raw", N_CLASSES)
+        sources.fetch([sources.folder_source(tmp_path)], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
 
 
 class EndlessZeros:
@@ -193,7 +194,7 @@ def test_an_endless_source_is_left(tmp_path: Path, content: dict[str, bytes]) ->
     streams = {f"{name}-ubyte": EndlessZeros(gzip.compress(whole)) for name, whole in content.items()}
     source = sources.Source("endless", lambda: nullcontext(streams.__getitem__))
     with pytest.raises(sources.SourceError, match="oversized"):
-        sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES)
+        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
     assert max(stream.taken for stream in streams.values()) < 2**22
 
 
@@ -218,7 +219,7 @@ def test_a_debian_package_is_fetched_and_unpacked(
     fake_debian(tmp_path, monkeypatch, script)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     source = sources.debian_source("small-images")
-    assert sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES) == "debian small-images"
+    assert sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES) == "debian small-images"
     assert log.read_text().split() == ["download", "update", "download"]
     assert fetched(tmp_path / "raw") == content
 
@@ -228,7 +229,7 @@ def test_an_installed_debian_package_is_used_as_it_is(
 ) -> None:
     place = lay(tmp_path / "place", content, gzipped=True)
     fake_debian(tmp_path, monkeypatch, "exit 1", f"ls -d {place} {place}/*")
-    sources.fetch([sources.debian_source("small-images")], raw_files(content), tmp_path / "raw", N_CLASSES)
+    sources.fetch([sources.debian_source("small-images")], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
     assert fetched(tmp_path / "raw") == content
 
 
@@ -241,6 +242,6 @@ def test_a_debian_package_that_does_not_exist_is_told_and_lists_are_left_alone_w
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     source = sources.debian_source("no-such-package")
     with pytest.raises(sources.SourceError, match="debian no-such-package: .*Unable to locate package no-such-package"):
-        sources.fetch([source], raw_files(content), tmp_path / "raw", N_CLASSES)
+        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
     assert log.read_text().split() == ["download"]
     assert fetched(tmp_path / "raw") == {}

@@ -28,7 +28,9 @@ import numpy as np
 import safetensors.numpy
 
 from latentbench import artifacts
-from latentbench.data import idx, sources
+from latentbench.data import sources
+from latentbench.data.formats import base as formats
+from latentbench.data.formats import idx
 from latentbench.errors import LatentbenchError
 from latentbench.params import file as params_file
 from tests.idx_files import idx_bytes
@@ -138,7 +140,7 @@ def fetched(source: sources.Source, folder: Path, *, known: bool) -> None:
     for path in raw.glob("*") if raw.exists() else ():
         path.unlink()
     try:
-        sources.fetch([source], raw_files(whole, known=known), raw, N_CLASSES)
+        sources.fetch([source], raw_files(whole, known=known), idx, raw, N_CLASSES)
     except sources.SourceError:
         assert not raw.exists() or not list(raw.iterdir()), "something arrived of what was refused"
         raise
@@ -166,8 +168,8 @@ def read_idx(content: bytes, folder: Path) -> None:
     path.write_bytes(content)
     for axes in (1, 3):
         try:
-            array = idx.read(path, axes)
-        except idx.IdxError as error:
+            array = formats.read(idx, path, axes)
+        except formats.FormatError as error:
             refusal = error
         else:
             assert idx_bytes(array) == content

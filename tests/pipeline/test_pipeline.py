@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from latentbench import artifacts
-from latentbench.data import idx
+from latentbench.data.formats import base as formats
+from latentbench.data.formats import idx
 from latentbench.networks import export
 from tests.idx_files import idx_bytes
 from tests.pipeline.all_stages import check_what_is_declared_is_read, run_all
@@ -495,7 +496,10 @@ def test_another_dataset_is_a_change_of_params(root: Path, raw_data: Path, tmp_p
     place = tmp_path / "place"
     place.mkdir()
     for split, n in (("train", 900), ("t10k", 220)):
-        images, labels = idx.read(raw_data / f"{split}-images", 3), idx.read(raw_data / f"{split}-labels", 1)
+        images, labels = (
+            formats.read(idx, raw_data / f"{split}-images", 3),
+            formats.read(idx, raw_data / f"{split}-labels", 1),
+        )
         chosen = np.flatnonzero(labels < 4)[:n]
         cut, kept = images[chosen, 3:23, 7:20], labels[chosen]
         (place / f"{split}-images").write_bytes(idx_bytes(cut))
