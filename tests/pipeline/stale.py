@@ -10,7 +10,8 @@ from dvc.repo import Repo
 from tests.pipeline.all_stages import covers, filled, leaves
 from tests.pipeline.workspace import Workspace
 
-PRESET = "diffusion_preset"  # the names of other params follow from it
+# The names of other params, of files and of runs follow from these.
+NAMING = ("diffusion_preset", "evaluate.features", "rows")
 
 
 def and_what_follows(graph: networkx.DiGraph, names: Iterable[str]) -> set[str]:
@@ -119,9 +120,10 @@ def told_of_files(workspace: Workspace, names: Iterable[str]) -> Told:
 
 
 def batches(workspace: Workspace, declared: Declared) -> list[list[str]]:
-    """Return all params but PRESET, so that DVC can be asked of many at a time: no declared key covers two of one."""
+    """Return all params but those of NAMING, so that DVC can be asked of many at a time: no declared key covers two of one."""
     found: list[dict[str, set[str]]] = []
-    for key in [key for key, _ in leaves(workspace.params()) if key != PRESET]:
+    keys = [key for key, _ in leaves(workspace.params())]
+    for key in [key for key in keys if not any(covers(name, key) for name in NAMING)]:
         covering = declared.covering(key)
         batch = next((each for each in found if not covering & set[str]().union(*each.values())), None)
         if batch is None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.imports import project_modules
+from tests.imports import plugins_loaded, project_modules
 from tests.pipeline.all_stages import ORDER, family_of, leaves
 from tests.pipeline.stale import Declared, Told, batches, check_files, check_params
 from tests.pipeline.workspace import Workspace, stages_run
@@ -41,8 +41,12 @@ def test_dependencies_on_code_are_exactly_the_imports(root: Path, pipeline: dict
 
 
 def test_the_walk_along_imports_agrees_with_python(root: Path, finished: Workspace) -> None:
+    walked = project_modules(root, "stages.evaluate")
+    packages = set[str]().union(*(plugins_loaded(root / path) for path in walked))
     code = (
-        "import sys, stages.evaluate; print(*[m.__file__ for m in sys.modules.values() if getattr(m, '__file__', 0)])"
+        "import sys, stages.evaluate; from latentbench import plugins; "
+        f"[plugins.load(package, name) for package in {sorted(packages)} for name in plugins.names(package)]; "
+        "print(*[m.__file__ for m in sys.modules.values() if getattr(m, '__file__', 0)])"
     )
     loaded = finished.run("python", "-c", code).stdout.split()
     ours = {
@@ -50,7 +54,7 @@ def test_the_walk_along_imports_agrees_with_python(root: Path, finished: Workspa
         for name in loaded
         if Path(name).is_relative_to(finished.folder) and not name.endswith("__init__.py")
     }
-    assert ours == project_modules(root, "stages.evaluate")
+    assert ours == walked
 
 
 def readme_table(root: Path) -> dict[str, set[str]]:

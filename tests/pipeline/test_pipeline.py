@@ -357,7 +357,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         table = finished.run("dvc", "exp", "show", "--only-changed", "--csv").stdout
         assert "vae_dense.beta" in table.splitlines()[0]
         compared = finished.run("python", "-m", "tools.compare", "HEAD", "smoother").stdout
-        assert re.search(r"^\| vae\.dense\.beta \| [0-9.]+ \| 4(\.0)? \|$", compared, re.MULTILINE)
+        assert re.search(r"^\| vae_dense\.beta \| [0-9.]+ \| 4(\.0)? \|$", compared, re.MULTILINE)
         assert "vae_dense.beta is 4" in compared
         assert compared.count("no seeds were run") == 1
         different = set(re.findall(r"^\| (\w+ \| \w+) \|.* \(.* to .*\) \|", compared, re.MULTILINE))
@@ -497,8 +497,7 @@ def test_another_dataset_is_a_change_of_params(root: Path, raw_data: Path, tmp_p
     place.mkdir()
     for split, n in (("train", 900), ("t10k", 220)):
         images, labels = (
-            formats.read(idx, raw_data / f"{split}-images", 3),
-            formats.read(idx, raw_data / f"{split}-labels", 1),
+            formats.read(idx, raw_data / f"{split}-{what}", n_axes) for what, n_axes in (("images", 3), ("labels", 1))
         )
         chosen = np.flatnonzero(labels < 4)[:n]
         cut, kept = images[chosen, 3:23, 7:20], labels[chosen]
