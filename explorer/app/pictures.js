@@ -39,8 +39,48 @@ export function pictureFor({ height, width }, kind, label) {
   return canvas;
 }
 
+const shown = new WeakMap(); // what each canvas shows, as ImageData
+
+/** Show an image on a canvas, and again whenever the browser lost what the canvas held. */
+function put(canvas, image) {
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  if (!shown.has(canvas)) {
+    canvas.addEventListener("contextrestored", () => {
+      if (shown.get(canvas)) context.putImageData(shown.get(canvas), 0, 0);
+    });
+  }
+  shown.set(canvas, image);
+  context.putImageData(image, 0, 0);
+}
+
+/**
+ * Return the pixels of a picture that is drawn at a place on a transparent ground.
+ * @param {ImageBitmap} picture which is closed.
+ * @param {number[]} place left, top, width and height, in pixels of the ground.
+ * @param {{width: number, height: number}} size of the ground.
+ * @returns {Promise<ImageData>}
+ */
+export async function pixelsOf(picture, place, { width, height }) {
+  const canvas = make("canvas");
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  for (;;) {
+    const restored = new Promise((resolve) => canvas.addEventListener("contextrestored", resolve, { once: true }));
+    context.imageSmoothingQuality = "high";
+    context.drawImage(picture, ...place);
+    const image = context.getImageData(0, 0, width, height);
+    if (!context.isContextLost?.()) {
+      picture.close();
+      return image;
+    }
+    await restored; // nothing was drawn, and what was read is blank
+  }
+}
+
 /** Take the image away from a canvas. */
 export function clearPicture(canvas) {
+  if (shown.has(canvas)) shown.set(canvas, null);
   canvas.getContext("2d", { willReadFrequently: true }).clearRect(0, 0, canvas.width, canvas.height);
   canvas.classList.add("empty");
 }
@@ -55,7 +95,7 @@ export function showUnit(canvas, pixels, { height, width }) {
     data[4 * at] = data[4 * at + 1] = data[4 * at + 2] = 255 * pixels[at];
     data[4 * at + 3] = 255;
   }
-  canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
+  put(canvas, image);
   canvas.classList.remove("empty");
 }
 
