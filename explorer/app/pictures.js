@@ -1,6 +1,11 @@
 // Grey images on canvases.
 
 import { make } from "./elements.js";
+import { Expected } from "./messages.js";
+
+// A browser whose graphics process has ended draws nothing until it has started another, in half a second or so.
+const TRIES = 100;
+const PAUSE = 100; // ms
 
 /** The images of the dataset. */
 export class Images {
@@ -55,27 +60,25 @@ function put(canvas, image) {
 
 /**
  * Return the pixels of a picture that is drawn at a place on a transparent ground.
- * @param {ImageBitmap} picture which is closed.
+ * @param {ImageBitmap} picture
  * @param {number[]} place left, top, width and height, in pixels of the ground.
  * @param {{width: number, height: number}} size of the ground.
  * @returns {Promise<ImageData>}
+ * @throws {Expected} the browser can draw nothing, and could not for a while.
  */
 export async function pixelsOf(picture, place, { width, height }) {
-  const canvas = make("canvas");
-  canvas.width = width;
-  canvas.height = height;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  for (;;) {
-    const restored = new Promise((resolve) => canvas.addEventListener("contextrestored", resolve, { once: true }));
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const canvas = make("canvas");
+    canvas.width = width;
+    canvas.height = height + 1; // the last line is a mark: where it is not read again, nothing was drawn
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     context.imageSmoothingQuality = "high";
     context.drawImage(picture, ...place);
-    const image = context.getImageData(0, 0, width, height);
-    if (!context.isContextLost?.()) {
-      picture.close();
-      return image;
-    }
-    await restored; // nothing was drawn, and what was read is blank
+    context.fillRect(0, height, width, 1);
+    if (context.getImageData(0, height, 1, 1).data[3] === 255) return context.getImageData(0, 0, width, height);
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
+  throw new Expected("This browser can draw nothing at the moment. Load this page again, and choose the file once more.");
 }
 
 /** Take the image away from a canvas. */
