@@ -661,6 +661,26 @@ def test_a_second_model_takes_the_image_once_it_is_there(session: Session, descr
     assert session.notices() == ""
 
 
+def test_what_is_pressed_before_the_first_model_is_there_counts(
+    session: Session, address: str, description: dict[str, Any]
+) -> None:
+    first, second = (model["row"] for model in description["models"][:2])
+    page = session.page
+    held = session.hold(f"**/data/models/{first}/maps.bin")
+    page.goto(f"{address}#a={first}")
+    session.until(lambda: page.wait_for_timeout(20) or held)
+    page.get_by_label("Sheet to draw on").press("Space")
+    page.get_by_role("button", name="Side by side").click()
+    assert page.locator(".pane").evaluate("pane => pane.inert")  # its buttons have no model to change
+    assert session.notices() == ""
+    held[0].continue_()
+    for row in (first, second):
+        page.locator(f"#own figure[data-row={row}]").wait_for()
+    session.until(lambda: page.locator(".pane[inert]").count() == 0)
+    assert [session.settle(index)["model"] for index in range(2)] == [first, second]
+    assert session.notices() == ""
+
+
 def png(width: int, height: int) -> bytes:
     """Return a black picture."""
     content = io.BytesIO()
