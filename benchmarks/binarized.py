@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latentbench import inference, plugins, progress, seeding, threads, training
+from latentbench import inference, plugins, seeding, threads, training
+from latentbench.core import progress
 from latentbench.data.formats import base as formats
 from latentbench.evaluation import likelihood
 from latentbench.networks.vaes import base as vaes

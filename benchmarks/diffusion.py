@@ -23,7 +23,8 @@ from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from latentbench import artifacts, inference, seeding, threads
+from latentbench import inference, seeding, threads
+from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.diffusion import models
 from latentbench.diffusion.models import DiffusionModel, Sampling

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page
 
-from latentbench import artifacts, explore
+from latentbench import explore
+from latentbench.core import artifacts
 from tools.lib import browser
 
 BAR = 50.0  # ms, at the 95th percentile

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentbench import artifacts, inference, seeding, threads, training
+from latentbench import inference, seeding, threads, training
+from latentbench.core import artifacts
 from latentbench.data import idx
 from latentbench.data.splits import stratified_subset
 from latentbench.networks.autoencoders import base as autoencoders

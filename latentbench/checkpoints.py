@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from latentbench import artifacts, locks, orphans
-from latentbench.errors import LatentbenchError
-from latentbench.orphans import OrphanedError
+from latentbench.core import artifacts, locks, orphans
+from latentbench.core.errors import LatentbenchError
+from latentbench.core.orphans import OrphanedError
 
 
 class CheckpointError(LatentbenchError):

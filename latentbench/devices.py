@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]

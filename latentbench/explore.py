@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from latentbench import progress
-from latentbench.errors import InputError, LatentbenchError
+from latentbench.core import progress
+from latentbench.core.errors import InputError, LatentbenchError
 
 HOST = "127.0.0.1"
 _NAMES = (HOST, "localhost")

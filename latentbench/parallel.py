@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 
 
 def start(device: torch.device) -> None:

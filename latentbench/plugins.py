@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 
 
 def names(package: str) -> list[str]:

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from latentbench import artifacts, devices, progress
+from latentbench import devices
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import InputError, LatentbenchError
 from latentbench.diffusion import models, schedules
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.samplers import base as samplers
-from latentbench.errors import InputError, LatentbenchError
 
 _GAP = 2  # white pixels between images
 

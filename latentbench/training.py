@@ -13,9 +13,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from latentbench import artifacts, devices, parallel, progress, seeding
+from latentbench import devices, parallel, seeding
 from latentbench.checkpoints import Checkpoint, CheckpointError
-from latentbench.errors import LatentbenchError
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
 
 Schedule = Literal["constant", "cosine"]
 

@@ -1,6 +1,6 @@
 """The reference classifier back from the files that its stage wrote."""
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.networks import weights
 from latentbench.networks.classifier import Classifier
 from stages import paths

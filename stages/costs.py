@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from latentbench import artifacts, seeding
+from latentbench import seeding
+from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.methods.base import Draws, DrawsClasses, Encodes, Places
 from stages import paths
@@ -27,13 +28,13 @@ def per_thousand(work: Callable[[int], object], n: int) -> float:
     return (time.perf_counter() - started) * 1000.0 / n
 
 
-def transform(row: str, method: Encodes | Places | None, dataset: Dataset) -> float:
-    """Return the seconds to map 1,000 test images, from uint8, to the representation of a row; None for the pixels."""
+def transform(row: str, method: Encodes | Places | None, dataset: Dataset, first: int | None) -> float:
+    """Return the seconds to map 1,000 test images, from uint8, to the first numbers of a row; None for the pixels."""
     images = np.array(dataset.test_images[:_N])
     if method is None:
         return per_thousand(lambda n: images[:n].reshape(n, -1) / np.float32(255), len(images))
     if isinstance(method, Encodes):
-        return per_thousand(lambda n: method.encode(images[:n]), len(images))
+        return per_thousand(lambda n: method.encode(images[:n], first), len(images))
     train, embedding = dataset.train_points, artifacts.read_array(paths.embedding(row, "train"))
     return per_thousand(lambda n: method.place(images[:n], train, embedding), len(images))
 

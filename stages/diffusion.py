@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import artifacts, inference, seeding
+from latentbench import inference, seeding
+from latentbench.core import artifacts
 from latentbench.diffusion import models, process
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.spaces import LATENT_DEVIATION, LatentSpace, NoisyCoder, PixelSpace

@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from latentbench import artifacts, figures, inference, progress, seeding, threads
+from latentbench import figures, inference, seeding, threads
+from latentbench.core import artifacts, progress
 from latentbench.data.dataset import Dataset
 from latentbench.diffusion import editing, models, process
 from latentbench.diffusion.models import Sampling

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from latentbench import progress
+from latentbench.core import progress
 from latentbench.data import sources
 from latentbench.data.formats import base as formats
 from latentbench.params.data import Data, Source

@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 
 import latentbench
-from latentbench import artifacts, locks, orphans, progress
-from latentbench.errors import LatentbenchError
+from latentbench.core import artifacts, locks, orphans, progress
+from latentbench.core.errors import LatentbenchError
 from latentbench.params.base import View
 from stages import paths
 

@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from latentbench import artifacts, figures, inference, seeding, threads
+from latentbench import figures, inference, seeding, threads
+from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import classification, columns, neighborhoods, probe, reconstruction, tables
 from latentbench.methods.base import Completes, Decodes, Draws, Represents
@@ -197,7 +198,9 @@ def _write_costs(knn_seconds: Mapping[str, float], compared: Comparison) -> None
     """Write the seconds for 1,000 images: to transform them, to label them by kNN, and to draw them."""
     found: dict[str, dict[str, float]] = {row: {"knn_s_per_1000": seconds} for row, seconds in knn_seconds.items()}
     for row in compared.representations():
-        found[row]["transform_s_per_1000"] = costs.transform(row, compared.methods.get(row), compared.dataset)
+        method = compared.methods.get(row)  # None for the pixels themselves
+        first = method and method.n_compared(compared.project.latent_dim)
+        found[row]["transform_s_per_1000"] = costs.transform(row, method, compared.dataset, first)
     for row, method in compared.able(Draws).items():
         for name, seconds in costs.sample(row, method, compared.dataset, compared.project.seed).items():
             found.setdefault(name, {})["sample_s_per_1000"] = seconds
@@ -249,8 +252,14 @@ def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
 def _representation(row: str, split: str, compared: Comparison) -> np.ndarray:
     if row not in compared.methods:  # the pixels themselves
         return compared.dataset.train_points if split == "train" else compared.dataset.test_points
-    method: Represents = compared.methods[row]
-    return artifacts.read_array(paths.embedding(row, split))[:, : method.n_compared(compared.project.latent_dim)]
+    method = compared.methods[row]
+    n_compared = method.n_compared(compared.project.latent_dim)
+    kept = artifacts.read_array(paths.embedding(row, split))
+    if n_compared is None or n_compared <= kept.shape[1]:
+        return kept[:, :n_compared]
+    images = compared.dataset.train_images if split == "train" else compared.dataset.test_images
+    found: np.ndarray = method.encode(images, n_compared)
+    return found
 
 
 def _reconstructions(compared: Comparison) -> dict[str, np.ndarray]:

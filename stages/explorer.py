@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from latentbench import artifacts
+from latentbench.core import artifacts
+from latentbench.data import background
 from latentbench.data.dataset import Dataset
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion.models import Sampling
@@ -29,6 +30,7 @@ def main() -> None:
             "dataset": {
                 "height": dataset.train_images.shape[1],
                 "width": dataset.train_images.shape[2],
+                "background": background.brightness(dataset.train_images),
                 "classes": list(dataset.classes),
                 "n_train": len(dataset.train_images),
                 "n_test": len(dataset.test_images),

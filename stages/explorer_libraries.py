@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from latentbench import artifacts
-from latentbench.errors import LatentbenchError
+from latentbench.core import artifacts
+from latentbench.core.errors import LatentbenchError
 from stages import entry, paths
 
 _SOURCE = Path("explorer/libraries")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from latentbench import artifacts, inference
+from latentbench import inference
+from latentbench.core import artifacts
 from latentbench.networks import export
 from stages import paths
 from stages.fitting import Run

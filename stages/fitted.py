@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from latentbench import artifacts, plugins
+from latentbench import plugins
+from latentbench.core import artifacts
 from stages import paths
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentbench import artifacts, checkpoints, devices, inference, orphans, parallel, threads, training
+from latentbench import checkpoints, devices, inference, parallel, threads, training
 from latentbench.checkpoints import Checkpoint
+from latentbench.core import artifacts, orphans
 from latentbench.data.dataset import Dataset
 from latentbench.networks import weights
 from latentbench.params.base import View

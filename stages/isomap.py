@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from latentbench import artifacts, figures, seeding, threads
+from latentbench import figures, seeding, threads
+from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation.seeds import t_interval
 from latentbench.neighbors import knn

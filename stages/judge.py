@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.methods.base import Bounds
 from stages import entry, fitted, judging, paths
 

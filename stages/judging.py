@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from latentbench import artifacts, inference, seeding, threads, training
+from latentbench import inference, seeding, threads, training
+from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import samples
 from latentbench.evaluation.likelihood import mean_with_interval
@@ -252,5 +253,5 @@ def _eye(
     if params.features == "classifier":
         return lambda pixels: classifier.features(inference.to_unit(pixels)), classify
     arrays, _ = artifacts.read_model(paths.model(params.features))
-    components, mean = torch.tensor(arrays["components"]), torch.tensor(arrays["mean"])
+    components, mean = torch.tensor(arrays["components"][: len(arrays["deviations"])]), torch.tensor(arrays["mean"])
     return lambda pixels: (inference.to_unit(pixels).flatten(1) - mean) @ components.T, classify

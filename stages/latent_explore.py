@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.params.rows import Rows
 from stages import entry, leftovers, paths
 

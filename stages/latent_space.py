@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from latentbench import artifacts, figures, inference, seeding, threads
+from latentbench import figures, inference, seeding, threads
+from latentbench.core import artifacts
+from latentbench.core.errors import InputError
 from latentbench.data.dataset import Dataset
-from latentbench.errors import InputError
 from latentbench.evaluation import latents, likelihood, neighborhoods, probe
 from latentbench.evaluation.samples import CONFIDENT
 from latentbench.methods.base import HasPosterior
@@ -19,7 +20,7 @@ from latentbench.neighbors.search import nearest
 from latentbench.networks.vaes.base import reparameterise
 from latentbench.params.latent_explore import LatentExploreParams
 from latentbench.params.project import Project
-from latentbench.reduction import pca
+from latentbench.reduction.pca import PCA
 from latentbench.reduction.umap import UMAP
 from stages import classifiers, entry, fitted, paths
 
@@ -102,7 +103,7 @@ class Explorer:
             placed["pca"] = [self._plane.transform(space.numpy()) for space in (self.train, self.test)]
             shares = self._plane.variance_shares()[:2].sum()
             titles["pca"] = f"principal components, {shares:.0%} of the variance"
-            arrays["components"] = self._plane.components.astype(np.float32)
+            arrays["components"] = self._plane.components_.astype(np.float32)
             umap = UMAP(
                 n_neighbors=self.params.map_neighbors, seed=seeding.derive(self.seed, "latent_explore", self.row, "map")
             )
@@ -179,7 +180,7 @@ class Explorer:
 
     def plane(self) -> None:
         """Draw what is decoded from the plane of most variance, which the map of principal components shows."""
-        deviations = np.sqrt(self._plane.variances[: len(self._plane.components)])
+        deviations = np.sqrt(self._plane.variances_[: len(self._plane.components_)])
         across = np.linspace(-_SPAN, _SPAN, _GRID)
         steps = [across * deviation for deviation in deviations]
         steps[1:] = [step[::-1] for step in steps[1:]]  # the second component rises, as in a map
@@ -275,8 +276,8 @@ class Explorer:
         return {"arithmetic_called_plus": float(table.loc[table["strength"] == 1.0, "called_plus"].mean())}
 
     @cached_property
-    def _plane(self) -> pca.PCA:
-        return pca.fit(self.train.numpy(), min(2, self.train.shape[1]))
+    def _plane(self) -> PCA:
+        return PCA(min(2, self.train.shape[1])).fit(self.train.numpy())
 
     @property
     def _ordered_by(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from latentbench import progress
+from latentbench.core import progress
 
 
 def remove() -> None:

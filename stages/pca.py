@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from latentbench import artifacts, figures, seeding, threads
+from latentbench import figures, seeding, threads
+from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import classification, reconstruction, samples
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.params.project import Project
 from latentbench.params.reduction import PCAParams
-from latentbench.reduction import gaussian, pca
+from latentbench.reduction import gaussian
+from latentbench.reduction.pca import PCA
 from stages import entry, paths
 
 _N_SHOWN = 10
@@ -33,9 +35,10 @@ def main() -> None:
         dataset = Dataset(paths.PROCESSED)
         _, scale = dataset.scaler
         points, started = dataset.train_points, time.perf_counter()
-        fits = {"plain": pca.fit(points, params.n_components)}
+        whole = {"plain": PCA().fit(points)}
         artifacts.write_json(paths.timing(f"fit@{row}"), {"seconds": round(time.perf_counter() - started, 3)})
-        fits["standardized"] = pca.fit(points, params.n_components, scale)
+        whole["standardized"] = PCA(scale=scale).fit(points)
+        fits = {name: fit.first(params.n_components) for name, fit in whole.items()}
         basis = "standardized" if params.standardize else "plain"
         fitted = fits[basis]
         train, test = fitted.transform(dataset.train_points), fitted.transform(dataset.test_points)
@@ -43,15 +46,17 @@ def main() -> None:
         artifacts.write_array(paths.embedding(row, "test"), test)
         # Kept so that scores times components give pixels, whether or not they were standardised.
         kept = {
-            "mean": fitted.mean,
-            "components": fitted.components * fitted.scale,
-            "deviations": np.sqrt(fitted.variances[: params.n_components]),
+            "mean": fitted.mean_,
+            "components": whole[basis].components_ * fitted.scale_,  # all: `latent_dim` may be above n_components
+            "deviations": np.sqrt(fitted.variances_[: params.n_components]),
         }
         _, height, width = dataset.train_images.shape
         described = {"method": "pca", "standardize": params.standardize, "height": height, "width": width}
-        artifacts.write_model(paths.model(row), {**kept, "scale": fitted.scale}, described)
+        artifacts.write_model(paths.model(row), {**kept, "scale": fitted.scale_}, described)
         generator = seeding.numpy_generator(project.seed, row, "samples")
-        drawn = gaussian.draw(**kept, n=project.n_samples, generator=generator)
+        drawn = gaussian.draw(
+            kept["mean"], kept["components"][: params.n_components], kept["deviations"], project.n_samples, generator
+        )
         artifacts.write_array(paths.samples(row), gaussian.to_pixels(drawn, height, width))
         doublings = [2**i for i in range(params.n_components.bit_length())]
         counts = sorted({*doublings, params.n_components, *params.reconstructions})
@@ -66,7 +71,7 @@ def main() -> None:
             "knn": counts[int(judged["leave_one_out"].to_numpy()[: len(counts)].argmax())],
         }
         # The networks see the train images without the validation part; so does this fit.
-        fewer = pca.fit(dataset.train_points[dataset.fit_index], params.n_components)
+        fewer = PCA(params.n_components).fit(dataset.train_points[dataset.fit_index])
         artifacts.write_metrics(
             folder / "metrics.json",
             {
@@ -81,20 +86,18 @@ def main() -> None:
         _draw(folder, fits, fitted, dataset, params, judged, chosen)
 
 
-def _error(fit: pca.PCA, dataset: Dataset, n_components: int) -> float:
+def _error(fit: PCA, dataset: Dataset, n_components: int) -> float:
     """Return the mean squared error per pixel of the test images from their first components."""
     return reconstruction.mean_squared_error(dataset.test_images, _rebuilt(fit, dataset, n_components))
 
 
-def _rebuilt(fit: pca.PCA, dataset: Dataset, n_components: int, n_images: int | None = None) -> np.ndarray:
+def _rebuilt(fit: PCA, dataset: Dataset, n_components: int, n_images: int | None = None) -> np.ndarray:
     images = dataset.test_images[:n_images]
     scores = fit.transform(dataset.test_points[:n_images])[:, :n_components]
     return fit.inverse_transform(scores).reshape(images.shape)
 
 
-def _judge_reconstructions(
-    counts: list[int], fits: Mapping[str, pca.PCA], basis: str, dataset: Dataset
-) -> pd.DataFrame:
+def _judge_reconstructions(counts: list[int], fits: Mapping[str, PCA], basis: str, dataset: Dataset) -> pd.DataFrame:
     """Return how well the first components rebuild the test images, a line for each number of them.
 
     The errors per pixel of both fits and what standardising adds, with its 95% interval; and for the fit `basis` the
@@ -180,8 +183,8 @@ def _judge_counts(counts: list[int], train: np.ndarray, test: np.ndarray, datase
 
 def _draw(
     folder: Path,
-    fits: dict[str, pca.PCA],
-    fitted: pca.PCA,
+    fits: dict[str, PCA],
+    fitted: PCA,
     dataset: Dataset,
     params: PCAParams,
     judged: pd.DataFrame,
@@ -189,7 +192,7 @@ def _draw(
 ) -> None:
     shares = {name: fit.variance_shares() for name, fit in fits.items()}
     cumulative = {f"cumulative_{name}": np.cumsum(share) for name, share in shares.items()}
-    table = pd.DataFrame({"component": np.arange(1, len(fitted.mean) + 1), **shares, **cumulative})
+    table = pd.DataFrame({"component": np.arange(1, len(fitted.mean_) + 1), **shares, **cumulative})
     artifacts.write_table(folder / "variance.csv", table)
     marks = {f"{params.variance_share:.0%} of the variance": chosen["variance"], "best for kNN": chosen["knn"]}
     artifacts.write_figure(folder / "variance.png", figures.cumulative_variance(fitted.variance_shares(), marks))
@@ -199,7 +202,7 @@ def _draw(
 
     _, height, width = dataset.test_images.shape
     n_drawn = min(20, params.n_components) // _N_SHOWN * _N_SHOWN or params.n_components
-    drawn = fitted.components[:n_drawn].reshape(-1, min(_N_SHOWN, n_drawn), height, width)
+    drawn = fitted.components_[:n_drawn].reshape(-1, min(_N_SHOWN, n_drawn), height, width)
     title = f"the first {n_drawn} components"
     artifacts.write_figure(folder / "components.png", figures.image_grid(drawn, title=title, signed=True))
     rows = [dataset.test_images[:_N_SHOWN] / 255.0]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from latentbench import artifacts, figures, seeding
+from latentbench import figures, seeding
+from latentbench.core import artifacts
 from latentbench.data import splits
 from latentbench.data.formats import base as formats
 from latentbench.data.formats.base import Format

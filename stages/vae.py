@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from latentbench import artifacts, inference, seeding, training
+from latentbench import inference, seeding, training
+from latentbench.core import artifacts
 from latentbench.networks.vaes import base
 from latentbench.params.autoencoders import VAEParams
 from stages import entry, exporting, fitting, paths

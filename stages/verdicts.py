@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from latentbench import artifacts
-from latentbench.errors import LatentbenchError
+from latentbench.core import artifacts
+from latentbench.core.errors import LatentbenchError
 from stages import paths
 
 

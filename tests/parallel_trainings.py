@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentbench import artifacts, inference, parallel, training
+from latentbench import inference, parallel, training
 from latentbench.checkpoints import Checkpoint
-from latentbench.errors import InputError
+from latentbench.core import artifacts
+from latentbench.core.errors import InputError
 from latentbench.networks.autoencoders import base as autoencoders
 from latentbench.networks.vaes import base as vaes
 from latentbench.training import Epoch, Plan

@@ -9,17 +9,13 @@ from tests.imports import imported_modules, project_modules
 # From the bottom up; modules of one layer do not import each other, except within one package.
 LAYERS = [
     {
-        "artifacts",
         "checkpoints",
         "compiled",
+        "core",
         "devices",
-        "errors",
-        "locks",
-        "orphans",
         "parallel",
         "params",
         "plugins",
-        "progress",
         "seeding",
         "threads",
     },

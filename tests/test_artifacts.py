@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_an_array_that_lacks_its_end_is_an_error(lacking: int, tmp_path: Path) -
 import resource, sys
 from pathlib import Path
 import numpy as np
-from latentbench import artifacts
+from latentbench.core import artifacts
 resource.setrlimit(resource.RLIMIT_FSIZE, (40128 - {lacking}, 40128 - {lacking}))
 try:
     artifacts.write_array(Path(sys.argv[1]), np.ones(5000))
@@ -211,7 +211,9 @@ def test_every_writer_is_the_atomic_one(root: Path) -> None:
             for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(call, ast.Call) and (writer := _writer(call)):
                     found.setdefault(name, set()).add(writer)
-    assert found.pop("latentbench/artifacts.py") >= {"mkstemp", "fdopen", "open_memmap"}, "the walk sees no writers"
+    assert found.pop("latentbench/core/artifacts.py") >= {"mkstemp", "fdopen", "open_memmap"}, (
+        "the walk sees no writers"
+    )
     assert found == TEMPORARY
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latentbench import checkpoints, inference, training
-from latentbench.artifacts import ArtifactError
 from latentbench.checkpoints import Checkpoint, CheckpointError
+from latentbench.core.artifacts import ArtifactError
 from latentbench.networks.autoencoders import base as autoencoders
 from latentbench.training import Epoch, Plan, Step
 
@@ -277,7 +277,8 @@ def test_a_second_process_waits_for_the_first_and_says_so(end: str, tmp_path: Pa
 ORPHAN = """
 import os, sys, time
 from pathlib import Path
-from latentbench import checkpoints, orphans
+from latentbench import checkpoints
+from latentbench.core import orphans
 checkpoint = checkpoints.Checkpoint(Path(sys.argv[1]), 1000.0, orphans.ancestors_until("MARK"))
 Path(sys.argv[2]).write_text("ready")
 deadline = time.monotonic() + 30
@@ -322,7 +323,7 @@ def test_a_training_whose_starter_was_killed_saves_and_stops(between: str, tmp_p
 LATE_ORPHAN = """
 import sys, time
 from pathlib import Path
-from latentbench import orphans
+from latentbench.core import orphans
 Path(sys.argv[1]).write_text("started")
 deadline = time.monotonic() + 30
 while not Path(sys.argv[2]).exists() and time.monotonic() < deadline:

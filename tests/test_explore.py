@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from latentbench import explore
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 
 
 @pytest.fixture

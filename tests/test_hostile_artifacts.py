@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from latentbench import artifacts
 from latentbench.checkpoints import Checkpoint, CheckpointError
+from latentbench.core import artifacts
 from tests.test_checkpoints import Training
 
 

@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from latentbench import artifacts, progress, seeding
-from latentbench.errors import LatentbenchError
+from latentbench import seeding
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import classification, columns, differences, tables
 from latentbench.evaluation.differences import Change
 from tools.lib import experiments, pages, rows

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import vl_convert
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 
 # The version of Vega-Lite that DVC's plot templates are written for is 5.
 VEGA_LITE = "5.21"

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.evaluation import tables
 from tools.lib import claims
 

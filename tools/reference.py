@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from latentbench import artifacts, progress, threads
+from latentbench import threads
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
 from latentbench.data.dataset import Dataset
-from latentbench.errors import LatentbenchError
 from latentbench.evaluation import tables
 from stages import paths
 from tools.lib import experiments, published_results

@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from latentbench import artifacts, progress
-from latentbench.errors import LatentbenchError
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import columns
 from tools.lib import claims, experiments, glossary, pages, published_results, seed_tables
 from tools.lib.pages import Picture, Section

@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from latentbench import artifacts, progress
-from latentbench.errors import LatentbenchError
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import columns, tables
 from latentbench.evaluation.seeds import t_interval
 from tools.lib import experiments, rows, seed_tables

@@ -19,8 +19,9 @@ import optuna
 import pandas as pd
 from matplotlib.figure import Figure
 
-from latentbench import artifacts, figures, progress
-from latentbench.errors import LatentbenchError
+from latentbench import figures
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import columns, tables
 from tools.lib import experiments, rows
 from tools.lib.experiments import ExperimentError, are_numbers, read_value

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from tools.lib import cache
 
 

@@ -20,6 +20,7 @@ const darkScheme = matchMedia("(prefers-color-scheme: dark)");
 class Explorer {
   panes = [];
   #theme = "auto";
+  #opening; // a promise that the panes of the address are open
   #writing = 0;
 
   constructor(description, labels) {
@@ -48,6 +49,11 @@ class Explorer {
 
   /** Show what the address says. */
   async open() {
+    if (!this.description.models.length) {
+      this.own.element.hidden = true;
+      notify("There is no latent space to show: this run compared no autoencoder and no VAE (rows in params.yaml).");
+      return;
+    }
     const { state, problems } = parse(location.hash, this.description);
     if (problems.length) notify(`Parts of the address could not be read and are left out: ${problems.join("; ")}.`);
     this.shared.split = state.split;
@@ -57,7 +63,9 @@ class Explorer {
     this.#theme = state.theme;
     this.#paint();
     this.#arrange(state.panes.length);
-    await Promise.all(state.panes.map((pane, index) => (index ? this.#openBeside(pane) : this.panes[0].open(pane))));
+    element("controls").inert = false; // from here on, a press has something to change
+    this.#opening = Promise.all(state.panes.map((pane, index) => (index ? this.#openBeside(pane) : this.panes[0].open(pane))));
+    await this.#opening;
   }
 
   /**
@@ -140,7 +148,12 @@ class Explorer {
     if (!hidden.delete(index)) hidden.add(index);
     this.#hide(hidden);
     const name = this.description.dataset.classes[index];
-    announce(`${name} ${hidden.has(index) ? "hidden" : "shown"}, ${this.panes[0]?.map.count} images on the map.`);
+    announce(`${name} ${hidden.has(index) ? "hidden" : "shown"}, ${this.#count()}.`);
+  }
+
+  #count() {
+    const [{ model, map }] = this.panes;
+    return model ? `${map.count} images on the map` : "the map is loading";
   }
 
   #hide(hidden) {
@@ -160,7 +173,7 @@ class Explorer {
     element("split").addEventListener("change", (event) => {
       this.shared.split = event.target.value;
       this.#refresh();
-      announce(`${this.panes[0].map.count} images on the map.`);
+      announce(`${event.target.selectedOptions[0].text}: ${this.#count()}.`);
     });
     element("theme").addEventListener("change", (event) => {
       this.#theme = event.target.value;
@@ -184,7 +197,10 @@ class Explorer {
   async #compare() {
     if (this.panes.length > 1) {
       this.#arrange(1);
+      this.own.update([]);
     } else {
+      await this.#opening; // it stands beside a model that may not be there yet
+      if (this.panes.length > 1) return;
       const { models } = this.description;
       const next = models[(models.indexOf(this.panes[0].model) + 1) % models.length];
       this.#arrange(2);
@@ -192,7 +208,6 @@ class Explorer {
       announce(`${next.row} stands beside ${this.panes[0].model.row}.`);
     }
     this.#changed();
-    this.own.update(this.panes.slice(1));
   }
 
   async #share() {

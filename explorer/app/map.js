@@ -266,6 +266,7 @@ export class ScatterMap {
       if (this.shared.dragPans !== event.shiftKey) this.listeners.decode(this.#point(place(event)), event.timeStamp);
     });
     canvas.addEventListener("pointerleave", () => this.#hover(null));
+    canvas.addEventListener("contextrestored", () => this.draw()); // the browser lost what was drawn
     canvas.addEventListener("keydown", (event) => this.#key(event));
   }
 

@@ -3,7 +3,8 @@
 import { button, freshId, labelled, make } from "./elements.js";
 import { latestOnly } from "./engine.js";
 import { Expected, announce, report } from "./messages.js";
-import { clearPicture, pictureFor, showUnit, squaredError } from "./pictures.js";
+import { clearPicture, pictureFor, pixelsOf, showUnit, squaredError } from "./pictures.js";
+import { Sheet } from "./sheet.js";
 
 const MOST_BYTES = 10 * 2 ** 20;
 const MOST_PIXELS = 40e6;
@@ -12,16 +13,25 @@ const BRUSH = 2.2; // pixels of the dataset's images
 
 /** A sheet to draw on, and reconstructions by every pane's model. */
 export class OwnImage {
-  /** The image as the models see it, (height, width) float32 in [0, 1]; null before there is one. */
+  /** The image as the models see it, (height, width) float32 in [0, 1]; null where there is none, or nothing shows. */
   pixels = null;
-  #sheet = make("canvas", { class: "sheet", tabIndex: 0, role: "application", "aria-label": "Sheet to draw on" });
-  #context = this.#sheet.getContext("2d", { willReadFrequently: true });
+  #sheet; // what is drawn
+  #name = null; // of the file on it
+  #canvas = make("canvas", { class: "sheet", tabIndex: 0, role: "application", "aria-label": "Sheet to draw on" });
   #seen;
   #results = make("div", { class: "results" });
   #last = null; // where the brush was
   #pen; // where the keys have the brush
   #ring = make("span", { class: "brush", "aria-hidden": "true", hidden: true }); // not on the sheet, which the encoders see
   #file = make("input", { type: "file", accept: "image/*" });
+  #taken = 0; // the number of the file or clearing that came last
+  #advice = make("p");
+  #offer = button("Invert it", () => {
+    this.#invert();
+    this.#inverter.focus(); // this button goes
+  });
+  #warning = make("div", { class: "notice", hidden: true }, this.#advice, this.#offer);
+  #inverter = button("Invert", () => this.#invert());
   #drop;
   #going = new Set(); // panes that are to go to the image with the next request
   #request = latestOnly(
@@ -37,37 +47,45 @@ export class OwnImage {
   constructor(dataset, panes) {
     this.dataset = dataset;
     this.panes = panes;
-    const { height, width } = dataset;
+    const { height, width, background } = dataset;
     this.#seen = pictureFor(dataset, "", "The image as the models see it");
     this.ratio = SCREEN / Math.max(height, width);
-    this.#sheet.width = Math.round(width * this.ratio);
-    this.#sheet.height = Math.round(height * this.ratio);
-    this.#pen = [this.#sheet.width / 2, this.#sheet.height / 2];
+    this.#canvas.width = Math.round(width * this.ratio);
+    this.#canvas.height = Math.round(height * this.ratio);
+    const level = 255 * background;
+    this.#canvas.style.backgroundColor = `rgb(${level} ${level} ${level})`;
+    this.#sheet = new Sheet(this.#canvas.width, this.#canvas.height, background);
+    this.#pen = [this.#canvas.width / 2, this.#canvas.height / 2];
     this.#ring.style.width = `${(100 * BRUSH) / width}%`;
     this.#showPen();
     const keys = freshId("keys");
-    this.#sheet.setAttribute("aria-describedby", keys);
+    this.#canvas.setAttribute("aria-describedby", keys);
     this.#drop = make(
       "div",
       { class: "drop" },
-      make("span", { class: "sheet-frame" }, this.#sheet, this.#ring),
+      make("span", { class: "sheet-frame" }, this.#canvas, this.#ring),
       make("p", { class: "note", id: keys }, "Draw here, with keys: arrows move the brush, with Shift they paint, and space sets a dot. Or drop an image file."),
     );
     this.element = make(
       "section",
       { class: "card own", id: "own", "aria-labelledby": "own-title" },
       make("h2", { id: "own-title" }, "Your own image"),
-      make("p", { class: "note" }, "Light on black, as the images of the dataset; the encoders place it on the maps."),
+      make(
+        "p",
+        { class: "note" },
+        `${background < 0.5 ? "Light on dark" : "Dark on light"}, as the images of the dataset; the encoders place it on the maps.`,
+      ),
       make(
         "div",
         { class: "controls" },
         labelled("Image file", this.#file),
-        button("Invert", () => this.#invert()),
+        this.#inverter,
         button("Clear", () => this.#clear()),
       ),
+      this.#warning,
       make("div", { class: "workbench" }, this.#drop, this.#results),
     );
-    this.#fill();
+    this.#showSheet();
     this.#listen();
     this.update();
   }
@@ -107,7 +125,8 @@ export class OwnImage {
     this.#showResults(figures);
     const going = found.filter(({ pane, goes }) => goes && this.panes().includes(pane));
     for (const { pane, encoded } of going) pane.goTo(encoded, "your image");
-    if (going.length) announce("Your image is encoded, and the sliders are set to its latents.");
+    const advice = this.#warning.hidden ? "" : ` ${this.#advice.textContent}`;
+    if (going.length) announce(`Your image is encoded, and the sliders are set to its latents.${advice}`);
   }
 
   #showResults(figures) {
@@ -121,6 +140,8 @@ export class OwnImage {
 
   /** Take a file as the image; messages say why it cannot be. */
   async take(file) {
+    this.#taken += 1;
+    const taking = this.#taken;
     try {
       if (file.size > MOST_BYTES) {
         throw new Expected(`${file.name} is too large: ${(file.size / 2 ** 20).toFixed(1)} MiB, at most 10 are taken.`);
@@ -134,70 +155,81 @@ export class OwnImage {
       if (picture.width * picture.height > MOST_PIXELS) {
         throw new Expected(`${file.name} is too large: ${picture.width} × ${picture.height} pixels, at most 40 million are taken.`);
       }
-      const { width, height } = this.#sheet;
+      const { width, height } = this.#canvas;
       const scale = Math.min(width / picture.width, height / picture.height);
       const [wide, high] = [picture.width * scale, picture.height * scale];
-      this.#fill();
-      this.#context.imageSmoothingQuality = "high";
-      this.#context.drawImage(picture, (width - wide) / 2, (height - high) / 2, wide, high);
+      const place = [(width - wide) / 2, (height - high) / 2, wide, high];
+      const image = await pixelsOf(picture, place, { width, height });
+      if (taking !== this.#taken) return; // cleared meanwhile, or another file was chosen
+      this.#sheet.take(image, place);
+      this.#name = file.name;
       this.#changed();
     } catch (error) {
       report(error);
     }
   }
 
-  #fill() {
-    this.#context.fillStyle = "black";
-    this.#context.fillRect(0, 0, this.#sheet.width, this.#sheet.height);
+  #showSheet() {
+    this.#canvas.getContext("2d").putImageData(this.#sheet.image, 0, 0);
   }
 
   #clear() {
-    this.#fill();
+    this.#taken += 1;
+    this.#sheet.clear();
+    this.#showSheet();
+    this.#name = null;
+    this.#file.value = "";
+    this.#warning.hidden = true;
+    this.#empty();
+  }
+
+  /** Have no image. */
+  #empty() {
     this.pixels = null;
     clearPicture(this.#seen);
-    this.#file.value = "";
     this.update();
   }
 
   #invert() {
-    const { width, height } = this.#sheet;
-    this.#context.globalCompositeOperation = "difference";
-    this.#context.fillStyle = "white";
-    this.#context.fillRect(0, 0, width, height);
-    this.#context.globalCompositeOperation = "source-over";
+    this.#sheet.invert();
     this.#changed();
   }
 
-  /** Scale the sheet down to the size of the dataset's images and take its luma. */
+  /** Take what is on the sheet as the image, unless nothing shows; say what is wrong with it. */
   #changed() {
-    const { width, height } = this.dataset;
-    const { data } = this.#context.getImageData(0, 0, this.#sheet.width, this.#sheet.height);
-    const pixels = new Float32Array(width * height);
-    const counts = new Float32Array(width * height);
-    for (let y = 0, at = 0; y < this.#sheet.height; y += 1) {
-      const line = Math.min(height - 1, Math.floor(y / this.ratio)) * width;
-      for (let x = 0; x < this.#sheet.width; x += 1, at += 4) {
-        const place = line + Math.min(width - 1, Math.floor(x / this.ratio));
-        pixels[place] += (0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]) / 255;
-        counts[place] += 1;
-      }
+    this.#showSheet();
+    const fault = this.#sheet.fault(this.dataset);
+    this.#warning.hidden = fault === null;
+    this.#offer.hidden = fault === "blank";
+    this.#advice.textContent = fault && this.#describe(fault);
+    if (fault === "blank" || fault === "hidden") {
+      this.#empty();
+      announce(this.#advice.textContent);
+    } else {
+      this.pixels = this.#sheet.scaled(this.dataset);
+      this.update();
     }
-    this.pixels = pixels.map((value, place) => Math.min(1, value / counts[place]));
-    this.update();
+  }
+
+  #describe(fault) {
+    const { width, height, background } = this.dataset;
+    const name = this.#name ?? "The sheet";
+    const [ours, other] = background < 0.5 ? ["dark", "light"] : ["light", "dark"];
+    return {
+      blank: `${name} is of one colour at ${width} × ${height} pixels. Nothing shows, so nothing is encoded.`,
+      hidden: `${name} is as ${ours} as the dataset's background, which stands behind its transparent parts. Nothing shows, so nothing is encoded; inverted, something would.`,
+      faint: `${name} is nearly as ${ours} as the dataset's background, which stands behind its transparent parts. Inverted, it would stand out.`,
+      ground: `${name} has a ${other} background; the images of the dataset have a ${ours} one. Inverted, it would be more like them.`,
+    }[fault];
   }
 
   #stroke(from, to) {
-    this.#context.strokeStyle = "white";
-    this.#context.lineWidth = BRUSH * this.ratio;
-    this.#context.lineCap = "round";
-    this.#context.beginPath();
-    this.#context.moveTo(...from);
-    this.#context.lineTo(...to);
-    this.#context.stroke();
+    this.#sheet.stroke(from, to, BRUSH * this.ratio);
+    this.#changed();
   }
 
   #listen() {
-    const sheet = this.#sheet;
+    const sheet = this.#canvas;
     const place = (event) => {
       const box = sheet.getBoundingClientRect();
       return [
@@ -210,16 +242,15 @@ export class OwnImage {
       sheet.setPointerCapture(event.pointerId);
       this.#last = place(event);
       this.#stroke(this.#last, this.#last);
-      this.#changed();
     });
     sheet.addEventListener("pointermove", (event) => {
       if (!this.#last) return;
       const now = place(event);
       this.#stroke(this.#last, now);
       this.#last = now;
-      this.#changed();
     });
     for (const end of ["pointerup", "pointercancel"]) sheet.addEventListener(end, () => (this.#last = null));
+    sheet.addEventListener("contextrestored", () => this.#showSheet());
     sheet.addEventListener("keydown", (event) => this.#key(event));
     // Who draws with the pointer sees that; the ring is where the keys have the brush.
     sheet.addEventListener("focus", () => (this.#ring.hidden = !sheet.matches(":focus-visible")));
@@ -241,20 +272,16 @@ export class OwnImage {
   }
 
   #key(event) {
-    const { width, height } = this.#sheet;
+    const { width, height } = this.#canvas;
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (arrow) {
       const keep = (value, most) => Math.min(most, Math.max(0, value));
       const next = [keep(this.#pen[0] + this.ratio * arrow[0], width), keep(this.#pen[1] + this.ratio * arrow[1], height)];
-      if (event.shiftKey) {
-        this.#stroke(this.#pen, next);
-        this.#changed();
-      }
+      if (event.shiftKey) this.#stroke(this.#pen, next);
       this.#pen = next;
       announce(`Brush at column ${Math.round(next[0] / this.ratio)}, row ${Math.round(next[1] / this.ratio)}.`);
     } else if (event.key === " ") {
       this.#stroke(this.#pen, this.#pen);
-      this.#changed();
     } else {
       return;
     }
@@ -264,7 +291,7 @@ export class OwnImage {
   }
 
   #showPen() {
-    this.#ring.style.left = `${(100 * this.#pen[0]) / this.#sheet.width}%`;
-    this.#ring.style.top = `${(100 * this.#pen[1]) / this.#sheet.height}%`;
+    this.#ring.style.left = `${(100 * this.#pen[0]) / this.#canvas.width}%`;
+    this.#ring.style.top = `${(100 * this.#pen[1]) / this.#canvas.height}%`;
   }
 }

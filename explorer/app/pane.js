@@ -38,7 +38,7 @@ export class Pane {
    * @param {object} shared see `ScatterMap`.
    * @param {import("./engine.js").Engine} engine
    * @param {() => void} changed called whenever the pane's part of the address is another.
-   * @param {() => void} switched called when another model was chosen.
+   * @param {() => void} switched called when another model was chosen, or the first one is there.
    */
   constructor(name, description, shared, engine, changed, switched) {
     this.#title.textContent = `Model ${name.toUpperCase()}`;
@@ -70,7 +70,7 @@ export class Pane {
     );
     this.element = make(
       "section",
-      { class: "pane", "aria-labelledby": this.#title.id, data: { pane: name } },
+      { class: "pane", "aria-labelledby": this.#title.id, inert: true, data: { pane: name } },
       this.#title,
       this.#header,
       this.#about,
@@ -129,6 +129,7 @@ export class Pane {
     const { maps, anchors } = await loadPlaces(model, this.description.dataset);
     if (opening !== this.#opening) return;
     const place = model.maps.findIndex(({ name }) => name === state.map);
+    const first = this.#model === null;
     const sameModel = this.#model === model;
     this.#model = model;
     this.#space = new Space(model, model.maps[place], maps[place], anchors);
@@ -138,6 +139,8 @@ export class Pane {
     this.latent = null;
     this.interpolation.reset(state.from, state.to, state.way);
     this.setLatent(state.latent ?? Float32Array.from(model.mean), null, state.point ?? undefined);
+    this.element.inert = false; // there was nothing that its controls could set
+    if (first) this.switched();
   }
 
   /** Leave the page. */

@@ -1,6 +1,11 @@
 // Grey images on canvases.
 
 import { make } from "./elements.js";
+import { Expected } from "./messages.js";
+
+// A browser whose graphics process has ended draws nothing until it has started another, in half a second or so.
+const TRIES = 100;
+const PAUSE = 100; // ms
 
 /** The images of the dataset. */
 export class Images {
@@ -39,8 +44,46 @@ export function pictureFor({ height, width }, kind, label) {
   return canvas;
 }
 
+const shown = new WeakMap(); // what each canvas shows, as ImageData
+
+/** Show an image on a canvas, and again whenever the browser lost what the canvas held. */
+function put(canvas, image) {
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  if (!shown.has(canvas)) {
+    canvas.addEventListener("contextrestored", () => {
+      if (shown.get(canvas)) context.putImageData(shown.get(canvas), 0, 0);
+    });
+  }
+  shown.set(canvas, image);
+  context.putImageData(image, 0, 0);
+}
+
+/**
+ * Return the pixels of a picture that is drawn at a place on a transparent ground.
+ * @param {ImageBitmap} picture
+ * @param {number[]} place left, top, width and height, in pixels of the ground.
+ * @param {{width: number, height: number}} size of the ground.
+ * @returns {Promise<ImageData>}
+ * @throws {Expected} the browser can draw nothing, and could not for a while.
+ */
+export async function pixelsOf(picture, place, { width, height }) {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const canvas = make("canvas");
+    canvas.width = width;
+    canvas.height = height + 1; // the last line is a mark: where it is not read again, nothing was drawn
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.imageSmoothingQuality = "high";
+    context.drawImage(picture, ...place);
+    context.fillRect(0, height, width, 1);
+    if (context.getImageData(0, height, 1, 1).data[3] === 255) return context.getImageData(0, 0, width, height);
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+  throw new Expected("This browser can draw nothing at the moment. Load this page again, and choose the file once more.");
+}
+
 /** Take the image away from a canvas. */
 export function clearPicture(canvas) {
+  if (shown.has(canvas)) shown.set(canvas, null);
   canvas.getContext("2d", { willReadFrequently: true }).clearRect(0, 0, canvas.width, canvas.height);
   canvas.classList.add("empty");
 }
@@ -55,7 +98,7 @@ export function showUnit(canvas, pixels, { height, width }) {
     data[4 * at] = data[4 * at + 1] = data[4 * at + 2] = 255 * pixels[at];
     data[4 * at + 3] = 255;
   }
-  canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
+  put(canvas, image);
   canvas.classList.remove("empty");
 }
 

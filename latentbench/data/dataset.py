@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 
 
 class Dataset:

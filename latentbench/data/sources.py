@@ -20,11 +20,11 @@ from urllib.parse import urljoin
 import requests
 import urllib3
 
-from latentbench import artifacts, progress
-from latentbench.artifacts import ArtifactError
+from latentbench.core import artifacts, progress
+from latentbench.core.artifacts import ArtifactError
+from latentbench.core.errors import LatentbenchError
 from latentbench.data.formats import base as formats
 from latentbench.data.formats.base import Format
-from latentbench.errors import LatentbenchError
 
 _CHUNK = 1 << 20
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 10, 30

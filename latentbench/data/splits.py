@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 
 
 def stratified_subset(labels: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:

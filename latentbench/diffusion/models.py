@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentbench import artifacts, inference, progress, seeding
+from latentbench import inference, seeding
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import InputError
 from latentbench.diffusion import denoising, editing, schedules
 from latentbench.diffusion.denoising import Denoise, Denoiser
 from latentbench.diffusion.parameterisations import Prediction
@@ -17,7 +19,6 @@ from latentbench.diffusion.samplers import base as samplers
 from latentbench.diffusion.samplers.base import Step
 from latentbench.diffusion.schedules import Schedule, Spacing
 from latentbench.diffusion.spaces import LatentSpace, PixelSpace
-from latentbench.errors import InputError
 from latentbench.networks import denoisers, weights
 from latentbench.networks.autoencoders import residual
 

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from latentbench.core.errors import InputError
 from latentbench.diffusion.process import alphas_cumprod
-from latentbench.errors import InputError
 
 Name = Literal["linear", "cosine", "karras", "flow"]
 Spacing = Literal["time", "log", "rho"]

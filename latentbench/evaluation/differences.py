@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 from latentbench.evaluation import classification
 from latentbench.evaluation.samples import jackknife
 from latentbench.evaluation.seeds import t_interval

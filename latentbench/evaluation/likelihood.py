@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from latentbench import progress
-from latentbench.errors import InputError
+from latentbench.core import progress
+from latentbench.core.errors import InputError
 from latentbench.evaluation.samples import Estimate
 from latentbench.networks.likelihoods import Likelihood
 from latentbench.networks.vaes import base as vaes

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
-from latentbench import compiled, progress
-from latentbench.errors import InputError
+from latentbench import compiled
+from latentbench.core import progress
+from latentbench.core.errors import InputError
 
 _BLOCK = 500
 

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 
 _TOLERANCE = 1e-3  # of the gradient's largest entry: a stricter one takes several times as long
 _MAX_STEPS = 1000

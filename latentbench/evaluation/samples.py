@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 from latentbench.neighbors.search import nearest
 
 # A generated image counts as recognised when the classifier gives one class more than this probability.
@@ -36,7 +36,16 @@ class Moments:
 
 
 def moments(features: np.ndarray) -> Moments:
-    """Sum features (n, d) in float64."""
+    """Sum features (n, d) in float64.
+
+    Raises:
+        InputError: some of them are no finite numbers.
+    """
+    wrong = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(wrong):
+        raise InputError(
+            f"features hold NaN or infinity in {len(wrong)} of {len(features)} rows, first in row {wrong[0]}"
+        )
     features = features.astype(np.float64)
     return Moments(len(features), features.sum(axis=0), features.T @ features)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float, float]:

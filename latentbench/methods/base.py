@@ -38,8 +38,8 @@ class Represents(Protocol):
 class Encodes(Protocol):
     """It represents an image by numbers that follow from the image and what is kept."""
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        """Map images (n, height, width) uint8 to representations (n, dims) float32."""
+    def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
+        """Map images (n, height, width) uint8 to representations (n, dims) float32, or to their `first` numbers."""
 
 
 @runtime_checkable

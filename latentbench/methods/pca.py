@@ -14,8 +14,8 @@ class Method:
 
     Args:
         mean: (p,) of the points.
-        components: (m, p), which scores are multiplied by.
-        deviations: (m,) of the scores.
+        components: (m, p), all there are, which scores are multiplied by.
+        deviations: of the first scores, as many as are drawn; the others stay at 0.
         scale: (p,) by which the coordinates were divided first; ones for plain PCA.
         size: of an image: height and width.
     """
@@ -39,14 +39,14 @@ class Method:
         return cls(**arrays, size=(description["height"], description["width"]))
 
     def n_compared(self, latent_dim: int) -> int:
-        """Return `latent_dim`: of nested representations the first numbers are compared, as many as of networks."""
-        return latent_dim
+        """Return `latent_dim`, or all there are: the first numbers are compared, as many as networks have."""
+        return min(latent_dim, len(self.components))
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        """Map images (n, height, width) uint8 to scores (n, m) float32."""
+    def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
+        """Map images (n, height, width) uint8 to scores (n, m) float32, or to the first of them."""
         points = images.reshape(len(images), -1) / np.float32(255)
         # What scores are multiplied by is already times the scale.
-        scores: np.ndarray = ((points - self.mean) / self.scale**2 @ self.components.T).astype(np.float32)
+        scores: np.ndarray = ((points - self.mean) / self.scale**2 @ self.components[:first].T).astype(np.float32)
         return scores
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
@@ -57,5 +57,5 @@ class Method:
     def draw(self, n: int, seed: int) -> np.ndarray:
         """Return images (n, height, width) uint8 from the Gaussian with the moments of the scores."""
         generator = seeding.numpy_generator(seed)
-        drawn = gaussian.draw(self.mean, self.components, self.deviations, n, generator)
+        drawn = gaussian.draw(self.mean, self.components[: len(self.deviations)], self.deviations, n, generator)
         return gaussian.to_pixels(drawn, *self.size)

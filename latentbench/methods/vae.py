@@ -37,10 +37,10 @@ class Method:
     def n_compared(self, latent_dim: int) -> None:
         """Return None: its latents are as many as it was trained with."""
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        """Map images (n, height, width) uint8 to the means of their posteriors (n, latent_dim) float32."""
+    def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
+        """Map images (n, height, width) uint8 to posterior means (n, latent_dim) float32, or to their first numbers."""
         encoded = inference.apply(lambda batch: self.network.encode(inference.to_unit(batch)), torch.tensor(images))
-        return encoded.numpy()
+        return encoded.numpy()[:, :first]
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Map latents (n, latent_dim) to mean images (n, height, width) in [0, 1]."""

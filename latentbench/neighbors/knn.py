@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 from latentbench.neighbors.search import Neighbors, nearest
 
 Weights = Literal["uniform", "distance"]
@@ -17,6 +17,8 @@ WEIGHTS: tuple[Weights, ...] = ("uniform", "distance")
 
 class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
     """Classify by the nearest fitted points; a drop-in for scikit-learn's, with its parameter names.
+
+    The search is exact. There is no `metric` but `p`, and neither sparse input nor precomputed distances are taken.
 
     Args:
         n_neighbors: k.
@@ -49,9 +51,18 @@ class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def kneighbors(self, X: Any) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
-        """Return distances (m, k) float64 and indices (m, k) int64 of the nearest fitted points of rows X (m, d)."""
+        """Return distances (m, k) float64 and indices (m, k) int64 of the nearest fitted points of rows X (m, d).
+
+        Raises:
+            ValueError: they are no finite numbers, or have another number of coordinates.
+            InputError: there are fewer fitted points than `n_neighbors`, or `p` is neither 1 nor 2.
+        """
         check_is_fitted(self)
         queries = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        if not 1 <= self.n_neighbors <= len(self._points):
+            raise InputError(
+                f"n_neighbors must be in 1..{len(self._points)}, the number of fitted points, not {self.n_neighbors}"
+            )
         near = nearest(queries, self._points, self.n_neighbors, p=self.p)
         return near.distances, near.indices
 

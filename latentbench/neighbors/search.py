@@ -11,8 +11,9 @@ import numba
 import numpy as np
 import torch
 
-from latentbench import compiled, progress
-from latentbench.errors import InputError
+from latentbench import compiled
+from latentbench.core import progress
+from latentbench.core.errors import InputError
 
 _HEAD = 96  # axes of the bound
 _TILE = 1024  # points at a time, which stay in the cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from latentbench.errors import LatentbenchError
+from latentbench.core.errors import LatentbenchError
 
 if TYPE_CHECKING:
     import onnx

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from latentbench.errors import LatentbenchError
+from latentbench.core.errors import LatentbenchError
 
 _SHOWN = 4  # problems that an error lists
 

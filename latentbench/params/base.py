@@ -6,7 +6,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from latentbench.errors import LatentbenchError
+from latentbench.core.errors import LatentbenchError
 
 _MOST_SHOWN = 300  # characters of a value in a message
 _SHORT = reprlib.Repr()

@@ -63,13 +63,6 @@ class Params(Project):
         return self
 
     def _check_dimensions(self) -> None:
-        for row in self.rows.pca:
-            n_components = getattr(self, row).n_components
-            if self.latent_dim > n_components:
-                raise ValueError(
-                    f"latent_dim ({self.latent_dim}) must be at most {row}.n_components "
-                    f"({n_components}): PCA is compared at latent_dim components"
-                )
         for row in self.rows.coders():
             size = getattr(self, row).latent_dim or self.latent_dim
             beyond = [d for d in self.latent_explore.dimensions or [] if d >= size]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from latentbench.params.base import Section
 
@@ -15,8 +15,15 @@ class Project(Section):
     latent_dim: LatentDim
     n_samples: Annotated[int, Field(ge=100, le=1_000_000)]
     seed: Annotated[int, Field(ge=0)]
-    threads: Annotated[int, Field(ge=1)] | None
+    threads: Annotated[int, Field(ge=1)]
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["float32", "bfloat16"]
     compile: bool
     diffusion_preset: Literal["small", "large"]
+
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _not_the_machines(cls, threads: object) -> object:
+        if threads is None:
+            raise ValueError("it must be a valid integer, not None: results follow from it, and not from the machine")
+        return threads

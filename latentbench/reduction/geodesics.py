@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import radius_neighbors_graph
 
-from latentbench import compiled, progress
+from latentbench import compiled
+from latentbench.core import progress
 from latentbench.neighbors.search import Neighbors, nearest
 
 _LANES = 16  # sources that are followed together: float32 values of one cache line and one vector register

@@ -16,8 +16,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentbench import artifacts
-from latentbench.errors import InputError
+from latentbench.core import artifacts
+from latentbench.core.errors import InputError
 from latentbench.neighbors.search import nearest
 from latentbench.reduction import geodesics, scaling
 from latentbench.reduction.symmetric import SymmetricMatrix
@@ -27,6 +27,9 @@ _BLOCK = 100
 
 class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Embed points by their geodesic distances; a drop-in for scikit-learn's, with its parameter names.
+
+    Unlike scikit-learn's it has no `metric` but `p`, and takes neither sparse input nor precomputed distances; a
+    neighbour graph of one's own goes into `fit_graph`.
 
     Args:
         n_neighbors: neighbours that each point is joined to; None where `radius` is given.
@@ -81,6 +84,10 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             graph = geodesics.graph_by_radius(points, self.radius, self.p)
         else:
             assert self.n_neighbors is not None
+            if not 1 <= self.n_neighbors < len(points):
+                raise InputError(
+                    f"n_neighbors must be in 1..{len(points) - 1} for {len(points)} points, not {self.n_neighbors}"
+                )
             near = nearest(points, points, self.n_neighbors, p=self.p, exclude_self=True, label="isomap: graph")
             graph = geodesics.graph_by_count(near, self.n_neighbors)
         return self.fit_graph(points, graph)

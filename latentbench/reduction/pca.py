@@ -1,77 +1,114 @@
 """Principal component analysis by the eigenvectors of the covariance matrix."""
 
-from dataclasses import dataclass
+import copy
+from typing import Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 
 _BLOCK = 10_000
 
 
-@dataclass(frozen=True)
-class PCA:
-    """Orthogonal directions of most variance (Pearson 1901).
+class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Orthogonal directions of most variance (Pearson 1901); a scikit-learn estimator.
+
+    Beside scikit-learn's there is `scale`, and the directions are found from the covariance in float64 alone: no
+    randomised or iterative solver, no whitening, no sparse input, and no share of the variance in the place of a number
+    of components, for which `components_for` answers.
+
+    Args:
+        n_components: directions that are kept; None for all there are, min(n - 1, p).
+        scale: (p,) by which coordinates are divided first: standardised PCA where it is their deviations, which keeps
+            correlations instead of covariances and is not optimal in the error of the coordinates themselves. None for
+            plain PCA.
 
     Attributes:
-        mean: (p,) float64, of the points it was fitted on.
-        components: (m, p) float64 rows of unit length, by falling variance, each signed so that its entry of largest
+        mean_: (p,) float64, of the points it was fitted on.
+        components_: (m, p) float64 rows of unit length, by falling variance, each signed so that its entry of largest
             magnitude is positive.
-        variances: (p,) float64, of all p components, with n - 1 in the denominator.
-        scale: (p,) float64, by which coordinates were divided first; ones for plain PCA.
+        variances_: (p,) float64, of all p components, with n - 1 in the denominator.
+        scale_: (p,) float64, by which coordinates are divided; ones for plain PCA.
+        n_features_in_: p.
     """
 
-    mean: np.ndarray
-    components: np.ndarray
-    variances: np.ndarray
-    scale: np.ndarray
+    def __init__(self, n_components: int | None = None, *, scale: np.ndarray | None = None) -> None:
+        self.n_components = n_components
+        self.scale = scale
 
-    def transform(self, points: np.ndarray) -> np.ndarray:
-        """Map points (n, p) to scores (n, m) float32."""
-        scores: np.ndarray = ((points - self.mean) / self.scale @ self.components.T).astype(np.float32)
+    def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002, N803
+        """Find the directions of points X (n, p).
+
+        The covariance is summed in float64 in blocks, so that no second copy of the points is needed.
+
+        Raises:
+            ValueError: they are no finite numbers, or fewer than 2.
+            InputError: there are not so many components, or `scale` has another length.
+        """
+        points = validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=2)
+        n, p = points.shape
+        most = min(n - 1, p)
+        n_components = most if self.n_components is None else self.n_components
+        if not 1 <= n_components <= most:
+            raise InputError(
+                f"n_components must be in 1..{most} for n_samples = {n} and n_features = {p}, not {n_components}"
+            )
+        self.mean_: np.ndarray = points.mean(axis=0, dtype=np.float64)
+        self.scale_ = np.ones(p) if self.scale is None else np.asarray(self.scale, dtype=np.float64)
+        if self.scale_.shape != (p,):
+            raise InputError(f"scale must have a number for each of {p} coordinates, not the shape {self.scale_.shape}")
+        covariance = np.zeros((p, p))
+        for start in range(0, n, _BLOCK):
+            centred = (points[start : start + _BLOCK] - self.mean_) / self.scale_
+            covariance += centred.T @ centred
+        variances, vectors = np.linalg.eigh(covariance / (n - 1))
+        self.variances_, vectors = variances[::-1].clip(min=0.0), vectors[:, ::-1]
+        components = vectors[:, :n_components].T
+        largest = np.abs(components).argmax(axis=1)
+        signs = np.sign(components[np.arange(n_components), largest])
+        self.components_: np.ndarray = components * signs[:, None]
+        self._n_features_out = n_components
+        return self
+
+    def first(self, n_components: int) -> Self:
+        """Return this fit with its first directions alone, as many as told.
+
+        Raises:
+            InputError: there are not so many.
+        """
+        check_is_fitted(self)
+        if not 1 <= n_components <= len(self.components_):
+            raise InputError(f"n_components must be in 1..{len(self.components_)}, not {n_components}")
+        cut = copy.copy(self)
+        cut.n_components = cut._n_features_out = n_components
+        cut.components_ = self.components_[:n_components]
+        return cut
+
+    def transform(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Map points X (n, p) to scores (n, m) of the same type, float32 or float64.
+
+        Raises:
+            ValueError: they are no finite numbers, or have another number of coordinates.
+        """
+        check_is_fitted(self)
+        points = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        scores: np.ndarray = ((points - self.mean_) / self.scale_ @ self.components_.T).astype(points.dtype)
         return scores
 
     def inverse_transform(self, scores: np.ndarray) -> np.ndarray:
         """Map scores (n, at most m) of the first components to points (n, p) float64."""
-        points: np.ndarray = scores @ self.components[: scores.shape[1]] * self.scale + self.mean
+        check_is_fitted(self)
+        points: np.ndarray = scores @ self.components_[: scores.shape[1]] * self.scale_ + self.mean_
         return points
 
     def variance_shares(self) -> np.ndarray:
         """Return the share of the total variance of each component, (p,)."""
-        shares: np.ndarray = self.variances / self.variances.sum()
+        shares: np.ndarray = self.variances_ / self.variances_.sum()
         return shares
 
     def components_for(self, share: float) -> int:
         """Return the smallest number of components that explain at least this share of the variance."""
         reached = np.cumsum(self.variance_shares()) >= share - 1e-12
         return int(np.argmax(reached)) + 1 if reached.any() else len(reached)
-
-
-def fit(points: np.ndarray, n_components: int, scale: np.ndarray | None = None) -> PCA:
-    """Fit PCA to points (n, p) of any numeric type, keeping `n_components` directions.
-
-    With `scale` (p,) coordinates are divided by it first: standardised PCA where it is their deviations, which keeps
-    correlations instead of covariances and is not optimal in the error of the coordinates themselves.
-
-    The covariance is summed in float64 in blocks, so that no second copy of the points is needed.
-
-    Raises:
-        InputError: there are fewer than 2 points, or not so many components (at most min(n - 1, p)).
-    """
-    n, p = points.shape
-    if n < 2:
-        raise InputError(f"PCA needs at least 2 points, not {n}")
-    if not 1 <= n_components <= min(n - 1, p):
-        raise InputError(f"n_components must be in 1..{min(n - 1, p)}, not {n_components}")
-    mean: np.ndarray = points.mean(axis=0, dtype=np.float64)
-    scale = np.ones(p) if scale is None else scale.astype(np.float64)
-    covariance = np.zeros((p, p))
-    for start in range(0, n, _BLOCK):
-        centred = (points[start : start + _BLOCK] - mean) / scale
-        covariance += centred.T @ centred
-    variances, vectors = np.linalg.eigh(covariance / (n - 1))
-    variances, vectors = variances[::-1].clip(min=0.0), vectors[:, ::-1]
-    components = vectors[:, :n_components].T
-    largest = np.abs(components).argmax(axis=1)
-    signs = np.sign(components[np.arange(n_components), largest])
-    return PCA(mean, components * signs[:, None], variances, scale)

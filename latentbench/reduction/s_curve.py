@@ -7,8 +7,8 @@ import numpy as np
 from scipy.spatial.distance import pdist
 from sklearn.datasets import make_s_curve
 
-from latentbench.reduction import pca
 from latentbench.reduction.isomap import Isomap
+from latentbench.reduction.pca import PCA
 
 N_POINTS, N_NEIGHBORS = 1000, 35  # as in the reference report
 
@@ -71,4 +71,4 @@ def _sheet(generator: np.random.Generator, density: float = 1.0) -> tuple[np.nda
 
 def _trial(claim: str, value: float, points: np.ndarray, flat: np.ndarray, n_neighbors: int) -> Trial:
     unrolled = Isomap(n_neighbors=n_neighbors, n_landmarks=None).fit_transform(points)
-    return Trial(claim, value, points, flat, unrolled, pca.fit(points, 2).transform(points))
+    return Trial(claim, value, points, flat, unrolled, PCA(2).fit_transform(points))

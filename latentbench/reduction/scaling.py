@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 from latentbench.reduction.symmetric import SymmetricMatrix
 
 _DENSE = 1500  # up to so many landmarks, an eigensolver on the whole matrix is the fastest

@@ -5,7 +5,8 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from latentbench import artifacts, compiled
+from latentbench import compiled
+from latentbench.core import artifacts
 
 _ROWS = 512
 

@@ -4,6 +4,7 @@ The points' nearest neighbours are found exactly, and the layout is computed by 
 give equal bytes.
 """
 
+import warnings
 from typing import Any, Self
 
 import numba
@@ -13,9 +14,9 @@ from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 from latentbench.neighbors.search import Neighbors, nearest
-from latentbench.reduction import pca
+from latentbench.reduction.pca import PCA
 
 PLACED_BY = 8  # fitted points that a new point is placed between
 _BISECTIONS = 64
@@ -29,6 +30,8 @@ _FAST = {"reassoc", "contract", "nsz", "arcp"}
 class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Map points so that near ones stay near, with umap-learn's parameter names.
 
+    Distances are Euclidean: there is no `metric`, and neither sparse input nor precomputed distances are taken.
+
     Args:
         n_components: dimensions of the map.
         n_neighbors: size of a neighbourhood, the point itself included.
@@ -38,7 +41,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         seed: of the draws that push points apart.
 
     Attributes:
-        embedding_: (n, n_components) float32, the map of the fitted points.
+        embedding_: (n, n_components) float32 or float64 as the points, the map of them, laid out in float32.
         graph_: (n, n) symmetric memberships in [0, 1] that two points are joined with.
         n_features_in_: number of coordinates seen by `fit`.
     """
@@ -65,25 +68,34 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
         Raises:
             ValueError: they are no finite numbers.
-            InputError: a parameter is out of range, or the points are too few for it.
+            InputError: a parameter is out of range, or the points have fewer coordinates than the map is to have.
+
+        Warns:
+            UserWarning: there are fewer points than `n_neighbors`.
         """
         points = validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3)
-        if not 2 <= self.n_neighbors <= len(points):
-            raise InputError(f"n_neighbors must be in 2..{len(points)} for so many points, not {self.n_neighbors}")
+        if self.n_neighbors < 2:
+            raise InputError(f"n_neighbors must be at least 2, not {self.n_neighbors}")
+        n_neighbors = min(self.n_neighbors, len(points))
+        if n_neighbors < self.n_neighbors:
+            warnings.warn(
+                f"n_neighbors ({self.n_neighbors}) is more than the {n_neighbors} points: all of them are taken",
+                stacklevel=2,
+            )
         if not 0.0 <= self.min_dist < self.spread:
             raise InputError(f"min_dist ({self.min_dist}) must be at least 0 and below spread ({self.spread})")
         if self.n_epochs < 0:
             raise InputError(f"n_epochs must be at least 0, not {self.n_epochs}")
-        near = nearest(points, points, self.n_neighbors - 1, exclude_self=True, label="umap: graph")
+        near = nearest(points, points, n_neighbors - 1, exclude_self=True, label="umap: graph")
         self.graph_ = fuzzy_graph(near)
         generator = np.random.default_rng(self.seed)
-        start = pca.fit(points, self.n_components).transform(points)
+        start = PCA(self.n_components).fit_transform(points)
         start *= _REACH / (np.abs(start).max() or 1.0)
         start += generator.normal(scale=1e-4, size=start.shape)  # duplicates could not be pushed apart
-        self.embedding_ = start.astype(np.float32)
+        placed = start.astype(np.float32)
         kept = self.graph_.data >= self.graph_.data.max() / max(self.n_epochs, 1)  # others would not be drawn once
         _lay_out(
-            self.embedding_,
+            placed,
             np.repeat(np.arange(len(points)), np.diff(self.graph_.indptr))[kept],
             self.graph_.indices[kept].astype(np.int64),
             (self.graph_.data[kept] / self.graph_.data.max()).astype(np.float64),
@@ -91,16 +103,18 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.n_epochs,
             generator.integers(2**64, dtype=np.uint64),
         )
+        self.embedding_ = placed.astype(points.dtype, copy=False)
         self._points = points
         self._n_features_out = self.n_components
         return self
 
     def fit_transform(self, X: Any, y: object = None) -> np.ndarray:  # noqa: N803
-        """Map points X (n, d) and return their map, (n, n_components) float32; errors are those of `fit`."""
-        return self.fit(X, y).embedding_
+        """Map points X (n, d) and return their map, (n, n_components) as `embedding_`; errors are those of `fit`."""
+        embedding: np.ndarray = self.fit(X, y).embedding_
+        return embedding
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Place points X (q, d) among the fitted ones, (q, n_components) float32.
+        """Place points X (q, d) among the fitted ones, (q, n_components), float32 or float64 as the points.
 
         Each is put at the mean of the map positions of the 8 nearest fitted points, weighted by the inverse of their
         distances; a fitted point, where it was put by `fit`.
@@ -115,7 +129,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         weights = 1.0 / np.where(met[:, None], 1.0, near.distances)
         weights[met] = np.eye(1, weights.shape[1])
         weights /= weights.sum(axis=1, keepdims=True)
-        placed: np.ndarray = np.einsum("qk,qkc->qc", weights, self.embedding_[near.indices]).astype(np.float32)
+        placed: np.ndarray = np.einsum("qk,qkc->qc", weights, self.embedding_[near.indices]).astype(queries.dtype)
         return placed
 
 

@@ -11,7 +11,8 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch import Tensor, nn
 
-from latentbench import artifacts, inference, sample, seeding, training
+from latentbench import inference, sample, seeding, training
+from latentbench.core import artifacts
 from latentbench.diffusion import models, process, schedules
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.parameterisations import Prediction

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, distributions
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 from latentbench.evaluation import likelihood
 from latentbench.networks.likelihoods import Likelihood
 from latentbench.networks.vaes import base as vaes

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 from latentbench.evaluation import probe
 
 

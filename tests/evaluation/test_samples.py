@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from latentbench.core.errors import InputError
 from latentbench.evaluation import samples
 
 
@@ -179,3 +180,11 @@ def test_a_wave_has_its_power_at_its_frequency() -> None:
     frequencies, powers = samples.power_spectra(np.tile(wave, (2, 28, 1)))
     assert powers.shape == (2, len(frequencies))
     assert frequencies[powers[1].argmax()] == pytest.approx(7 / 28)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_told(rng: np.random.Generator, wrong: float) -> None:
+    features = rng.normal(size=(50, 3))
+    features[[7, 9], 1] = wrong
+    with pytest.raises(InputError, match="in 2 of 50 rows, first in row 7"):
+        samples.moments(features)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from latentbench.errors import InputError
+from latentbench.core.errors import InputError
 from latentbench.evaluation.seeds import t_interval
 
 

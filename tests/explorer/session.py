@@ -1,5 +1,6 @@
 """A tab of the browser with the explorer in it."""
 
+import os
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Request, Route
 from latentbench import explore
 
 _PATIENCE = 60.0  # s, on a machine that is busy
+_SLOWER = float(os.environ.get("LATENTBENCH_SLOW_BROWSER", "1"))  # times that the page's scripts take as long
 
 
 class Session:
@@ -25,6 +27,9 @@ class Session:
         self._context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         self._context.route("**/*", self._guard)
         self.page = self._context.new_page()
+        if _SLOWER != 1:
+            devtools = self._context.new_cdp_session(self.page)
+            devtools.send("Emulation.setCPUThrottlingRate", {"rate": _SLOWER})
         self.said: list[str] = []
         self.strangers: list[str] = []
         self.page.on("console", self._hear)

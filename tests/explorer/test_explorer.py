@@ -1,5 +1,6 @@
 """The latent explorer in a real browser: every control does what it says, and its networks compute what torch's do."""
 
+import gzip
 import io
 import json
 import math
@@ -19,7 +20,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion.samplers import base as samplers
 from latentbench.evaluation.latents import spherical
@@ -547,7 +548,7 @@ def test_a_latent_set_by_hand_stops_what_plays(
     if control == "z0":
         page.get_by_label(re.compile("^z0,")).press("PageUp")
     elif control == "Image file":
-        Image.new("L", (28, 28), 99).save(tmp_path / "image.png")
+        Image.linear_gradient("L").save(tmp_path / "image.png")
         page.get_by_label(control).set_input_files(tmp_path / "image.png")
     else:
         page.get_by_role("button", name=control).click()
@@ -573,7 +574,7 @@ def test_a_drawing_is_encoded(session: Session) -> None:
     session.page.get_by_label("Sheet to draw on").focus()
     session.page.keyboard.press("Space")
     session.until(lambda: np.sum(session.page.evaluate("latentbench.ownImage")) > drawn.sum())
-    session.page.get_by_role("button", name="Invert").click()
+    session.page.get_by_role("button", name="Invert", exact=True).click()
     assert np.mean(session.page.evaluate("latentbench.ownImage")) > 0.6
     session.page.get_by_role("button", name="Clear").click()
     assert session.page.evaluate("latentbench.ownImage") is None
@@ -660,6 +661,26 @@ def test_a_second_model_takes_the_image_once_it_is_there(session: Session, descr
     assert session.notices() == ""
 
 
+def test_what_is_pressed_before_the_first_model_is_there_counts(
+    session: Session, address: str, description: dict[str, Any]
+) -> None:
+    first, second = (model["row"] for model in description["models"][:2])
+    page = session.page
+    held = session.hold(f"**/data/models/{first}/maps.bin")
+    page.goto(f"{address}#a={first}")
+    session.until(lambda: page.wait_for_timeout(20) or held)
+    page.get_by_label("Sheet to draw on").press("Space")
+    page.get_by_role("button", name="Side by side").click()
+    assert page.locator(".pane").evaluate("pane => pane.inert")  # its buttons have no model to change
+    assert session.notices() == ""
+    held[0].continue_()
+    for row in (first, second):
+        page.locator(f"#own figure[data-row={row}]").wait_for()
+    session.until(lambda: page.locator(".pane[inert]").count() == 0)
+    assert [session.settle(index)["model"] for index in range(2)] == [first, second]
+    assert session.notices() == ""
+
+
 def png(width: int, height: int) -> bytes:
     """Return a black picture."""
     content = io.BytesIO()
@@ -727,6 +748,231 @@ def test_a_dropped_file_that_is_no_image_is_refused(session: Session) -> None:
     )
     session.until(lambda: "trap.png is no image" in session.notices())
     assert session.page.evaluate("[latentbench.ownImage, window.hacked ?? null]") == [None, None]
+
+
+def picture_file(picture: Image.Image, name: str = "mine.png") -> dict[str, Any]:
+    content = io.BytesIO()
+    picture.save(content, "png")
+    return {"name": name, "mimeType": "image/png", "buffer": content.getvalue()}
+
+
+def shape(size: tuple[int, int], ground: tuple[int, ...], ink: tuple[int, ...]) -> Image.Image:
+    """Return a picture of a box, half its width and height, in the middle."""
+    width, height = size
+    picture = Image.new("RGBA" if len(ground) == 4 else "RGB", size, ground)
+    picture.paste(ink, (width // 4, height // 4, width - width // 4, height - height // 4))
+    return picture
+
+
+BLACK, WHITE, CLEAR = (0, 0, 0), (255, 255, 255), (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("picture", "said", "encoded"),
+    [
+        pytest.param(shape((56, 56), CLEAR, (0, 0, 0, 255)), "inverted, something would", False, id="black on clear"),
+        pytest.param(shape((56, 56), CLEAR, (40, 30, 50, 255)), "nearly as dark", True, id="dark on clear"),
+        pytest.param(shape((56, 56), WHITE, BLACK), "has a light background", True, id="black on white"),
+        pytest.param(shape((90, 20), WHITE, (90, 0, 0)), "has a light background", True, id="a wide photo on white"),
+        pytest.param(shape((8, 200), WHITE, BLACK), "has a light background", True, id="a very narrow one"),
+    ],
+)
+def test_what_should_be_inverted_is_told_and_inverted(
+    session: Session, picture: Image.Image, said: str, encoded: bool
+) -> None:
+    session.open()
+    before = session.pane()["latent"]
+    page = session.page
+    page.get_by_label("Image file").set_input_files(picture_file(picture))
+    advice = page.locator("#own .notice")
+    advice.wait_for()
+    assert "mine.png" in advice.inner_text()
+    assert said in advice.inner_text()
+    session.announced(said)
+    if encoded:
+        session.until(lambda: session.pane()["latent"] != before)
+    else:
+        assert page.evaluate("latentbench.ownImage") is None
+        assert session.pane()["latent"] == before
+    as_given = page.evaluate("latentbench.ownImage")
+    advice.get_by_role("button", name="Invert it").press("Enter")
+    assert not advice.is_visible()
+    assert page.evaluate("document.activeElement.textContent") == "Invert"
+    image = np.reshape(page.evaluate("latentbench.ownImage"), (28, 28))
+    assert image.max() > 0.2
+    assert image[[0, -1]].max() == image[:, [0, -1]].max() == 0  # the background of the dataset, beside the picture too
+    assert as_given is None or np.abs(image.ravel() - as_given).max() > 0.3
+    page.locator("#own figure[data-row]").wait_for()
+    session.announced("Your image is encoded")
+
+
+def test_an_image_like_those_of_the_dataset_is_encoded_as_it_is(
+    session: Session, folder: Path, description: dict[str, Any]
+) -> None:
+    side = description["dataset"]["height"]
+    images = np.frombuffer(gzip.decompress((folder / "data/images/test.bin.gz").read_bytes()), np.uint8)
+    session.open()
+    ordinary = [(Image.fromarray(image), image / 255) for image in images.reshape(-1, side, side)[:5]]
+    box = np.pad(np.ones((side // 2, side // 2)), side // 4)
+    ordinary.append((shape((2 * side, 2 * side), CLEAR, (255, 255, 255, 255)), box))
+    for number, (picture, expected) in enumerate(ordinary):
+        scaled = picture.resize((10 * side, 10 * side), Image.Resampling.NEAREST)
+        session.page.get_by_label("Image file").set_input_files(picture_file(scaled, f"{number}.png"))
+        session.until(
+            lambda expected=expected: np.allclose(
+                session.page.evaluate("latentbench.ownImage") or 0, expected.ravel(), atol=0.01
+            ),
+            f"image {number} as it is",
+        )
+        assert not session.page.locator("#own .notice").is_visible()
+    session.announced("set to its latents")
+    assert session.page.locator("#announcements").text_content() == (
+        "Your image is encoded, and the sliders are set to its latents."
+    )
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Image.new("L", (28, 28), 0),
+        Image.new("L", (300, 300), 120),
+        Image.new("L", (28, 28), 255),
+        Image.new("RGBA", (40, 40), CLEAR),
+        Image.fromarray(np.tile(np.array([[0, 255], [255, 0]], np.uint8), (560, 560))),
+    ],
+    ids=["black", "grey", "white", "clear", "a pattern too fine to show"],
+)
+def test_a_file_in_which_nothing_shows_is_told_and_not_encoded(session: Session, picture: Image.Image) -> None:
+    session.open()
+    page = session.page
+    page.get_by_label("Sheet to draw on").press("Space")
+    page.locator("#own figure[data-row]").wait_for()
+    before = session.settle()["latent"]
+    page.get_by_label("Image file").set_input_files(picture_file(picture))
+    advice = page.locator("#own .notice")
+    advice.wait_for()
+    assert advice.inner_text().startswith("mine.png is of one colour at 28")
+    assert advice.inner_text().endswith("Nothing shows, so nothing is encoded.")
+    session.announced("nothing is encoded")
+    assert page.evaluate("latentbench.ownImage") is None
+    assert page.locator("#own figure[data-row]").count() == 0  # what was rebuilt of the image before
+    assert session.pane()["latent"] == before
+    page.get_by_role("button", name="Clear").click()
+    assert not advice.is_visible()
+
+
+def test_a_drawing_in_which_nothing_shows_is_told_and_not_encoded(session: Session) -> None:
+    session.open()
+    before = session.pane()["latent"]
+    page = session.page
+    page.get_by_role("button", name="Invert", exact=True).click()
+    advice = page.locator("#own .notice")
+    advice.wait_for()
+    assert "The sheet is of one colour" in advice.inner_text()
+    assert page.evaluate("latentbench.ownImage") is None
+    page.get_by_role("button", name="Invert", exact=True).click()
+    page.get_by_label("Sheet to draw on").press("Space")
+    assert not advice.is_visible()
+    session.until(lambda: session.pane()["latent"] != before)
+
+
+def test_on_a_dataset_with_a_light_background_one_draws_dark_on_light(
+    session: Session, description: dict[str, Any]
+) -> None:
+    changed = {**description, "dataset": {**description["dataset"], "background": 1}}
+    session.page.route("**/explorer.json", lambda route: route.fulfill(json=changed))
+    session.open()
+    page = session.page
+    page.get_by_label("Sheet to draw on").press("Space")
+    image = np.array(page.evaluate("latentbench.ownImage"))
+    assert image.min() < 0.2
+    assert np.median(image) == 1
+    advice = page.locator("#own .notice")
+    assert not advice.is_visible()
+    page.get_by_label("Image file").set_input_files(picture_file(shape((56, 56), BLACK, WHITE)))
+    advice.wait_for()
+    assert "has a dark background" in advice.inner_text()
+    page.get_by_label("Image file").set_input_files(picture_file(shape((56, 56), CLEAR, (255,) * 4), "white.png"))
+    session.until(lambda: "white.png is as light as" in advice.inner_text())
+
+
+def test_a_file_that_is_read_slowly_does_not_come_after_a_clearing_or_another(session: Session) -> None:
+    session.page.add_init_script(
+        """const read = createImageBitmap;
+        window.createImageBitmap = async (file) => {
+            const picture = await read(file);
+            if (file.name === "slow.png") await new Promise((resolve) => (window.go = resolve));
+            return picture;
+        };"""
+    )
+    session.open()
+    page = session.page
+    chooser = page.get_by_label("Image file")
+    slow = picture_file(shape((56, 56), CLEAR, (255,) * 4), "slow.png")
+    for then in ("another", "Clear"):
+        chooser.set_input_files(slow)
+        session.until(lambda: page.evaluate("Boolean(window.go)"))
+        if then == "Clear":
+            page.get_by_role("button", name="Clear").click()
+        else:
+            chooser.set_input_files(picture_file(shape((56, 56), WHITE, BLACK), "light.png"))
+            page.locator("#own .notice").wait_for()
+        before = page.evaluate("latentbench.ownImage")
+        page.evaluate("() => { go(); window.go = null; }")
+        page.wait_for_timeout(200)
+        assert page.evaluate("latentbench.ownImage") == before, then
+
+
+def test_what_is_drawn_outlives_the_browsers_graphics_process(chromium: Browser, address: str) -> None:
+    # A browser of its own: the process is ended for all pages of one.
+    own = chromium.browser_type.launch(executable_path=browser.find(), args=["--no-sandbox"])
+    session = Session(own, address)
+    page = session.page
+    page.add_init_script(
+        """window.lost = [];
+        addEventListener("contextlost", ({ target }) => lost.push(target.className), true);"""
+    )
+    session.open()
+    sheet = page.get_by_label("Sheet to draw on")
+
+    def seen() -> list[np.ndarray]:
+        page.wait_for_timeout(100)
+        pictures = page.locator(".decoded .picture")
+        places = [sheet, session.map(), pictures.first, pictures.last, page.locator("#own .results canvas").last]
+        shots = [Image.open(io.BytesIO(place.screenshot())).convert("RGB") for place in places]
+        return [np.array(shot, dtype=int) for shot in shots]
+
+    def as_before() -> bool:
+        # Marks on the map are smoothed a little otherwise by another process.
+        return all(np.abs(now - then).max() <= 8 for now, then in zip(seen(), before, strict=True))
+
+    session.draw(0, 100, steps=5)
+    page.locator("#own figure[data-row]").wait_for()
+    session.settle()
+    sheet.blur()
+    before = seen()
+    assert all(np.ptp(shot) > 100 for shot in before)
+    drawn = np.array(page.evaluate("latentbench.ownImage"))
+    devtools = own.new_browser_cdp_session()
+
+    def lose() -> None:
+        """End the process, and wait until the page has lost what was drawn."""
+        page.evaluate("lost.length = 0")
+        devtools.send("Browser.crashGpuProcess")
+        session.until(lambda: "sheet" in page.evaluate("lost"))
+
+    lose()
+    session.until(as_before, "everything is drawn again")
+    lose()
+    sheet.press("Space")  # while the browser can draw nothing
+    with_dot = np.array(page.evaluate("latentbench.ownImage"))
+    assert with_dot.sum() > drawn.sum() + 2
+    assert (with_dot >= drawn).all()
+    page.get_by_label("Image file").set_input_files(picture_file(shape((280, 280), CLEAR, (255,) * 4)))
+    box = np.pad(np.ones((14, 14)), 7).ravel()
+    session.until(lambda: np.allclose(page.evaluate("latentbench.ownImage"), box, atol=0.01), "the file is read")
+    own.close()
+    assert session.said == []
 
 
 # --- The page as a whole

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from latentbench import artifacts
+from latentbench.core import artifacts
+from latentbench.core.errors import LatentbenchError
 from latentbench.data import sources
 from latentbench.data.formats import base as formats
 from latentbench.data.formats import idx
-from latentbench.errors import LatentbenchError
 from latentbench.params import file as params_file
 from tests.idx_files import idx_bytes
 

@@ -72,7 +72,6 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("latent_dim", 0, "greater than or equal to 1, not 0"),
         ("latent_dim", "64", "text, not a number"),
         ("latent_dim", True, "valid integer, not True"),
-        ("latent_dim", 300, "at most pca.n_components (256)"),
         ("vae_dense.beta", -0.5, "greater than or equal to 0, not -0.5"),
         ("vae_dense.beta", float("nan"), "finite number"),
         ("ae_dense.training.learning_rate", "1e-3", "YAML wants 1.0e-3"),

@@ -120,7 +120,10 @@ def told_of_files(workspace: Workspace, names: Iterable[str]) -> Told:
 
 
 def batches(workspace: Workspace, declared: Declared) -> list[list[str]]:
-    """Return all params but those of NAMING, so that DVC can be asked of many at a time: no declared key covers two of one."""
+    """Return the params but those of NAMING in batches, so that DVC can be asked of many at a time.
+
+    No declared key covers two of a batch.
+    """
     found: list[dict[str, set[str]]] = []
     keys = [key for key, _ in leaves(workspace.params())]
     for key in [key for key in keys if not any(covers(name, key) for name in NAMING)]:

@@ -29,7 +29,7 @@ def test_dependencies_on_code_are_exactly_the_imports(root: Path, pipeline: dict
     listed = {dep for dep in definition["deps"] if dep.startswith(("latentbench/", "stages/"))}
     declared = set[str]()
     for dep in listed:
-        files = [each for each in (root / dep).glob("*.py") if each.stem != "__init__"] or [root / dep]
+        files = [each for each in (root / dep).rglob("*.py") if each.stem != "__init__"] or [root / dep]
         declared |= {each.relative_to(root).as_posix() for each in files}
     module = re.fullmatch(r"python -m ([\w.]+).*", definition["cmd"])
     assert module is not None

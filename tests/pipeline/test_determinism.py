@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from latentbench import artifacts, inference, seeding
+from latentbench import inference, seeding
+from latentbench.core import artifacts
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion.models import Sampling
 from stages import fitted

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from tests.pipeline.workspace import SMALL, Workspace
 
 CODERS = ["ae_dense", "ae_conv", "ae_residual", "vae_dense", "vae_conv", "vae_residual"]
@@ -20,6 +20,7 @@ def test_images_and_labels_are_those_of_the_dataset(finished: Workspace) -> None
     data, processed = finished.folder / "data/explorer/data", finished.folder / "data/processed"
     facts = artifacts.read_json(data / "explorer.json")["dataset"]
     assert (facts["n_train"], facts["n_test"]) == (SMALL["data.train_size"], SMALL["data.test_size"])
+    assert facts["background"] == 0  # the clothes are on black
     for split in ("train", "test"):
         images = artifacts.read_array(processed / f"{split}_images.npy")
         assert gzip.decompress((data / "images" / f"{split}.bin.gz").read_bytes()) == images.tobytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from tests.pipeline.workspace import SMALL, Workspace, stages_run
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.data.formats import base as formats
 from latentbench.data.formats import idx
 from latentbench.networks import export
@@ -444,7 +444,7 @@ def test_two_rows_are_compared_and_nothing_else_runs(finished: Workspace) -> Non
     [
         ({"vae_dense.training.epochz": 3}, "vae_dense.training.epochz: there is no such param"),
         ({"diffusion.small.training.batch_size": 0}, "diffusion.small.training.batch_size"),
-        ({"latent_dim": 31}, "latent_dim (31) must be at most pca.n_components (30)"),
+        ({"latent_explore.dimensions": [0, 6]}, "latent_explore.dimensions [6] must be below latent_dim (6)"),
     ],
 )
 def test_a_mistake_anywhere_in_params_stops_the_first_stage(

@@ -142,7 +142,7 @@ def test_a_stage_of_two_trainings_goes_on_in_the_second(finished: Workspace, tmp
 HOLDER = """
 import sys
 from pathlib import Path
-from latentbench import locks
+from latentbench.core import locks
 with locks.held(Path(sys.argv[1]), "holds it"):
     print("held", flush=True)
     sys.stdin.readline()

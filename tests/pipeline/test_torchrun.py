@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from tests.parallel_trainings import LOOPBACK
 from tests.pipeline.workspace import Workspace
 

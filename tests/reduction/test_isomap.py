@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.neighbors.knn import KNeighborsClassifier
 from latentbench.neighbors.search import nearest
 from latentbench.reduction import s_curve
@@ -116,7 +116,7 @@ def test_a_graph_in_parts_is_joined_with_a_warning(points: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({"n_neighbors": 40}, "k must be in 1..39 for 40 points, not 40"),
+        ({"n_neighbors": 40}, "n_neighbors must be in 1..39 for 40 points, not 40"),
         ({"n_components": 40}, "n_components must be in 1..39, not 40"),
         ({"n_components": 5, "n_landmarks": 5}, "n_components must be in 1..4, not 5"),
         ({"radius": 1.0}, "not both or neither"),

@@ -5,15 +5,16 @@ import pytest
 from sklearn.decomposition import PCA as Peer
 from sklearn.preprocessing import StandardScaler
 
-from latentbench.reduction import gaussian, pca
+from latentbench.reduction import gaussian
+from latentbench.reduction.pca import PCA
 
 
 def test_components_variances_scores_and_reconstructions_are_scikit_learns(points: np.ndarray) -> None:
     train, test = points[:3000].astype(np.float64), points[3000:3500].astype(np.float64)
-    ours, theirs = pca.fit(train, 40), Peer(40, svd_solver="full").fit(train)
-    signs = np.sign(np.sum(ours.components * theirs.components_, axis=1))
-    np.testing.assert_allclose(ours.components, theirs.components_ * signs[:, None], atol=1e-8)
-    np.testing.assert_allclose(ours.variances[:40], theirs.explained_variance_, rtol=1e-9)
+    ours, theirs = PCA(40).fit(train), Peer(40, svd_solver="full").fit(train)
+    signs = np.sign(np.sum(ours.components_ * theirs.components_, axis=1))
+    np.testing.assert_allclose(ours.components_, theirs.components_ * signs[:, None], atol=1e-8)
+    np.testing.assert_allclose(ours.variances_[:40], theirs.explained_variance_, rtol=1e-9)
     np.testing.assert_allclose(ours.variance_shares()[:40], theirs.explained_variance_ratio_, rtol=1e-9)
     np.testing.assert_allclose(ours.transform(test), theirs.transform(test) * signs, atol=1e-5)
     back = theirs.inverse_transform(theirs.transform(test))
@@ -23,8 +24,8 @@ def test_components_variances_scores_and_reconstructions_are_scikit_learns(point
 def test_standardized_components_are_scikit_learns_on_scaled_points(points: np.ndarray) -> None:
     train, test = points[:2000, 200:400].astype(np.float64), points[2000:2200, 200:400].astype(np.float64)
     scaler = StandardScaler().fit(train)
-    ours, peer = pca.fit(train, 20, scaler.scale_), Peer(20, svd_solver="full").fit(scaler.transform(train))
-    signs = np.sign(np.sum(ours.components * peer.components_, axis=1))
+    ours, peer = PCA(20, scale=scaler.scale_).fit(train), Peer(20, svd_solver="full").fit(scaler.transform(train))
+    signs = np.sign(np.sum(ours.components_ * peer.components_, axis=1))
     scores = peer.transform(scaler.transform(test))
     np.testing.assert_allclose(ours.transform(test), scores * signs, atol=1e-5)
     back = scaler.inverse_transform(peer.inverse_transform(scores))
@@ -32,36 +33,36 @@ def test_standardized_components_are_scikit_learns_on_scaled_points(points: np.n
 
 
 def test_number_of_components_for_a_share_is_scikit_learns(points: np.ndarray) -> None:
-    fitted = pca.fit(points[:2000], 1)
+    fitted = PCA(1).fit(points[:2000])
     for share in (0.5, 0.8, 0.95):
         assert fitted.components_for(share) == Peer(share, svd_solver="full").fit(points[:2000]).n_components_
     assert fitted.components_for(1.0) <= 784
 
 
 def test_signs_do_not_depend_on_the_order_of_the_points(points: np.ndarray) -> None:
-    one, other = pca.fit(points[:1000], 10), pca.fit(points[:1000][::-1], 10)
-    np.testing.assert_allclose(one.components, other.components, atol=1e-6)
+    one, other = PCA(10).fit(points[:1000]), PCA(10).fit(points[:1000][::-1])
+    np.testing.assert_allclose(one.components_, other.components_, atol=1e-6)
 
 
 def test_pixels_that_never_change_are_harmless(rng: np.random.Generator) -> None:
     data = np.zeros((30, 5))
     data[:, 1] = rng.random(30)
-    fitted = pca.fit(data, 2)
+    fitted = PCA(2).fit(data)
     assert np.isfinite(fitted.transform(data)).all()
     assert fitted.components_for(1.0) == 1
 
 
 @pytest.mark.parametrize(("n", "m"), [(10, 10), (10, 0), (1, 1)])
 def test_impossible_numbers_are_refused(rng: np.random.Generator, n: int, m: int) -> None:
-    with pytest.raises(ValueError, match="components|points"):
-        pca.fit(rng.random((n, 20)), m)
+    with pytest.raises(ValueError, match="components|sample"):
+        PCA(m).fit(rng.random((n, 20)))
 
 
 def test_draws_have_the_moments_of_the_kept_components(points: np.ndarray) -> None:
-    fitted = pca.fit(points, 30)
-    deviations = np.sqrt(fitted.variances[:30])
-    drawn = gaussian.draw(fitted.mean, fitted.components, deviations, 20_000, np.random.default_rng(0))
-    np.testing.assert_allclose(drawn.mean(axis=0), fitted.mean, atol=0.02)
+    fitted = PCA(30).fit(points)
+    deviations = np.sqrt(fitted.variances_[:30])
+    drawn = gaussian.draw(fitted.mean_, fitted.components_, deviations, 20_000, np.random.default_rng(0))
+    np.testing.assert_allclose(drawn.mean(axis=0), fitted.mean_, atol=0.02)
     expected = np.cov(fitted.inverse_transform(fitted.transform(points)).T)
     assert np.linalg.norm(np.cov(drawn.T) - expected) < 0.03 * np.linalg.norm(expected)
 

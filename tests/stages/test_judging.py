@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.params.base import validate
 from latentbench.params.evaluate import EvaluateParams

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.evaluation import samples
 from tests.tools.conftest import Repository
 from tools import compare

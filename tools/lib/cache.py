@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 
 FOLDER = ".dir"  # ends the hash of a folder, which is that of a list of its files
 

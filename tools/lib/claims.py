@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from latentbench import artifacts
+from latentbench.core import artifacts
 from latentbench.evaluation import columns, tables
 from latentbench.reduction.s_curve import N_NEIGHBORS
 from tools.lib import experiments, rows

@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from latentbench import artifacts, progress
-from latentbench.errors import LatentbenchError
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
 from tools.lib import cache
 
 # What an experiment takes from the commit.

@@ -13,8 +13,8 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from latentbench import artifacts
-from latentbench.errors import LatentbenchError
+from latentbench.core import artifacts
+from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import tables
 
 _TEMPLATE = Path(__file__).with_name("page.html")

@@ -12,8 +12,8 @@ from latentbench.data.dataset import Dataset
 from latentbench.evaluation import classification
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
-from latentbench.reduction import pca
 from latentbench.reduction.isomap import Isomap
+from latentbench.reduction.pca import PCA
 
 _N_BOOTSTRAP = 2000
 _TEST_SHARE = 0.2
@@ -98,7 +98,7 @@ def search(split: Split) -> Result:
 def search_components(split: Split, n_components: int) -> Result:
     """Do the same on the first components, which are found in the train part."""
     started = time.perf_counter()
-    scores = pca.fit(split.train, n_components).transform(split.train)
+    scores = PCA(n_components).fit_transform(split.train)
     seconds = time.perf_counter() - started
     found = search(split.mapped(scores, scores[:0]))
     return {**found, "components": n_components, "search_s": found["search_s"] + seconds}
@@ -135,7 +135,7 @@ def pixels(split: Split) -> Result:
 def components(split: Split, draws: Sequence[Result]) -> Result:
     """Score the best of the draws that `search_components` made; its search is all of theirs."""
     best = max(draws, key=lambda draw: float(draw["leave_one_out"]))
-    fitted = pca.fit(split.train, best["components"])
+    fitted = PCA(best["components"]).fit(split.train)
     reduced = split.mapped(fitted.transform(split.train), fitted.transform(split.test))
     seconds = sum(draw["search_s"] for draw in draws)
     return {**best, **score(reduced, best["k"], best["weights"]), "search_s": seconds}

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from latentbench import artifacts
-from latentbench.errors import LatentbenchError
+from latentbench.core import artifacts
+from latentbench.core.errors import LatentbenchError
 from tools.lib import cache, rows
 
 _TIMES = ("transform_s_per_1000", "knn_s_per_1000", "sample_s_per_1000")

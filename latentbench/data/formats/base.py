@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from latentbench import plugins
-from latentbench.errors import LatentbenchError
+from latentbench.core.errors import LatentbenchError
 
 # No image dataset of this kind is larger; a header that claims more is damaged or hostile.
 MAX_BYTES = 4 * 2**30

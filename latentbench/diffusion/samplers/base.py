@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from latentbench import plugins
+from latentbench.core.errors import InputError
 from latentbench.diffusion.denoising import Denoise
 from latentbench.diffusion.process import noise
-from latentbench.errors import InputError
 
 PACKAGE = "latentbench.diffusion.samplers"
 

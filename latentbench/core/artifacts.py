@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import safetensors.numpy
 
-from latentbench.errors import LatentbenchError
+from latentbench.core.errors import LatentbenchError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from latentbench.errors import LatentbenchError
+from latentbench.core.errors import LatentbenchError
 
 DIED = "the run that started this stage has died"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from latentbench import progress
-from latentbench.artifacts import ArtifactError
+from latentbench.core import progress
+from latentbench.core.artifacts import ArtifactError
 
 _UNTIL_NAMED_S = 0.2  # whoever gets a lock writes its number into the file right after
 

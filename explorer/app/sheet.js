@@ -1,0 +1,160 @@
+// The sheet that one draws on. Its pixels are the page's own: what a canvas holds is gone whenever the browser's graphics
+// process ends, which a driver or a busy machine can bring about at any time.
+
+const VISIBLE = 5 / 255; // between the darkest and the lightest pixel of an image that shows something
+const FAINT = 0.25; // between the background and the mean of what is too much like it
+
+/** A sheet of pixels; where they are transparent, the background of the dataset shows. */
+export class Sheet {
+  /** The pixels, to be put on a canvas in front of the background. */
+  image;
+  /** Where a file's picture is, [left, top, right, bottom] in pixels, the ends included. */
+  #frame;
+
+  /**
+   * @param {number} width in pixels.
+   * @param {number} height in pixels.
+   * @param {number} background brightness that the dataset's images have behind what they show, in [0, 1].
+   */
+  constructor(width, height, background) {
+    this.image = new ImageData(width, height);
+    this.background = background;
+    this.clear();
+  }
+
+  /** Have nothing on the sheet. */
+  clear() {
+    const { data, width, height } = this.image;
+    data.fill(255 * this.background);
+    for (let at = 3; at < data.length; at += 4) data[at] = 255;
+    this.#frame = [0, 0, width - 1, height - 1];
+  }
+
+  /**
+   * Have a picture on the sheet.
+   * @param {ImageData} image of the sheet's size, transparent beside the picture.
+   * @param {number[]} place of the picture in it: left, top, width and height, in pixels.
+   */
+  take(image, [left, top, wide, high]) {
+    this.image.data.set(image.data);
+    const whole = (start, length) => {
+      const first = Math.ceil(start);
+      return [first, Math.max(first, Math.floor(start + length) - 1)]; // pixels that the picture covers in part do not count
+    };
+    const [[x0, x1], [y0, y1]] = [whole(left, wide), whole(top, high)];
+    this.#frame = [x0, y0, x1, y1];
+  }
+
+  /** Invert what is on the sheet; what is transparent stays so. */
+  invert() {
+    const { data } = this.image;
+    for (let at = 0; at < data.length; at += 1) if (at % 4 < 3) data[at] = 255 - data[at];
+  }
+
+  /** Draw a line with round ends; (x, y) of its ends and its width are in pixels. */
+  stroke(from, to, lineWidth) {
+    const { data, width, height } = this.image;
+    const ink = this.background < 0.5 ? 255 : 0;
+    const reach = lineWidth / 2;
+    const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+    const squared = dx * dx + dy * dy;
+    const [left, right] = [Math.min(from[0], to[0]) - reach - 1, Math.max(from[0], to[0]) + reach + 1];
+    const [top, bottom] = [Math.min(from[1], to[1]) - reach - 1, Math.max(from[1], to[1]) + reach + 1];
+    for (let y = Math.max(0, Math.floor(top)); y < Math.min(height, bottom); y += 1) {
+      for (let x = Math.max(0, Math.floor(left)); x < Math.min(width, right); x += 1) {
+        const [px, py] = [x + 0.5 - from[0], y + 0.5 - from[1]];
+        const share = squared ? Math.min(1, Math.max(0, (px * dx + py * dy) / squared)) : 0;
+        const distance = Math.hypot(px - share * dx, py - share * dy);
+        const cover = Math.min(1, Math.max(0, reach + 0.5 - distance));
+        if (!cover) continue;
+        const at = 4 * (y * width + x);
+        const under = (data[at + 3] / 255) * (1 - cover);
+        for (let channel = at; channel < at + 3; channel += 1) {
+          data[channel] = (cover * ink + under * data[channel]) / (cover + under);
+        }
+        data[at + 3] = 255 * (cover + under);
+      }
+    }
+  }
+
+  /**
+   * Return the luma of the sheet in front of the background, scaled down to an image of a size, (height, width) float32 in [0, 1].
+   * @param {boolean} [inverted] whether that of the sheet as it would be inverted.
+   */
+  scaled({ height, width }, inverted = false) {
+    const pixels = new Float32Array(width * height);
+    const counts = new Float32Array(width * height);
+    for (let y = 0, at = 0; y < this.image.height; y += 1) {
+      const line = Math.floor((y * height) / this.image.height) * width;
+      for (let x = 0; x < this.image.width; x += 1, at += 1) {
+        const place = line + Math.floor((x * width) / this.image.width);
+        pixels[place] += this.#shown(at, inverted);
+        counts[place] += 1;
+      }
+    }
+    return pixels.map((value, place) => Math.min(1, value / counts[place]));
+  }
+
+  /**
+   * Return what is wrong with the sheet as an image of a size:
+   * - "blank": nothing shows, and nothing would if it was inverted;
+   * - "hidden": nothing shows, but would if it was inverted;
+   * - "faint": what is not transparent is nearly as bright as the background;
+   * - "ground": its background is nearer to the inverse of the dataset's;
+   * - null: nothing.
+   */
+  fault(size) {
+    if (isFlat(this.scaled(size))) return isFlat(this.scaled(size, true)) ? "blank" : "hidden";
+    const border = this.#border();
+    const far = (value) => Math.abs(value - this.background);
+    if (far(median(border.map((at) => this.#shown(at)))) > 0.5) return "ground";
+    if (median(border.map((at) => this.#opacity(at))) > 0.5) return null;
+    const mean = this.#mean();
+    return far(mean) < FAINT && far(1 - mean) > far(mean) ? "faint" : null;
+  }
+
+  #opacity(pixel) {
+    return this.image.data[4 * pixel + 3] / 255;
+  }
+
+  #luma(pixel) {
+    const { data } = this.image;
+    const at = 4 * pixel;
+    return (0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]) / 255;
+  }
+
+  /** Return the brightness of a pixel in front of the background. */
+  #shown(pixel, inverted = false) {
+    const luma = this.#luma(pixel);
+    return this.background + this.#opacity(pixel) * ((inverted ? 1 - luma : luma) - this.background);
+  }
+
+  /** Return the pixels at the border of the picture. */
+  #border() {
+    const [left, top, right, bottom] = this.#frame;
+    const { width } = this.image;
+    const found = [];
+    for (let x = left; x <= right; x += 1) found.push(top * width + x, bottom * width + x);
+    for (let y = top + 1; y < bottom; y += 1) found.push(y * width + left, y * width + right);
+    return found;
+  }
+
+  /** Return the mean brightness of what is not transparent. */
+  #mean() {
+    let sum = 0;
+    let weights = 0;
+    for (let pixel = 0; 4 * pixel < this.image.data.length; pixel += 1) {
+      sum += this.#opacity(pixel) * this.#luma(pixel);
+      weights += this.#opacity(pixel);
+    }
+    return sum / weights;
+  }
+}
+
+function isFlat(pixels) {
+  return pixels.reduce((most, value) => Math.max(most, value)) - pixels.reduce((least, value) => Math.min(least, value)) < VISIBLE;
+}
+
+function median(values) {
+  return values.sort((first, second) => first - second)[Math.floor(values.length / 2)];
+}

@@ -1,0 +1,15 @@
+"""What images have behind the things that they show."""
+
+import numpy as np
+
+
+def brightness(images: np.ndarray) -> float:
+    """Return the brightness that the border pixels of images have in the median, from 0, black, to 1, white.
+
+    The median, not the mean: what the images show reaches the border here and there, and is no part of the background.
+
+    Args:
+        images: (n, height, width) uint8, n at least 1.
+    """
+    borders = [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]]
+    return float(np.median(np.concatenate([border.ravel() for border in borders]))) / 255
