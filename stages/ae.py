@@ -7,13 +7,13 @@ from torch.nn import functional
 from latentbench import inference, seeding, training
 from latentbench.networks.autoencoders import base
 from latentbench.params.autoencoders import AutoencoderParams
-from stages import entry, exporting, fitting
+from stages import exporting, lifecycle, trainings
 
 
 def main() -> None:
     """Run the stage."""
-    row = entry.row(__doc__)
-    with fitting.stage("ae", row) as run:
+    row = lifecycle.row(__doc__)
+    with trainings.stage("ae", row) as run:
         params, seed = run.view.section(AutoencoderParams, row), run.project.seed
         images = torch.tensor(run.dataset.train_images)
         shape = {
@@ -30,7 +30,7 @@ def main() -> None:
             originals = inference.to_unit(batch.tensors[0])
             return {"loss": functional.mse_loss(network(originals).float(), originals)}
 
-        fitting.fit_and_keep(
+        trainings.train_and_save(
             run,
             row,
             network,
@@ -40,7 +40,7 @@ def main() -> None:
             seeding.derive(seed, row, "training"),
             {"method": "ae", "network": shape, "seed": seed},
         )
-        fitting.embed(run, row, network.encode)
+        trainings.save_embeddings(run, row, network.encode)
         exporting.export_coder(run, row, network)
 
 

@@ -7,12 +7,12 @@ from torch.nn import functional
 from latentbench import inference, seeding, training
 from latentbench.networks.classifier import Classifier
 from latentbench.params.classifier import ClassifierParams
-from stages import fitting
+from stages import trainings
 
 
 def main() -> None:
     """Run the stage."""
-    with fitting.stage("classifier") as run:
+    with trainings.stage("classifier") as run:
         params = run.view.section(ClassifierParams, "classifier")
         images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
         shape = {
@@ -29,7 +29,7 @@ def main() -> None:
             wrong = (logits.argmax(dim=1) != truth).float()
             return {"loss": functional.cross_entropy(logits, truth), "error": wrong.mean()}
 
-        fitting.fit_and_keep(
+        trainings.train_and_save(
             run,
             "classifier",
             network,

@@ -18,14 +18,14 @@ from latentbench.networks import texture, weights
 from latentbench.params.base import View
 from latentbench.params.diffusion import Coder, LatentDiffusionParams, PixelDiffusionParams
 from latentbench.training import Batch, Plan
-from stages import entry, exporting, fitting, paths
-from stages.fitting import Run
+from stages import exporting, lifecycle, paths, trainings
+from stages.trainings import Run
 
 
 def main() -> None:
     """Run the stage."""
-    row = entry.row(__doc__)
-    with fitting.stage("diffusion", row) as run:
+    row = lifecycle.row(__doc__)
+    with trainings.stage("diffusion", row) as run:
         params = _params(run.view, row)
         process, guidance = params.process, params.guidance
         images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
@@ -63,8 +63,8 @@ def main() -> None:
         plan = Plan(**size.training.values(), ema_decay=process.ema_decay)
         seed = seeding.derive(run.project.seed, row, "training")
         table = paths.METRICS / row / "loss.csv"
-        summary = fitting.fit(run, row, model.denoiser, loss, [data, labels], plan, seed, table)
-        fitting.leave_to_main(run)
+        summary = trainings.train(run, row, model.denoiser, loss, [data, labels], plan, seed, table)
+        trainings.leave_to_main(run)
         described = {
             "method": "diffusion",
             "network": built,
@@ -98,7 +98,7 @@ def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params:
 
     plan, seed = Plan(**params.training.values()), seeding.derive(run.project.seed, row, "coder")
     table = paths.model(row) / "coder_loss.csv"
-    fitting.fit(run, f"{row}: coder", noisy, loss, [images], plan, seed, table, "coder")
+    trainings.train(run, f"{row}: coder", noisy, loss, [images], plan, seed, table, "coder")
     space.to(run.compute.device).fit(images[run.dataset.fit_index])
 
 

@@ -20,7 +20,7 @@ from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
 from latentbench.params.diffusion_explore import DiffusionExploreParams
 from latentbench.params.project import Project
-from stages import classifiers, entry, paths
+from stages import classifiers, lifecycle, paths
 
 _BATCH = 250
 _N_SHOWN = 10
@@ -271,8 +271,8 @@ def _step_from_which(holds: np.ndarray) -> int:
 
 def main() -> None:
     """Run the stage."""
-    row = entry.row(__doc__)
-    with entry.stage("diffusion_explore", row) as view:
+    row = lifecycle.row(__doc__)
+    with lifecycle.stage("diffusion_explore", row) as view:
         project = view.section(Project)
         threads.use(project.threads)
         explorer = Explorer(row, project, view.section(DiffusionExploreParams, "diffusion_explore"))

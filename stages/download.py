@@ -6,12 +6,12 @@ from latentbench.core import progress
 from latentbench.data import sources
 from latentbench.data.formats import base as formats
 from latentbench.params.data import Data, Source
-from stages import entry, paths
+from stages import lifecycle, paths
 
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("download", timed=False) as view:
+    with lifecycle.stage("download", timed=False) as view:
         data = view.section(Data, "data")
         files = [
             sources.RawFile(target, file.name, n_axes, file.sha256)

@@ -21,8 +21,8 @@ from latentbench.neighbors.search import nearest
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
 from latentbench.params.rows import Rows
-from stages import classifiers, costs, entry, fitted, leftovers, paths, verdicts
-from stages.verdicts import Verdict
+from stages import classifiers, costs, fitted, leftovers, lifecycle, paths, sample_scores
+from stages.sample_scores import SampleScores
 
 _FOLDER = paths.METRICS / "evaluate"
 _N_SHOWN = 10
@@ -58,7 +58,7 @@ class Comparison:
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("evaluate") as view:
+    with lifecycle.stage("evaluate") as view:
         leftovers.remove()
         project, params = view.section(Project), view.section(EvaluateParams, "evaluate")
         threads.use(project.threads)
@@ -66,19 +66,19 @@ def main() -> None:
         methods = {row: fitted.load(row) for row in rows.all()}
         compared = Comparison(Dataset(paths.PROCESSED), project, params, rows, methods)
         generators = list(compared.able(Draws))
-        judged = verdicts.read_all(("real", "real_validation", *generators))
+        judged = sample_scores.read_all(("real", "real_validation", *generators))
         _compare_likelihoods(judged)
         found = _compare_generators(judged)
         representations, seconds = _compare_representations(compared)
         _compare_inpainting(compared)
         _write_costs(seconds, compared)
         classifier = classifiers.load()
-        told = inference.apply(
+        predicted = inference.apply(
             lambda batch: classifier(inference.to_unit(batch)).argmax(dim=1),
             torch.tensor(compared.dataset.test_images),
         )
         headline = {
-            "classifier_accuracy": float(np.mean(told.numpy() == compared.dataset.test_labels)),
+            "classifier_accuracy": float(np.mean(predicted.numpy() == compared.dataset.test_labels)),
             "knn": {row: scores["knn_accuracy"] for row, scores in representations.items()},
             "mse": {row: scores["mse"] for row, scores in representations.items() if "mse" in scores},
             "frechet": {row: found[row]["frechet"] for row in ("real", *generators)},
@@ -268,11 +268,11 @@ def _reconstructions(compared: Comparison) -> dict[str, np.ndarray]:
     return {row: method.decode(_representation(row, "test", compared)) for row, method in able.items()}
 
 
-def _compare_generators(judged: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
-    rows = {row: dict(verdict.scores) for row, verdict in judged.items()}
-    judges = {row: verdict.judge for row, verdict in judged.items()}
+def _compare_generators(judged: Mapping[str, SampleScores]) -> dict[str, dict[str, Any]]:
+    rows = {row: dict(each.scores) for row, each in judged.items()}
+    judges = {row: each.judge for row, each in judged.items()}
     _write_comparison("generators", rows, {"classifier": judges})
-    grid = np.stack([verdict.shown[:_N_SHOWN] for verdict in judged.values()])
+    grid = np.stack([each.shown[:_N_SHOWN] for each in judged.values()])
     artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(judged)), palette=True)
     for row in [row for row in judged if not row.startswith("real") and not row.endswith("_guided")]:
         shown = judged[row].shown[: _N_SHOWN**2]
@@ -285,16 +285,14 @@ def _compare_generators(judged: Mapping[str, Verdict]) -> dict[str, dict[str, An
     return rows
 
 
-def _compare_likelihoods(judged: Mapping[str, Verdict]) -> None:
+def _compare_likelihoods(judged: Mapping[str, SampleScores]) -> None:
     """Write the parts of the bound of each row that has one, and what each latent of the VAEs carries."""
-    bounded = {row: verdict for row, verdict in judged.items() if verdict.bound}
-    names = {row: verdict.likelihood for row, verdict in bounded.items()}
-    rows = {row: verdict.bound for row, verdict in bounded.items()}
+    bounded = {row: each for row, each in judged.items() if each.bound}
+    names = {row: each.likelihood for row, each in bounded.items()}
+    rows = {row: each.bound for row, each in bounded.items()}
     _write_comparison("likelihoods", rows, {"likelihood": names})
     lines = [
-        (row, rank, kl)
-        for row, verdict in bounded.items()
-        for rank, kl in enumerate(verdict.kl_per_latent.tolist(), start=1)
+        (row, rank, kl) for row, each in bounded.items() for rank, kl in enumerate(each.kl_per_latent.tolist(), start=1)
     ]
     artifacts.write_table(_FOLDER / "kl_per_latent.csv", pd.DataFrame(lines, columns=["row", "rank", "kl_nats"]))
 

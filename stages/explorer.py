@@ -12,7 +12,7 @@ from latentbench.data.dataset import Dataset
 from latentbench.diffusion import models as diffusion_models
 from latentbench.diffusion.models import Sampling
 from latentbench.params.rows import Rows
-from stages import entry, leftovers, paths
+from stages import leftovers, lifecycle, paths
 
 _PAGE = Path("explorer")
 _MOST_CALLS = 50  # of a denoiser for one sample: people wait for it
@@ -20,7 +20,7 @@ _MOST_CALLS = 50  # of a denoiser for one sample: people wait for it
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("explorer") as view:
+    with lifecycle.stage("explorer") as view:
         leftovers.remove()
         rows = view.section(Rows, "rows")
         dataset = Dataset(paths.PROCESSED)

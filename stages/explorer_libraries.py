@@ -9,7 +9,7 @@ from pathlib import Path
 
 from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
-from stages import entry, paths
+from stages import lifecycle, paths
 
 _SOURCE = Path("explorer/libraries")
 _RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
@@ -21,7 +21,7 @@ class LibrariesError(LatentbenchError):
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("explorer_libraries", timed=False), tempfile.TemporaryDirectory() as scratch:
+    with lifecycle.stage("explorer_libraries", timed=False), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for path in _SOURCE.iterdir():
             shutil.copy(path, folder)

@@ -10,7 +10,7 @@ from latentbench import inference
 from latentbench.core import artifacts
 from latentbench.networks import export
 from stages import paths
-from stages.fitting import Run
+from stages.trainings import Run
 
 N_CHECKED = 256  # validation images on which an exported network is compared with the trained one
 

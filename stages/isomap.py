@@ -20,16 +20,16 @@ from latentbench.params.project import Project
 from latentbench.params.reduction import IsomapParams
 from latentbench.reduction import geodesics, s_curve
 from latentbench.reduction.isomap import Isomap
-from stages import entry, paths
+from stages import lifecycle, paths
 
 _K_MAX = 20  # of the classifier that judges the candidates
 
 
 def main() -> None:
     """Run the stage."""
-    row = entry.row(__doc__)
+    row = lifecycle.row(__doc__)
     folder = paths.METRICS / row
-    with entry.stage("isomap", row) as view:
+    with lifecycle.stage("isomap", row) as view:
         project, params = view.section(Project), view.section(IsomapParams, row)
         threads.use(project.threads)
         dataset = Dataset(paths.PROCESSED)

@@ -4,12 +4,12 @@ import numpy as np
 
 from latentbench.core import artifacts
 from latentbench.methods.base import Bounds
-from stages import entry, fitted, judging, paths
+from stages import fitted, judging, lifecycle, paths
 
 
 def main() -> None:
     """Run the stage."""
-    stage, row = entry.stage_and_row(__doc__)
+    stage, row = lifecycle.stage_and_row(__doc__)
     with judging.stage(stage, row) as session:
         method = fitted.load(row)
         bound = None

@@ -21,8 +21,8 @@ from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
-from stages import classifiers, entry, paths, verdicts
-from stages.verdicts import Verdict
+from stages import classifiers, lifecycle, paths, sample_scores
+from stages.sample_scores import SampleScores
 
 # The pupil's own recipe: what is compared is what it learns from, not how.
 _PUPIL_BATCH, _PUPIL_RATE = 64, 2e-3
@@ -31,7 +31,7 @@ _N_SHOWN = 100
 
 @dataclass(frozen=True)
 class Judged:
-    """What a judge says of images; `Verdict` explains what it holds."""
+    """What a judge says of images; `SampleScores` explains what it holds."""
 
     scores: dict[str, Any]
     left_out: dict[str, np.ndarray]
@@ -203,7 +203,7 @@ class Session:
         """Write what was judged of a row.
 
         Args:
-            row: as `verdicts.write` names it.
+            row: as `sample_scores.write` names it.
             judge: that judged it.
             images: (n, height, width) uint8, which it judged.
             judged: what it said.
@@ -219,7 +219,7 @@ class Session:
             outcomes["bits_per_dim"] = bound.bits_per_dim
         # Distances in the features of different networks must never be compared: the hash tells them apart.
         seen_by = dict.fromkeys(("classifier", self.params.features))
-        verdict = Verdict(
+        kept = SampleScores(
             scores,
             "+".join(artifacts.model_hash(paths.model(name)) for name in seen_by),
             judge.target,
@@ -230,13 +230,13 @@ class Session:
             bound.likelihood if bound else "",
             bound.kl_per_latent if bound else np.empty(0),
         )
-        verdicts.write(row, verdict)
+        sample_scores.write(row, kept)
 
 
 @contextmanager
 def stage(name: str, row: str | None = None) -> Iterator[Session]:
-    """Do for a stage that judges what `entry.stage` does for all."""
-    with entry.stage(name, row) as view:
+    """Do for a stage that judges what `lifecycle.stage` does for all."""
+    with lifecycle.stage(name, row) as view:
         project, params = view.section(Project), view.section(EvaluateParams, "evaluate")
         threads.use(project.threads)
         yield Session(project, params, Dataset(paths.PROCESSED))

@@ -4,12 +4,12 @@ import pandas as pd
 
 from latentbench.core import artifacts
 from latentbench.params.rows import Rows
-from stages import entry, leftovers, paths
+from stages import leftovers, lifecycle, paths
 
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("latent_explore") as view:
+    with lifecycle.stage("latent_explore") as view:
         leftovers.remove()
         rows = view.section(Rows, "rows").coders()
         tables = {

@@ -22,7 +22,7 @@ from latentbench.params.latent_explore import LatentExploreParams
 from latentbench.params.project import Project
 from latentbench.reduction.pca import PCA
 from latentbench.reduction.umap import UMAP
-from stages import classifiers, entry, fitted, paths
+from stages import classifiers, fitted, lifecycle, paths
 
 _GRID = 10
 _N_WAYS = 8
@@ -353,8 +353,8 @@ class Explorer:
 
 def main() -> None:
     """Run the stage."""
-    stage, row = entry.stage_and_row(__doc__)
-    with entry.stage(stage, row) as view:
+    stage, row = lifecycle.stage_and_row(__doc__)
+    with lifecycle.stage(stage, row) as view:
         project = view.section(Project)
         threads.use(project.threads)
         explorer = Explorer(row, project, view.section(LatentExploreParams, "latent_explore"))

@@ -17,7 +17,7 @@ from latentbench.params.project import Project
 from latentbench.params.reduction import PCAParams
 from latentbench.reduction import gaussian
 from latentbench.reduction.pca import PCA
-from stages import entry, paths
+from stages import lifecycle, paths
 
 _N_SHOWN = 10
 _K_MAX = 20  # of the classifier that judges numbers of components
@@ -26,9 +26,9 @@ _N_RESAMPLES = 1000  # of the test images, behind intervals
 
 def main() -> None:
     """Run the stage."""
-    row = entry.row(__doc__)
+    row = lifecycle.row(__doc__)
     folder = paths.METRICS / row
-    with entry.stage("pca", row) as view:
+    with lifecycle.stage("pca", row) as view:
         project = view.section(Project)
         threads.use(project.threads)
         params = view.section(PCAParams, row)

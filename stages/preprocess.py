@@ -9,12 +9,12 @@ from latentbench.data.formats import base as formats
 from latentbench.data.formats.base import Format
 from latentbench.params.base import ParamsError
 from latentbench.params.data import Data
-from stages import entry, paths
+from stages import lifecycle, paths
 
 
 def main() -> None:
     """Run the stage."""
-    with entry.stage("preprocess") as view:
+    with lifecycle.stage("preprocess") as view:
         data = view.section(Data, "data")
         form = formats.of(data.format)
         train_images, train_labels = _read(form, "train", data.train_size, "train", data.split_seed)

@@ -7,13 +7,13 @@ from latentbench import inference, seeding, training
 from latentbench.core import artifacts
 from latentbench.networks.vaes import base
 from latentbench.params.autoencoders import VAEParams
-from stages import entry, exporting, fitting, paths
+from stages import exporting, lifecycle, paths, trainings
 
 
 def main() -> None:
     """Run the stage."""
-    row = entry.row(__doc__)
-    with fitting.stage("vae", row) as run:
+    row = lifecycle.row(__doc__)
+    with trainings.stage("vae", row) as run:
         params, seed = run.view.section(VAEParams, row), run.project.seed
         beta, warmup_epochs = params.beta, params.warmup_epochs
         latent_dim = params.latent_dim or run.project.latent_dim
@@ -33,7 +33,7 @@ def main() -> None:
             originals = inference.to_unit(batch.tensors[0])
             return base.negative_elbo(network, originals, batch.normal(latent_dim), beta * batch.ramp(warmup_epochs))
 
-        fitting.fit_and_keep(
+        trainings.train_and_save(
             run,
             row,
             network,
@@ -43,7 +43,7 @@ def main() -> None:
             seeding.derive(seed, row, "training"),
             {"method": "vae", "network": shape, "seed": seed, "beta": beta, "warmup_epochs": warmup_epochs},
         )
-        fitting.embed(run, row, network.encode)
+        trainings.save_embeddings(run, row, network.encode)
         exporting.export_coder(run, row, network)
         generator = seeding.torch_generator(seed, row, "samples")
         draws = torch.randn((run.project.n_samples, latent_dim), generator=generator)

@@ -11,9 +11,9 @@ from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
 from latentbench.params.base import validate
 from latentbench.params.evaluate import EvaluateParams
-from stages import verdicts
+from stages import sample_scores
 from stages.judging import Judge
-from stages.verdicts import Verdict, VerdictError
+from stages.sample_scores import SampleScores, SampleScoresError
 
 N = 600
 PARAMS = {
@@ -117,27 +117,29 @@ def test_blur_cannot_hide(judge: Judge, dataset: Dataset) -> None:
         assert 2.093 * np.sqrt(19 / 20 * np.square(values - values.mean()).sum()) == pytest.approx(half_width, rel=0.01)
 
 
-def verdict(n: int, judge: str = "a") -> Verdict:
-    return Verdict({"n": n}, judge, "target", np.zeros((1, 2, 2), dtype=np.uint8), {}, {})
+def scored(n: int, judge: str = "a") -> SampleScores:
+    return SampleScores({"n": n}, judge, "target", np.zeros((1, 2, 2), dtype=np.uint8), {}, {})
 
 
 def test_rows_at_unequal_terms_are_refused() -> None:
-    equal = {"real": verdict(100), "real_validation": verdict(60), "vae": verdict(100)}
-    verdicts.check_equal_terms(equal)
-    with pytest.raises(VerdictError, match=r"unequal numbers of images \(real 100, real_validation 60, vae 90\)"):
-        verdicts.check_equal_terms(equal | {"vae": verdict(90)})
-    with pytest.raises(VerdictError, match=r"different classifiers \(a, b\)"):
-        verdicts.check_equal_terms(equal | {"vae": verdict(100, "b")})
+    equal = {"real": scored(100), "real_validation": scored(60), "vae": scored(100)}
+    sample_scores.check_equal_terms(equal)
+    with pytest.raises(SampleScoresError, match=r"unequal numbers of images \(real 100, real_validation 60, vae 90\)"):
+        sample_scores.check_equal_terms(equal | {"vae": scored(90)})
+    with pytest.raises(SampleScoresError, match=r"different classifiers \(a, b\)"):
+        sample_scores.check_equal_terms(equal | {"vae": scored(100, "b")})
 
 
 def test_what_was_judged_is_read_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shown = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
     groups, right = {"frechet": np.array([1.0, 1 / 3])}, {"cas": np.array([True, False])}
-    wrote = Verdict({"n": 2, "frechet": 1 / 3}, "a", "t", shown, groups, right, {"n": 2}, "bernoulli", np.array([0.1]))
+    wrote = SampleScores(
+        {"n": 2, "frechet": 1 / 3}, "a", "t", shown, groups, right, {"n": 2}, "bernoulli", np.array([0.1])
+    )
     for row in ("diffusion", "diffusion/guided"):
-        verdicts.write(row, wrote)
-    found = verdicts.read_all(["diffusion"])
+        sample_scores.write(row, wrote)
+    found = sample_scores.read_all(["diffusion"])
     assert list(found) == ["diffusion", "diffusion_guided"]
     read = found["diffusion_guided"]
     assert (read.scores, read.bound, read.likelihood) == (wrote.scores, wrote.bound, wrote.likelihood)

@@ -20,7 +20,7 @@ from latentbench.networks import weights
 from latentbench.params.base import View
 from latentbench.params.project import Project
 from latentbench.training import Compute
-from stages import entry, paths
+from stages import lifecycle, paths
 
 _CHECKPOINT_INTERVAL_S = 15.0
 
@@ -46,19 +46,19 @@ class Run:
 
 @contextmanager
 def stage(name: str, row: str | None = None) -> Iterator[Run]:
-    """Do for a stage that trains what `entry.stage` does for all, and lock its checkpoint while it runs.
+    """Do for a stage that trains what `lifecycle.stage` does for all, and lock its checkpoint while it runs.
 
     The checkpoint's name is made of all that its content follows from, so that what was begun with other params, code,
     data or versions is never gone on with. `torchrun` may start several processes of the stage: all of them train, one
     does the rest.
     """
-    with entry.stage(name, row, watched=False) as view:
+    with lifecycle.stage(name, row, watched=False) as view:
         project = view.section(Project)
         n_threads = threads.use(project.threads)
         compute = Compute(devices.use(project.device, parallel.local_rank()), project.precision, project.compile)
         facts = [f"{package} {version(package)}" for package in ("torch", "numpy")]
         facts += [f"device {compute.device.type}", f"threads {n_threads}", f"processes {parallel.planned_size()}"]
-        path = _checkpoint_folder() / f"{entry.identity(name, row, view, facts)}.safetensors"
+        path = _checkpoint_folder() / f"{lifecycle.identity(name, row, view, facts)}.safetensors"
         interval_s = float(os.environ.get("LATENTBENCH_CHECKPOINT_SECONDS", _CHECKPOINT_INTERVAL_S))
         # A stage whose DVC was killed trains for nobody.
         ancestors = orphans.ancestors_until("DVC_STAGE") if "DVC_STAGE" in os.environ else []
@@ -73,7 +73,7 @@ def stage(name: str, row: str | None = None) -> Iterator[Run]:
             yield Run(view, project, Dataset(paths.PROCESSED), compute, checkpoint)
 
 
-def fit(
+def train(
     run: Run,
     name: str,
     network: nn.Module,
@@ -112,7 +112,7 @@ def leave_to_main(run: Run) -> None:
     run.checkpoint.check_ancestors()
 
 
-def fit_and_keep(
+def train_and_save(
     run: Run,
     row: str,
     network: nn.Module,
@@ -125,19 +125,19 @@ def fit_and_keep(
     """Train the one network of a stage; write its loss table, weights and training metrics.
 
     Args:
-        run, network, loss, data, plan, seed: as for `fit`.
+        run, network, loss, data, plan, seed: as for `train`.
         row: the network's name, under which all is written.
         description: what else a reader of the weights needs to know; `network` in it rebuilds the network.
     """
     folder = paths.METRICS / row
-    summary = fit(run, row, network, loss, data, plan, seed, folder / "loss.csv")
+    summary = train(run, row, network, loss, data, plan, seed, folder / "loss.csv")
     leave_to_main(run)
     described = {**description, "training": dataclasses.asdict(plan)}
     artifacts.write_model(paths.model(row), weights.to_arrays(network), described)
     artifacts.write_metrics(folder / "metrics.json", summary)
 
 
-def embed(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> None:
+def save_embeddings(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> None:
     """Write what `encode` makes of all train and test images, given to it in [0, 1]."""
     for split, images in (("train", run.dataset.train_images), ("test", run.dataset.test_images)):
         latents = inference.apply(

@@ -10,12 +10,12 @@ from latentbench.core.errors import LatentbenchError
 from stages import paths
 
 
-class VerdictError(LatentbenchError):
+class SampleScoresError(LatentbenchError):
     """Rows were not judged at equal terms; the message names them and the way out."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SampleScores:
     """What is known of a row of generated or real images.
 
     Attributes:
@@ -42,29 +42,29 @@ class Verdict:
     kl_per_latent: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
-def write(row: str, verdict: Verdict) -> None:
+def write(row: str, each: SampleScores) -> None:
     """Keep what was judged of a row, such as "vae_dense", or "diffusion/guided" beside "diffusion"."""
-    arrays = {"shown": verdict.shown, "kl_per_latent": verdict.kl_per_latent}
-    arrays |= {f"left_out.{name}": values for name, values in verdict.left_out.items()}
-    arrays |= {f"outcomes.{name}": values for name, values in verdict.outcomes.items()}
+    arrays = {"shown": each.shown, "kl_per_latent": each.kl_per_latent}
+    arrays |= {f"left_out.{name}": values for name, values in each.left_out.items()}
+    arrays |= {f"outcomes.{name}": values for name, values in each.outcomes.items()}
     description = {
-        "scores": dict(verdict.scores),
-        "judge": verdict.judge,
-        "target": verdict.target,
-        "bound": dict(verdict.bound),
-        "likelihood": verdict.likelihood,
+        "scores": dict(each.scores),
+        "judge": each.judge,
+        "target": each.target,
+        "bound": dict(each.bound),
+        "likelihood": each.likelihood,
     }
     artifacts.write_model(paths.judged(row), arrays, description)
 
 
-def read(row: str) -> Verdict:
+def read(row: str) -> SampleScores:
     """Read back what was judged of a row.
 
     Raises:
         ArtifactError: a file is missing or damaged.
     """
     arrays, description = artifacts.read_model(paths.judged(row))
-    return Verdict(
+    return SampleScores(
         description["scores"],
         description["judge"],
         description["target"],
@@ -77,12 +77,12 @@ def read(row: str) -> Verdict:
     )
 
 
-def read_all(rows: Sequence[str]) -> dict[str, Verdict]:
+def read_all(rows: Sequence[str]) -> dict[str, SampleScores]:
     """Read what was judged of some rows; what follows classes comes after them, such as "diffusion_guided".
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        VerdictError: they were judged in the features of different networks, or by unequal numbers of images.
+        SampleScoresError: they were judged in the features of different networks, or by unequal numbers of images.
     """
     guided = [row for row in rows if (paths.judged(row) / "guided").is_dir()]
     found = {row: read(row) for row in rows} | {f"{row}_guided": read(f"{row}/guided") for row in guided}
@@ -90,21 +90,23 @@ def read_all(rows: Sequence[str]) -> dict[str, Verdict]:
     return found
 
 
-def check_equal_terms(verdicts: Mapping[str, Verdict]) -> None:
+def check_equal_terms(scored: Mapping[str, SampleScores]) -> None:
     """Refuse rows that cannot stand in one table.
 
     Raises:
-        VerdictError: they were judged in the features of different networks, or by unequal numbers of images, of which
-            only `real_validation` may have fewer: there are no more of them.
+        SampleScoresError: they were judged in the features of different networks, or by unequal numbers of images, of
+            which only `real_validation` may have fewer: there are no more of them.
     """
-    judges = {verdict.judge for verdict in verdicts.values()}
+    judges = {each.judge for each in scored.values()}
     if len(judges) > 1:
-        raise VerdictError(f"rows were judged by different classifiers ({', '.join(sorted(judges))}): run 'dvc repro'")
-    counts = {row: int(verdict.scores["n"]) for row, verdict in verdicts.items()}
+        raise SampleScoresError(
+            f"rows were judged by different classifiers ({', '.join(sorted(judges))}): run 'dvc repro'"
+        )
+    counts = {row: int(each.scores["n"]) for row, each in scored.items()}
     equal = {row: n for row, n in counts.items() if row != "real_validation"}
     if len(set(equal.values())) > 1 or counts.get("real_validation", 0) > max(equal.values()):
         told = ", ".join(f"{row} {n}" for row, n in counts.items())
-        raise VerdictError(
+        raise SampleScoresError(
             f"rows were judged by unequal numbers of images ({told}), on which distances depend: run 'dvc repro'"
         )
 
