@@ -50,7 +50,7 @@ class Method:
 
     def bound(self, dataset: Dataset, row: str, seed: int, effort: Effort) -> Bound | None:
         """Return the bound of a model on pixels, in the same parts as a VAE's; one on latents bounds no likelihood."""
-        model = self.model
+        model, n_draws = self.model, effort.bound_draws
         if not isinstance(model.space, PixelSpace):
             return None
         images = inference.to_unit(torch.tensor(dataset.test_images))
@@ -58,7 +58,7 @@ class Method:
         levels = model.schedule.path(_N_LEVELS, "log")[-2::-1]
         fitted_on = model.encode(torch.tensor(dataset.train_images[dataset.validation_index]))
         nats = bounds.fit_pixels(model.denoise(), fitted_on, levels[0], generator)
-        found = bounds.bound(model.denoise(), model.space.encode(images), levels, nats, effort.bound_draws, generator)
+        found = bounds.bound(model.denoise(), model.space.encode(images), levels, nats, n_draws, generator)
         bits = likelihood.bits_per_dim(found.total(), images[0].numel())
         mean = likelihood.mean_with_interval(bits)
         parts = {
