@@ -241,8 +241,10 @@ def compare(
         seeds: tables of `make seeds`, as `read_seeds` returns them.
     """
     found: dict[_Table, list[Difference]] = {table: [] for table in compared}
+    listed = {"rows": {key.removeprefix("rows."): each for key, each in a.params.items() if key.startswith("rows.")}}
+    drawn = {row for row in a.scores["representations"] if rows.is_drawn(row, listed)}
     for (table, row, score), by_images in _changes(compared, a, b).items():
-        needs_seeds = table == "generators" or rows.is_drawn(row)
+        needs_seeds = table == "generators" or row in drawn
         each = _paired_by_seed(table, row, score, a, b, seeds) if needs_seeds else []
         by_seeds = differences.over_seeds(each) if len(each) > 1 else None
         before, after = (run.scores[table][row][score] for run in (a, b))

@@ -27,6 +27,7 @@ from latentbench.evaluation import tables
 from stages import paths
 from tools.lib import experiments, published_results
 from tools.lib import reference_programs as programs
+from tools.lib import rows as rows_of
 from tools.lib.published_results import ROWS, Row
 from tools.lib.reference_programs import Result
 
@@ -126,7 +127,8 @@ def judge_networks(results: Results, dataset: Dataset, dims: Iterable[int], epoc
     """
     experiments.check_committed()
     recipes = yaml.safe_load(artifacts.read_bytes(_RECIPES))
-    rows = {f"{stage}_{preset}": f"{stage}@{preset}" for stage, presets in recipes.items() for preset in presets}
+    families = rows_of.families(experiments.committed_params())
+    rows = {row: f"{families[row]}@{row}" for row in recipes}
     changes = experiments.flatten(recipes)
     if epochs is not None:
         changes |= {key: epochs for key in changes if key.endswith(".epochs")}

@@ -95,7 +95,8 @@ def collect(seed: int, revision: str) -> pd.DataFrame:
     The judge is the hash of the classifier in whose features generated images are compared.
     """
     comparisons = {name: experiments.table(revision, name) for name in columns.COMPARISONS}
-    drawn = list(map(rows.is_drawn, map(str, comparisons["representations"].index)))
+    params = experiments.params_of(revision)
+    drawn = [rows.is_drawn(str(row), params) for row in comparisons["representations"].index]
     comparisons["representations"] = comparisons["representations"][drawn]
     lines = []
     for comparison in comparisons.values():

@@ -28,7 +28,7 @@ from tools.lib.experiments import ExperimentError, are_numbers, read_value
 
 _FOLDER = Path("metrics/sweeps")
 _N_AT_RANDOM = 4  # runs of a search before it learns from them; however many follow, so that more can be asked for
-_GRID = ("vae.dense.beta=0.01,0.1,1,4,12.25,24.5",)
+_GRID = ("vae_dense.beta=0.01,0.1,1,4,12.25,24.5",)
 # What is told of each run beside the score that it is chosen by, and where it is from.
 _SHOWN = {
     "knn_leave_one_out": "representations",
@@ -56,9 +56,9 @@ scores:
   A training score runs the stage of its row alone; the others run what the comparison needs.
 
 examples:
-  python -m tools.sweep --grid latent_dim=8,16,32 vae.dense.beta=0.1,1
-  python -m tools.sweep --search latent_dim=4..64:int:log vae.dense.beta=0.01..10:log --trials 12
-  python -m tools.sweep --grid vae.conv.training.learning_rate=5e-4,1e-3 --score training/vae_conv/validation_loss
+  python -m tools.sweep --grid latent_dim=8,16,32 vae_dense.beta=0.1,1
+  python -m tools.sweep --search latent_dim=4..64:int:log vae_dense.beta=0.01..10:log --trials 12
+  python -m tools.sweep --grid vae_conv.training.learning_rate=5e-4,1e-3 --score training/vae_conv/validation_loss
 """
 
 
@@ -168,7 +168,7 @@ def choose_goal(keys: Sequence[str], score: str | None, direction: str | None) -
     if score is None:
         there = [str(row) for row in experiments.table("HEAD", "representations").index]
         named = {row for key in keys if (row := rows.of_param(key, there))}
-        vaes = rows.of_family("vae", there) if set(keys) == {"latent_dim"} else []
+        vaes = rows.of_family("vae", there, experiments.committed_params()) if set(keys) == {"latent_dim"} else []
         if len(named) > 1 or not (named or vaes):
             raise ExperimentError(
                 f"--score: {', '.join(keys)} do not tell which row is judged; --help tells the scores"

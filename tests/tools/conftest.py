@@ -35,7 +35,7 @@ class Repository:
         judged = {"n": 10, "classifier": judge}
         # What the stage of a row writes, as DVC keeps it.
         outs = [{"path": "metrics/vae_dense/metrics.json", "hash": "md5", "md5": "0" * 32}]
-        lock = {"schema": "2.0", "stages": {"vae@dense": {"outs": outs}}}
+        lock = {"schema": "2.0", "stages": {"vae@vae_dense": {"outs": outs}}}
         (self.folder / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
         training = self.folder / "metrics" / "vae_dense"
         training.mkdir(exist_ok=True)

@@ -46,20 +46,20 @@ def test_seeds_of_other_params_are_experiments_and_lie_apart(
 ) -> None:
     for seed in (0, 1):
         params = {"seed": seed, "vae": {"dense": {"beta": 0.1}}}
-        repository.add_experiment(f"seed-{seed}-vae.dense.beta-0.1", params, shift=0.05 + 0.01 * seed)
-    call(seeds, "--n", "2", "--set", "vae.dense.beta=0.1", monkeypatch=monkeypatch)
-    folder = Path("metrics/seeds/vae.dense.beta-0.1")
+        repository.add_experiment(f"seed-{seed}-vae_dense.beta-0.1", params, shift=0.05 + 0.01 * seed)
+    call(seeds, "--n", "2", "--set", "vae_dense.beta=0.1", monkeypatch=monkeypatch)
+    folder = Path("metrics/seeds/vae_dense.beta-0.1")
     values = pd.read_csv(folder / "values.csv").set_index(["row", "score"])
     assert values.loc[("vae_dense", "knn_accuracy"), "value"].tolist() == pytest.approx([0.85, 0.86])
     assert {path.name for path in folder.iterdir()} == {"values.csv", "seeds.csv", "seeds.md"}
     (folder / "values.csv").unlink()
-    call(seeds, "--n", "2", "--set", "vae.dense.beta=1e-1", monkeypatch=monkeypatch)  # YAML reads that as text
+    call(seeds, "--n", "2", "--set", "vae_dense.beta=1e-1", monkeypatch=monkeypatch)  # YAML reads that as text
     assert (folder / "values.csv").is_file()
     for setting, says in (
         ("beta=1", "there is no such param"),
         ("seed=3", "set as key=value"),
         ("beta", "key=value"),
-        ("vae.dense.beta=much", "of another kind"),
+        ("vae_dense.beta=much", "of another kind"),
     ):
         with pytest.raises(SystemExit, match=says):
             call(seeds, "--n", "2", "--set", setting, monkeypatch=monkeypatch)

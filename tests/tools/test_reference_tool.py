@@ -119,5 +119,5 @@ def test_the_reports_recipes_are_valid_params(root: Path) -> None:
             section = section[part]
         section[last] = value
     checked = file.Params.model_validate(params)
-    assert (checked.ae.dense.training.batch_size, checked.vae.conv.training.batch_size) == (64, 32)
-    assert (checked.ae.conv.training.epochs, checked.vae.dense.training.patience) == (15, None)
+    assert (checked.ae_dense.training.batch_size, checked.vae_conv.training.batch_size) == (64, 32)
+    assert (checked.ae_conv.training.epochs, checked.vae_dense.training.patience) == (15, None)

@@ -23,7 +23,7 @@ def ran(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
         place = command.index("--name") + 1
         settings = [each.removeprefix("--set-param=") for each in command if each.startswith("--set-param=")]
         given = dict(setting.split("=") for setting in settings)
-        beta = float(given.get("vae.dense.beta", 1.0))
+        beta = float(given.get("vae_dense.beta", 1.0))
         params = {"seed": 0, "latent_dim": int(given.get("latent_dim", 64)), "vae": {"dense": {"beta": beta}}}
         repository.add_experiment(command[place], params, shift=0.05 - 0.01 * abs(np.log(beta / 3)))
         names.append((command[place], [each for each in command[place + 1 :] if not each.startswith("--")]))
@@ -37,9 +37,9 @@ def ran(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
 def test_a_grid_takes_the_committed_run_for_its_own_params(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    repository.add_experiment("sweep-vae.dense.beta-0.1", {"vae": {"dense": {"beta": 0.1}}}, shift=0.05)
-    repository.add_experiment("sweep-vae.dense.beta-24.5", {"vae": {"dense": {"beta": 24.5}}}, shift=-0.05)
-    call(sweep, "--grid", "vae.dense.beta=24.5,1,0.1", monkeypatch=monkeypatch)
+    repository.add_experiment("sweep-vae_dense.beta-0.1", {"vae": {"dense": {"beta": 0.1}}}, shift=0.05)
+    repository.add_experiment("sweep-vae_dense.beta-24.5", {"vae": {"dense": {"beta": 24.5}}}, shift=-0.05)
+    call(sweep, "--grid", "vae_dense.beta=24.5,1,0.1", monkeypatch=monkeypatch)
     folder = Path("metrics/sweeps")
     written = pd.read_csv(folder / "vae_dense_beta.csv")
     assert written["beta"].tolist() == [0.1, 1, 24.5]
@@ -56,9 +56,9 @@ def test_a_grid_takes_the_committed_run_for_its_own_params(
 def test_every_combination_is_run_once_and_only_for_its_score(
     ran: list[tuple[str, list[str]]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    grid = ("--grid", "latent_dim=8,64", "--grid", "vae.dense.beta=1,1e-1", "--score", "generators/vae_dense/frechet")
+    grid = ("--grid", "latent_dim=8,64", "--grid", "vae_dense.beta=1,1e-1", "--score", "generators/vae_dense/frechet")
     call(sweep, *grid, monkeypatch=monkeypatch)
-    names = [f"sweep-latent_dim-{dim}-vae.dense.beta-{beta}" for dim, beta in ((8, 0.1), (8, 1), (64, 0.1))]
+    names = [f"sweep-latent_dim-{dim}-vae_dense.beta-{beta}" for dim, beta in ((8, 0.1), (8, 1), (64, 0.1))]
     assert ran == [(name, ["evaluate"]) for name in names]
     assert "chosen by the test images, so that it looks better than it is" in capsys.readouterr().err
     call(sweep, *grid, monkeypatch=monkeypatch)
@@ -72,17 +72,17 @@ def test_a_run_without_its_comparison_does_not_stand_for_one_with_it(
     ran: list[tuple[str, list[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = ("--score", "training/vae_dense/validation_loss")
-    call(sweep, "--grid", "vae.dense.beta=2", *alone, monkeypatch=monkeypatch)
+    call(sweep, "--grid", "vae_dense.beta=2", *alone, monkeypatch=monkeypatch)
     assert pd.read_csv("metrics/sweeps/vae_dense_beta.csv").columns.tolist() == ["beta", "validation_loss"]
-    call(sweep, "--grid", "vae.dense.beta=2", monkeypatch=monkeypatch)
-    expected = [("sweep-vae_dense-vae.dense.beta-2", ["vae@dense"]), ("sweep-vae.dense.beta-2", ["evaluate"])]
+    call(sweep, "--grid", "vae_dense.beta=2", monkeypatch=monkeypatch)
+    expected = [("sweep-vae_dense-vae_dense.beta-2", ["vae@vae_dense"]), ("sweep-vae_dense.beta-2", ["evaluate"])]
     assert ran == expected
 
 
 def test_a_search_nears_the_best_and_goes_on_where_it_was(
     ran: list[tuple[str, list[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ("--search", "vae.dense.beta=0.01..100:log", "--name", "found")
+    command = ("--search", "vae_dense.beta=0.01..100:log", "--name", "found")
     call(sweep, *command, "--trials", "6", monkeypatch=monkeypatch)
     first = [name for name, _ in ran]
     assert len(first) == 5  # the committed run is the first
@@ -91,10 +91,10 @@ def test_a_search_nears_the_best_and_goes_on_where_it_was(
     assert names[:5] == first
     assert len(set(names)) == len(names) >= 16
     written = pd.read_csv("metrics/sweeps/found.csv")
-    betas = {float(name.removeprefix("sweep-vae.dense.beta-")) for name in names}
+    betas = {float(name.removeprefix("sweep-vae_dense.beta-")) for name in names}
     assert written["beta"].tolist() == sorted({1.0, *betas})
     assert 1.5 < written.loc[written["knn_leave_one_out"].idxmax(), "beta"] < 6
-    near = [0.3 < float(name.removeprefix("sweep-vae.dense.beta-")) < 30 for name in names]
+    near = [0.3 < float(name.removeprefix("sweep-vae_dense.beta-")) < 30 for name in names]
     assert np.mean(near[-8:]) > 0.7, "half of the range, which chance alone would find as often"
 
 
@@ -103,7 +103,7 @@ def test_a_search_nears_the_best_and_goes_on_where_it_was(
     [
         (["--grid", "vae.dense.bet=1"], "vae.dense.bet: there is no such param"),
         (["--grid", "latent_dim=8.5"], "latent_dim=8.5: the committed value is 64, and this one of another kind"),
-        (["--grid", "vae.dense.beta"], "vae.dense.beta: a param is given as KEY=VALUES"),
+        (["--grid", "vae_dense.beta"], "vae_dense.beta: a param is given as KEY=VALUES"),
         (["--grid", "seed=1"], "seed do not tell which row is judged"),
         (["--grid", "seed=1", "--score", "generators/x/frechet"], "there is no frechet of generators/x"),
         (["--grid", "seed=1", "--score", "frechet"], "frechet is not COMPARISON/ROW/SCORE"),

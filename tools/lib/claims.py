@@ -171,7 +171,9 @@ def _more(run: Run, row: str, than: str, cost: str, what: str) -> Part:
 
 def _pca_is_fast(run: Run) -> Iterator[Part]:
     (pca, *_), costs = run.of_family("pca", _REPRESENTED), run.costs
-    others = [row for row in costs["row"] if rows.family_of(row) not in {"pixels", "pca"}]  # to copy is no method
+    others = [
+        row for row in costs["row"] if rows.family_of(row, run.params) not in {"pixels", "pca"}
+    ]  # to copy is no method
     for cost, what in (("fit_s", "to fit"), ("transform_s_per_1000", "for 1,000 images")):
         known = costs.set_index("row")[cost].dropna()
         measured = [row for row in others if row in known.index and known[row] > 0]
@@ -327,7 +329,11 @@ def _richness(run: Run) -> Iterator[Part]:
     name = "evaluate/likelihoods"
     bounded = set(run.table(name).dropna(subset=["bits_per_dim"])["row"])
     ours, theirs = (
-        {row: run.score(name, "bits_per_dim", row=row) for row in rows.of_family(family, run.rows()) if row in bounded}
+        {
+            row: run.score(name, "bits_per_dim", row=row)
+            for row in rows.of_family(family, run.rows(), run.params)
+            if row in bounded
+        }
         for family in ("diffusion", "vae")
     )
     if not ours or not theirs:
@@ -417,8 +423,8 @@ def _vaes_are_simple(run: Run) -> Iterator[Part]:
 
 def _section(run: Run, row: str) -> Mapping[str, Any]:
     """The params of a row."""
-    found = rows.params_of(row, run.params)
-    if found is None:
+    found: Any = run.params.get(row)
+    if not isinstance(found, Mapping):
         raise NotMeasuredError(f"cannot be told for lack of a section of {row} in params.yaml")
     return found
 
@@ -426,7 +432,7 @@ def _section(run: Run, row: str) -> Mapping[str, Any]:
 def _of_size(run: Run, row: str) -> Mapping[str, Any]:
     """The params that a diffusion model has for its size, which is chosen for all of them at once."""
     section = _section(run, row)
-    preset = section.get("preset") or run.params.get("diffusion", {}).get("preset")
+    preset = str(run.params.get("diffusion_preset"))
     if preset not in section:
         raise NotMeasuredError(f"cannot be told for lack of a preset {preset} of {row} in params.yaml")
     found: Mapping[str, Any] = section[preset]

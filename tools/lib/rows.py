@@ -1,44 +1,54 @@
-"""What the tools tell of a row of the comparisons by its name: its family, and its params."""
+"""What the params of a run tell of the rows of its comparison: the family of each, and its recipe."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tools.lib.experiments import ExperimentError
+
 _WITHOUT_CHANCE = ("pixels", "pca")  # families in which nothing is drawn at random
 
 
-def family_of(row: str) -> str:
-    """Return the family of a row: "pixels", "pca", "isomap", "ae", "vae", "diffusion", "guided" or "real".
+def families(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the family of each row that the params of a run list: the stage that makes it, such as "vae".
 
-    All that the tools tell by a family asks here. For now the name begins with it; a name that begins otherwise is its
-    own family.
+    Raises:
+        ExperimentError: the run is from before rows were params.
     """
-    if row.endswith("_guided"):  # samples that follow classes, of another row
+    listed = params.get("rows")
+    if not isinstance(listed, Mapping):
+        raise ExperimentError("params.yaml of that run has no rows: it was made by an older version of latentbench")
+    return {row: family for family, rows in listed.items() for row in rows}
+
+
+def family_of(row: str, params: Mapping[str, Any]) -> str:
+    """Return the family of a row of the tables: as `families` tells, or "pixels", "real" or "guided".
+
+    Raises:
+        ExperimentError: the run has no such row, or is from before rows were params.
+    """
+    known = families(params)
+    if row in known:
+        return known[row]
+    if row in ("raw", "raw_l1"):
+        return "pixels"
+    if row in ("real", "real_validation"):
+        return "real"
+    if row.removesuffix("_guided") in known:  # samples that follow classes
         return "guided"
-    first = row.split("_", maxsplit=1)[0]
-    return "pixels" if first == "raw" else first
+    raise ExperimentError(f"params.yaml of that run lists no row {row}")
 
 
-def of_family(family: str, rows: Iterable[str]) -> list[str]:
+def of_family(family: str, rows: Iterable[str], params: Mapping[str, Any]) -> list[str]:
     """Return those of some rows that are of a family, in their order."""
-    return [row for row in rows if family_of(row) == family]
+    return [row for row in rows if family_of(row, params) == family]
 
 
-def is_drawn(row: str) -> bool:
+def is_drawn(row: str, params: Mapping[str, Any]) -> bool:
     """Return whether a seed bears on how a row represents images; it bears on all samples."""
-    return family_of(row) not in _WITHOUT_CHANCE
-
-
-def params_of(row: str, params: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the section of params.yaml that a row stands in, such as `vae.dense` for "vae_dense"; None without one."""
-    if isinstance(params.get(row), Mapping):
-        return params[row]  # type: ignore[no-any-return]
-    family, _, preset = row.partition("_")
-    section = params.get(family)
-    found = section.get(preset) if isinstance(section, Mapping) else None
-    return found if isinstance(found, Mapping) else None
+    return family_of(row, params) not in _WITHOUT_CHANCE
 
 
 def of_param(key: str, rows: Iterable[str]) -> str | None:
     """Return the row in whose section a param stands, by its dotted key; None where it is of no row."""
-    parts = key.split(".")
-    return next((row for row in rows if row in {parts[0], "_".join(parts[:2])}), None)
+    section = key.split(".", maxsplit=1)[0]
+    return section if section in set(rows) else None

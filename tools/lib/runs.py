@@ -124,7 +124,7 @@ class Run:
         Raises:
             NotMeasuredError: there is no such table, or no such row in it.
         """
-        found = rows.of_family(family, self.table(name)["row"])
+        found = rows.of_family(family, self.table(name)["row"], self.params)
         if not found:
             raise NotMeasuredError(f"cannot be told for lack of a row of the family {family} in metrics/{name}.csv")
         return found
@@ -160,10 +160,10 @@ class Run:
         found = {}
         for outs in cache.outputs_by_stage(artifacts.read_bytes(self.root / "dvc.lock")).values():
             names = [Path(path).stem for path in outs if Path(path).parent.as_posix() == "data/timing"]
-            whole = [name for name in names if not name.endswith("_fit")]
+            whole = [name for name in names if not name.startswith("fit@")]
             for row in (Path(path).parent.name for path in outs if re.fullmatch(r"metrics/[^/]+/metrics\.json", path)):
                 if len(whole) == 1:
-                    found[row] = (whole[0], next((name for name in names if name.endswith("_fit")), whole[0]))
+                    found[row] = (whole[0], next((name for name in names if name.startswith("fit@")), whole[0]))
         return found
 
     def cost(self, row: str, name: str) -> Score:
