@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentbench.core import finite
 from latentbench.evaluation.samples import Moments, frechet_distance, moments
 from latentbench.networks.vaes import base as vaes
 from latentbench.networks.vaes.base import VAE
@@ -44,7 +45,11 @@ def kernel_to_prior(draws: np.ndarray) -> float:
 
     Unbiased (Gretton et al. 2012, lemma 6), with the Gaussian kernel exp(-|x - y|^2 / (2 d)); what involves the prior
     is exact: a Gaussian integrates over a Gaussian in closed form. Below zero by chance where the two laws are alike.
+
+    Raises:
+        InputError: a draw is not finite.
     """
+    finite.check(draws, "draws")
     n, dim = draws.shape
     points = torch.tensor(draws, dtype=torch.float32) / dim**0.5
     squares = points.square().sum(dim=1)

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from latentbench import compiled
-from latentbench.core import progress
+from latentbench.core import finite, progress
 from latentbench.core.errors import InputError
 
 _BLOCK = 500
@@ -22,7 +22,11 @@ def ranks(points: np.ndarray, others: Sequence[np.ndarray], label: str = "ranks"
 
     Returns:
         An array (n, k) int64 for each of `others`.
+
+    Raises:
+        InputError: a coordinate is not finite.
     """
+    finite.check(points, "coordinates of points")
     compiled.use_threads()
     centred = points - points.mean(axis=0, dtype=np.float64)
     squares = np.square(centred).sum(axis=1)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from latentbench.core import finite
+
 _ROUNDING_ERROR = 1.0 / (12 * 255**2)
 _BLOCK = 2000
 # Wang et al. 2004, section III-C: a Gaussian window, and constants that keep the quotient stable.
@@ -25,6 +27,7 @@ def squared_errors(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarra
 
     Raises:
         ValueError: the shapes differ.
+        InputError: a reconstruction is not finite.
     """
     return np.concatenate([np.square(x - y).mean(axis=(1, 2)) for x, y in _pairs(images, reconstructions)])
 
@@ -42,6 +45,7 @@ def psnr(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: the shapes differ.
+        InputError: a reconstruction is not finite.
     """
     ratios: np.ndarray = -10.0 * np.log10(squared_errors(images, reconstructions).clip(min=_ROUNDING_ERROR))
     return ratios
@@ -60,6 +64,7 @@ def ssim(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: the shapes differ.
+        InputError: a reconstruction is not finite.
     """
     rows, columns = (_window_means(size) for size in images.shape[1:])
     found = []
@@ -76,6 +81,7 @@ def _pairs(images: np.ndarray, reconstructions: np.ndarray) -> Iterator[tuple[np
     """Yield both in blocks, as float64 on the scale [0, 1]."""
     if images.shape != reconstructions.shape:
         raise ValueError(f"shapes differ: {images.shape} and {reconstructions.shape}")
+    finite.check(reconstructions, "reconstructions")
     for start in range(0, len(images), _BLOCK):
         block = slice(start, start + _BLOCK)
         yield images[block] / 255.0, np.asarray(reconstructions[block], dtype=np.float64)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from latentbench.core import finite
 from latentbench.core.errors import InputError
 from latentbench.neighbors.search import nearest
 
@@ -41,11 +42,7 @@ def moments(features: np.ndarray) -> Moments:
     Raises:
         InputError: some of them are no finite numbers.
     """
-    wrong = np.flatnonzero(~np.isfinite(features).all(axis=1))
-    if len(wrong):
-        raise InputError(
-            f"features hold NaN or infinity in {len(wrong)} of {len(features)} rows, first in row {wrong[0]}"
-        )
+    finite.check(features, "features")
     features = features.astype(np.float64)
     return Moments(len(features), features.sum(axis=0), features.T @ features)
 
@@ -169,7 +166,7 @@ def density_and_coverage(
         n_groups, generator: of the jackknife, as for `frechet_estimate`; the balls stay those of all real images.
 
     Raises:
-        InputError: the sets differ in size, or are too small.
+        InputError: the sets differ in size, are too small, or hold NaN or infinity.
     """
     groups_real, groups_generated = _groups(real, generated, n_groups, generator)
     radii = nearest(real, real, k, exclude_self=True, label="density: radii").distances[:, -1]
@@ -239,6 +236,8 @@ def _groups(
     n = len(a)
     if len(b) != n or n < 2 * n_groups:
         raise InputError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(b)}")
+    for values in (a, b):
+        finite.check(values, "features")
     first, second = (np.array_split(generator.permutation(n), n_groups) for _ in range(2))
     return first, second
 

@@ -76,5 +76,5 @@ def test_an_impossible_k_is_refused(points: np.ndarray, k: int) -> None:
 def test_non_finite_coordinates_are_refused(points: np.ndarray) -> None:
     bad = points[:20].copy()
     bad[3, 5] = np.nan
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(ValueError, match="NaN or infinity"):
         nearest(points[:5], bad, 2)

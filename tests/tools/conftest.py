@@ -13,6 +13,12 @@ import yaml
 from tools.lib import experiments
 
 
+def params_with(*, seed: int = 0, latent_dim: int = 64, beta: float = 1.0) -> dict[str, object]:
+    """Return the params of a run that compares PCA, Isomap and a VAE."""
+    rows = {"pca": ["pca"], "isomap": ["isomap"], "ae": [], "vae": ["vae_dense"], "diffusion": []}
+    return {"rows": rows, "seed": seed, "latent_dim": latent_dim, "vae_dense": {"beta": beta}}
+
+
 class Repository:
     """Commits and experiments of a project that holds params and comparisons."""
 
@@ -104,6 +110,6 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """Return a repository with one committed run, seed 0 and beta 1, in which the test works."""
     monkeypatch.chdir(tmp_path)
     made = Repository(tmp_path)
-    made.write({"seed": 0, "latent_dim": 64, "vae": {"dense": {"beta": 1.0}}})
+    made.write(params_with())
     made.commit()
     return made

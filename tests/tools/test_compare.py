@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from latentbench.core import artifacts
 from latentbench.evaluation import samples
@@ -21,7 +22,10 @@ from tools.lib import experiments
 from tools.lib.experiments import ExperimentError
 
 N, N_GROUPS = 1000, 20
-PARAMS = {"seed": 0, "latent_dim": 64, "evaluate.n_groups": N_GROUPS}
+ROWS = {"pca": ["pca"], "isomap": [], "ae": ["ae"], "vae": ["vae"], "diffusion": []}
+PARAMS = {"seed": 0, "latent_dim": 64, "evaluate.n_groups": N_GROUPS} | {
+    f"rows.{family}": rows for family, rows in ROWS.items()
+}
 
 
 @pytest.fixture(autouse=True)
@@ -252,7 +256,8 @@ def test_the_command_writes_what_it_found(
     a, b = made("main~1"), made("main", right=0.9, latent_dim=32)
     for run in (a, b):
         keep(repository, run)
-        artifacts.write_text(repository.folder / "params.yaml", f"seed: 0\nlatent_dim: {run.params['latent_dim']}\n")
+        params = {"rows": ROWS, "seed": 0, "latent_dim": run.params["latent_dim"]}
+        artifacts.write_text(repository.folder / "params.yaml", yaml.safe_dump(params))
         repository.commit()
     for run, place in ((a, "values.csv"), (b, "latent_dim-32/values.csv")):
         artifacts.write_table(repository.folder / "metrics/seeds" / place, seeds_of(run, 3))

@@ -6,15 +6,15 @@ import pandas as pd
 import pytest
 
 from latentbench.evaluation.seeds import t_interval
-from tests.tools.conftest import Repository, call
+from tests.tools.conftest import Repository, call, params_with
 from tools import seeds
 from tools.lib import experiments
 from tools.lib.experiments import ExperimentError
 
 
 def test_the_table_over_seeds_is_that_of_its_runs(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    repository.add_experiment("seed-1", {"seed": 1}, shift=0.01)
-    repository.add_experiment("seed-2", {"seed": 2}, shift=0.03)
+    repository.add_experiment("seed-1", params_with(seed=1), shift=0.01)
+    repository.add_experiment("seed-2", params_with(seed=2), shift=0.03)
     call(seeds, "--n", "3", monkeypatch=monkeypatch)
     written = pd.read_csv("metrics/seeds/seeds.csv").set_index(["row", "score"])
     assert set(written.index) == {
@@ -45,7 +45,7 @@ def test_seeds_of_other_params_are_experiments_and_lie_apart(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in (0, 1):
-        params = {"seed": seed, "vae": {"dense": {"beta": 0.1}}}
+        params = params_with(seed=seed, beta=0.1)
         repository.add_experiment(f"seed-{seed}-vae_dense.beta-0.1", params, shift=0.05 + 0.01 * seed)
     call(seeds, "--n", "2", "--set", "vae_dense.beta=0.1", monkeypatch=monkeypatch)
     folder = Path("metrics/seeds/vae_dense.beta-0.1")
@@ -74,7 +74,7 @@ def test_a_score_that_one_seed_lacks_is_told() -> None:
 def test_runs_with_different_judges_do_not_compare(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    repository.add_experiment("seed-1", {"seed": 1}, judge="other")
+    repository.add_experiment("seed-1", params_with(seed=1), judge="other")
     with pytest.raises(SystemExit, match="different classifiers"):
         call(seeds, "--n", "2", monkeypatch=monkeypatch)
     assert "Traceback" not in capsys.readouterr().err
@@ -82,13 +82,13 @@ def test_runs_with_different_judges_do_not_compare(
 
 
 def test_an_experiment_of_that_name_with_other_params_is_refused(repository: Repository) -> None:
-    repository.add_experiment("seed-1", {"seed": 5})
+    repository.add_experiment("seed-1", params_with(seed=5))
     with pytest.raises(ExperimentError, match="'dvc exp remove seed-1' first"):
         experiments.run("seed-1", {"seed": 1})
 
 
 def test_an_experiment_of_another_commit_does_not_count(repository: Repository) -> None:
-    made = repository.add_experiment("seed-1", {"seed": 1})
+    made = repository.add_experiment("seed-1", params_with(seed=1))
     assert experiments.found() == {"seed-1": made}
     repository.write({"seed": 0, "other": 1})
     repository.commit()

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -118,6 +119,6 @@ def test_the_reports_recipes_are_valid_params(root: Path) -> None:
         for part in path:
             section = section[part]
         section[last] = value
-    checked = file.Params.model_validate(params)
+    checked: Any = file.check(params)
     assert (checked.ae_dense.training.batch_size, checked.vae_conv.training.batch_size) == (64, 32)
     assert (checked.ae_conv.training.epochs, checked.vae_dense.training.patience) == (15, None)

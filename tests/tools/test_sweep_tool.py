@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.tools.conftest import Repository, call
+from tests.tools.conftest import Repository, call, params_with
 from tools import sweep
 from tools.lib import experiments
 
@@ -24,7 +24,7 @@ def ran(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
         settings = [each.removeprefix("--set-param=") for each in command if each.startswith("--set-param=")]
         given = dict(setting.split("=") for setting in settings)
         beta = float(given.get("vae_dense.beta", 1.0))
-        params = {"seed": 0, "latent_dim": int(given.get("latent_dim", 64)), "vae": {"dense": {"beta": beta}}}
+        params = params_with(latent_dim=int(given.get("latent_dim", 64)), beta=beta)
         repository.add_experiment(command[place], params, shift=0.05 - 0.01 * abs(np.log(beta / 3)))
         names.append((command[place], [each for each in command[place + 1 :] if not each.startswith("--")]))
         return ""
@@ -37,8 +37,8 @@ def ran(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
 def test_a_grid_takes_the_committed_run_for_its_own_params(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    repository.add_experiment("sweep-vae_dense.beta-0.1", {"vae": {"dense": {"beta": 0.1}}}, shift=0.05)
-    repository.add_experiment("sweep-vae_dense.beta-24.5", {"vae": {"dense": {"beta": 24.5}}}, shift=-0.05)
+    repository.add_experiment("sweep-vae_dense.beta-0.1", params_with(beta=0.1), shift=0.05)
+    repository.add_experiment("sweep-vae_dense.beta-24.5", params_with(beta=24.5), shift=-0.05)
     call(sweep, "--grid", "vae_dense.beta=24.5,1,0.1", monkeypatch=monkeypatch)
     folder = Path("metrics/sweeps")
     written = pd.read_csv(folder / "vae_dense_beta.csv")
@@ -101,7 +101,7 @@ def test_a_search_nears_the_best_and_goes_on_where_it_was(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--grid", "vae.dense.bet=1"], "vae.dense.bet: there is no such param"),
+        (["--grid", "vae_dense.bet=1"], "vae_dense.bet: there is no such param"),
         (["--grid", "latent_dim=8.5"], "latent_dim=8.5: the committed value is 64, and this one of another kind"),
         (["--grid", "vae_dense.beta"], "vae_dense.beta: a param is given as KEY=VALUES"),
         (["--grid", "seed=1"], "seed do not tell which row is judged"),
