@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 ACCEPTED_HOLES := CVE-2025-69872  # docs/guarantees.md explains each
 # What does not wait for one another is done side by side.
 MAKEFLAGS += --jobs=2
+# A stage is a process of its own: without bytecode on disk, each would compile torch and scikit-learn anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
