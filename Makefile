@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup data browser repro explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
-	benchmark-diffusion benchmark-explorer clean
+	benchmark-diffusion benchmark-explorer benchmark-startup clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ lock: setup  ## resolve pyproject.toml anew into requirements.lock
 
 benchmark-reduction: data  ## time neighbours, kNN and Isomap against their peers (minutes)
 	python -m benchmarks.reduction
+
+benchmark-startup: setup  ## time how fast each stage starts, against importing every large package (a minute or two)
+	python -m benchmarks.startup
 
 benchmark-explorer: browser  ## time the explorer's map and its decoding in a browser (a minute)
 	python -m benchmarks.explorer

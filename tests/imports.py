@@ -19,6 +19,34 @@ def imported_modules(path: Path) -> set[str]:
     return names
 
 
+def packages_at_start(root: Path, start: str) -> set[str]:
+    """Return the packages, the project's own apart, that importing a module imports: those of imports at the top level.
+
+    Args:
+        root: of the project.
+        start: dotted name of the module.
+    """
+    found: set[str] = set()
+    seen: set[str] = set()
+    todo = [start]
+    while todo:
+        name = todo.pop()
+        path = (root / Path(*name.split("."))).with_suffix(".py")
+        if name in seen:
+            continue
+        seen.add(name)
+        if not path.is_file():
+            if not (root / name.split(".")[0]).is_dir():
+                found.add(name.split(".")[0])
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
 def plugins_loaded(path: Path) -> set[str]:
     """Return the packages of which a file loads modules by name: `plugins.load("latentbench.networks.vaes", ...)`."""
     return {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports import imported_modules, project_modules
+from tests.imports import imported_modules, packages_at_start, project_modules
 
 # From the bottom up; modules of one layer do not import each other, except within one package.
 LAYERS = [
@@ -53,6 +53,27 @@ def test_training_stages_neither_draw_nor_score(root: Path, stage: str) -> None:
     modules = project_modules(root, f"stages.{stage}")
     assert "latentbench/training.py" in modules
     assert not [name for name in modules if name.startswith(forbidden)]
+
+
+@pytest.mark.parametrize(
+    ("stage", "large"),
+    [
+        ("download", set()),
+        ("explorer_libraries", set()),
+        ("preprocess", {"matplotlib"}),
+        ("latent_explore", {"pandas"}),
+        ("classifier", {"torch"}),
+        ("ae", {"torch"}),
+        ("vae", {"torch"}),
+        ("diffusion", {"torch"}),
+        ("explorer", {"torch"}),
+        ("judge", {"torch", "numba"}),
+    ],
+)
+def test_a_stage_starts_without_the_packages_that_it_does_not_need(root: Path, stage: str, large: set[str]) -> None:
+    """What only some runs need, such as the drawing of a figure, is imported where it is used."""
+    known = {"torch", "sklearn", "scipy", "pandas", "matplotlib", "numba", "onnx"}
+    assert packages_at_start(root, f"stages.{stage}") & known == large
 
 
 def test_no_stage_imports_another(root: Path) -> None:

@@ -36,7 +36,8 @@ class Declared:
         makers = {path: name for name in self.runs for path in self.outs(name)}
         for name, definition in self.runs.items():
             for dep in definition["deps"]:
-                self._graph.add_edges_from((maker, name) for out, maker in makers.items() if covers(out, dep))
+                needed = {maker for out, maker in makers.items() if covers(out, dep) or covers(dep, out)}
+                self._graph.add_edges_from((maker, name) for maker in needed)
 
     def outs(self, name: str) -> list[str]:
         """Return the files and folders that a run writes."""

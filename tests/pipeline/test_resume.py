@@ -151,13 +151,13 @@ with locks.held(Path(sys.argv[1]), "holds it"):
 
 def test_a_stage_waits_for_one_of_its_kind_and_clears_what_that_wrote(finished: Workspace, tmp_path: Path) -> None:
     workspace, log = finished.copy(tmp_path / "two"), tmp_path / "log"
-    lock = workspace.folder / ".dvc/tmp/latentbench-stages/pca.lock"
+    lock = workspace.folder / ".dvc/tmp/latentbench-stages/pca@pca.lock"
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as orphan:
         assert orphan.stdout is not None
         assert orphan.stdout.readline() == "held\n"
-        with Run(workspace, log, "python", "-m", "stages.pca") as run:
+        with Run(workspace, log, "python", "-m", "stages.pca", "pca") as run:
             run.wait_until(lambda: "waiting for it to end" in run.said())
             assert f"process {orphan.pid} still runs this stage" in run.said()
             (workspace.folder / "data/models/pca/of_other_params.npy").write_bytes(b"1")
@@ -171,10 +171,10 @@ def test_a_stage_waits_for_one_of_its_kind_and_clears_what_that_wrote(finished: 
 
 def test_a_stage_that_does_not_train_ends_when_its_dvc_is_killed(finished: Workspace, tmp_path: Path) -> None:
     workspace, log = finished.copy(tmp_path / "killed"), tmp_path / "log"
-    lock = workspace.folder / ".dvc/tmp/latentbench-stages/isomap.lock"
+    lock = workspace.folder / ".dvc/tmp/latentbench-stages/isomap@isomap.lock"
     workspace.set_params({"isomap.n_landmarks": 100})
     with Run(workspace, log, "dvc", "repro", "isomap") as run:
-        run.wait_until(lambda: "Running stage 'isomap'" in run.said())
+        run.wait_until(lambda: "Running stage 'isomap@isomap'" in run.said())
         run.wait_until(lock.exists)
         started = psutil.Process(run.dvc.pid).children(recursive=True)
         run.dvc.kill()

@@ -108,7 +108,7 @@ class Workspace:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=3600,  # against a hang alone: a busy machine takes several times as long as a quiet one
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")

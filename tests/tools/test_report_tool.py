@@ -34,7 +34,7 @@ def committed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for place, name in enumerate(sorted({name for names in run.timings.values() for name in names}), start=1):
         content = {"seconds": 100.0 + place, "peak_memory_mib": 1000 + place}
         (timing / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-    (timing / "pca_fit.json").write_text(json.dumps({"seconds": 2.5}), encoding="utf-8")
+    (timing / "fit@pca.json").write_text(json.dumps({"seconds": 2.5}), encoding="utf-8")
     costs = {row: {"transform_s_per_1000": 0.5, "sample_s_per_1000": 7.25} for row in run.rows()}
     costs |= {"raw": {"transform_s_per_1000": 0.001, "knn_s_per_1000": 0.4}}
     costs |= {"pca": {"transform_s_per_1000": 0.125, "knn_s_per_1000": 0.2}}
