@@ -1,7 +1,7 @@
 """How fast stages start, against a process that imports all of the large packages; `make benchmark-startup` runs it.
 
-A run of the pipeline is some thirty processes, and with few images their imports are most of the time. Each stage and the
-peer take turns, so that a noisy machine is noisy for both, and the least time counts.
+A run of the pipeline is some thirty processes, and with few images their imports are most of the time. Each stage and
+the peer take turns, so that a noisy machine is noisy for both, and the least time counts.
 """
 
 import argparse

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentbench.core import finite
+from latentbench.core.errors import check_finite
 from latentbench.evaluation.samples import Moments, frechet_distance, moments
 from latentbench.networks.vaes import base as vaes
 from latentbench.networks.vaes.base import VAE
@@ -49,7 +49,7 @@ def kernel_to_prior(draws: np.ndarray) -> float:
     Raises:
         InputError: a draw is not finite.
     """
-    finite.check(draws, "draws")
+    check_finite(draws, "draws")
     n, dim = draws.shape
     points = torch.tensor(draws, dtype=torch.float32) / dim**0.5
     squares = points.square().sum(dim=1)

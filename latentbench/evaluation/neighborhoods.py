@@ -6,8 +6,8 @@ import numba
 import numpy as np
 
 from latentbench import compiled
-from latentbench.core import finite, progress
-from latentbench.core.errors import InputError
+from latentbench.core import progress
+from latentbench.core.errors import InputError, check_finite
 
 _BLOCK = 500
 
@@ -26,7 +26,7 @@ def ranks(points: np.ndarray, others: Sequence[np.ndarray], label: str = "ranks"
     Raises:
         InputError: a coordinate is not finite.
     """
-    finite.check(points, "coordinates of points")
+    check_finite(points, "coordinates of points")
     compiled.use_threads()
     centred = points - points.mean(axis=0, dtype=np.float64)
     squares = np.square(centred).sum(axis=1)

@@ -8,8 +8,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 
-from latentbench.core import finite
-from latentbench.core.errors import InputError
+from latentbench.core.errors import InputError, check_finite
 
 _PENALTY = 1e-3  # of half the squared norm of the coefficients, beside the mean cross-entropy of a point
 _TOLERANCE = 1e-4  # of the gradient's largest entry; a fifth of it moves 5 labels of 10,000, and costs twice the time
@@ -38,8 +37,8 @@ def predictions(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.n
     Warns:
         ConvergenceWarning: 50 steps were not enough.
     """
-    finite.check(train, "train points")
-    finite.check(test, "test points")
+    check_finite(train, "train points")
+    check_finite(test, "test points")
     classes, targets = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise InputError("a linear probe needs train points of at least two classes")

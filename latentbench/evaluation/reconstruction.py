@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from latentbench.core import finite
+from latentbench.core.errors import check_finite
 
 _ROUNDING_ERROR = 1.0 / (12 * 255**2)
 _BLOCK = 2000
@@ -81,7 +81,7 @@ def _pairs(images: np.ndarray, reconstructions: np.ndarray) -> Iterator[tuple[np
     """Yield both in blocks, as float64 on the scale [0, 1]."""
     if images.shape != reconstructions.shape:
         raise ValueError(f"shapes differ: {images.shape} and {reconstructions.shape}")
-    finite.check(reconstructions, "reconstructions")
+    check_finite(reconstructions, "reconstructions")
     for start in range(0, len(images), _BLOCK):
         block = slice(start, start + _BLOCK)
         yield images[block] / 255.0, np.asarray(reconstructions[block], dtype=np.float64)

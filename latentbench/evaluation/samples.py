@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from latentbench.core import finite
-from latentbench.core.errors import InputError
+from latentbench.core.errors import InputError, check_finite
 from latentbench.neighbors.search import nearest
 
 # A generated image counts as recognised when the classifier gives one class more than this probability.
@@ -42,7 +41,7 @@ def moments(features: np.ndarray) -> Moments:
     Raises:
         InputError: some of them are no finite numbers.
     """
-    finite.check(features, "features")
+    check_finite(features, "features")
     features = features.astype(np.float64)
     return Moments(len(features), features.sum(axis=0), features.T @ features)
 
@@ -237,7 +236,7 @@ def _groups(
     if len(b) != n or n < 2 * n_groups:
         raise InputError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(b)}")
     for values in (a, b):
-        finite.check(values, "features")
+        check_finite(values, "features")
     first, second = (np.array_split(generator.permutation(n), n_groups) for _ in range(2))
     return first, second
 

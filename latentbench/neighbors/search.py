@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from latentbench import compiled
-from latentbench.core import finite, progress
-from latentbench.core.errors import InputError
+from latentbench.core import progress
+from latentbench.core.errors import InputError, check_finite
 
 _HEAD = 96  # axes of the bound
 _TILE = 1024  # points at a time, which stay in the cache
@@ -65,8 +65,8 @@ def nearest(
         raise InputError(f"k must be in 1..{available} for {len(points)} points, not {k}")
     if p not in (1, 2):
         raise InputError(f"p must be 1 or 2, not {p}")
-    finite.check(queries, "coordinates of queries")
-    finite.check(points, "coordinates of points")
+    check_finite(queries, "coordinates of queries")
+    check_finite(points, "coordinates of points")
     queries, points = np.ascontiguousarray(queries), np.ascontiguousarray(points)
     compiled.use_threads()
     sums = np.full((len(queries), k), np.inf)  # of squares, or of absolute differences

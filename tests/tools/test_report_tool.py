@@ -93,8 +93,8 @@ def test_the_glossary_has_sentences_and_none_is_of_a_table_that_is_gone(committe
 
 def test_missing_timings_are_told_with_the_way_out(committed: Path, tmp_path: Path) -> None:
     run = altered(committed, tmp_path / "run", "evaluate/generators")
-    (run.root / "data" / "timing" / "ae_conv.json").unlink()
-    with pytest.raises(CostsError, match="ae_conv.json is not there, .*'dvc checkout' brings"):
+    (run.root / "data" / "timing" / "ae@ae_conv.json").unlink()
+    with pytest.raises(CostsError, match="ae@ae_conv.json is not there, .*'dvc checkout' brings"):
         report.report(run, {})
 
 

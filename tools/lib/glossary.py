@@ -14,6 +14,13 @@ from tools.lib.pages import PageError, Picture
 _ROW = "The way to represent or to generate images that is judged."
 _K, _WEIGHTS, _LEAVE_ONE_OUT = (columns.BY_NAME[name].meaning for name in ("knn_k", "knn_weights", "knn_leave_one_out"))
 _KERNEL = "Distance of the samples to validation images in the classifier's features, lower is better."
+_INTERPOLATION = {
+    "share": "Share of the way from one test image to another.",
+    "straight_confidence": "The classifier's mean probability of its class on straight ways.",
+    "straight_class_of_an_end": "Share of images on straight ways that are taken for the class of an end.",
+    "spherical_confidence": "The first on ways around the centre.",
+    "spherical_class_of_an_end": "The second on ways around the centre.",
+}
 
 # By the table's name, which is that of its file below metrics/ without its ending; "*" stands for any row.
 _COLUMNS: dict[str, dict[str, str]] = {
@@ -87,13 +94,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "kl": "Mean KL divergence of its posterior from the prior, in nats.",
         "variance": "Variance of its means over the train images.",
     },
-    "latent_explore/*/interpolation": {
-        "share": "Share of the way from one test image to another.",
-        "straight_confidence": "The classifier's mean probability of its class on straight ways.",
-        "straight_class_of_an_end": "Share of images on straight ways that are taken for the class of an end.",
-        "spherical_confidence": "The first on ways around the centre.",
-        "spherical_class_of_an_end": "The second on ways around the centre.",
-    },
+    "latent_explore/*/interpolation": _INTERPOLATION,
+    "interpolation": {"row": "The autoencoder or VAE.", **_INTERPOLATION},
     "latent_explore/*/arithmetic": {
         "image": "The class of the test images.",
         "minus": "The class whose mean is subtracted from their latents.",
