@@ -1,6 +1,7 @@
 """dvc.yaml declares exactly what each stage imports and reads, and README tells the truth about it."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ def test_readme_tells_which_stages_each_param_reruns(root: Path) -> None:
     for key, section in params.items():
         stale = set[str]().union(*(declared.after_param(leaf) for leaf, _ in leaves(section, key)))
         assert {name.split("@")[0] for name in stale} == table[key], f"README's row for {key}"
+
+
+def test_the_committed_run_is_of_the_stages_that_there_are(root: Path, tmp_path: Path) -> None:
+    for name in ("dvc.yaml", "params.yaml", "dvc.lock"):
+        shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=root, capture_output=True, check=True)
+        (tmp_path / name).write_bytes(shown.stdout)
+    locked = yaml.safe_load((tmp_path / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    assert locked.keys() == Declared(tmp_path).runs.keys()
 
 
 def test_dvc_reruns_what_is_declared(root: Path, finished: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
