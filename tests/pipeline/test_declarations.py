@@ -91,6 +91,10 @@ def test_dvc_reruns_what_is_declared(root: Path, finished: Workspace, monkeypatc
     monkeypatch.chdir(finished.folder)  # DVC names stages relative to it
     declared = Declared(finished.folder)
     assert Told().stale() == set(), "the workspace is not up to date"
+    bytecode = finished.folder / "latentbench/core/__pycache__/new.pyc"
+    bytecode.parent.mkdir(exist_ok=True)
+    bytecode.write_bytes(b"1")
+    assert Told().stale() == set(), "what Python compiles beside the code counts as code"
     first, *_ = batches(finished, declared)
     assert {"seed", "latent_dim"} <= set(first)
     check_params(finished, declared, first)
