@@ -133,13 +133,17 @@ def identity(name: str, row: str | None, view: View, facts: Iterable[str]) -> st
 
 
 def declared_files(name: str, item: dict[str, str]) -> list[Path]:
-    """Return the files that dvc.yaml declares a stage to depend on, folders as the files in them."""
-    declared = (Path(dep) for dep in _declared(name, "deps", item))
-    return [
-        path
-        for dep in declared
-        for path in (sorted(each for each in dep.rglob("*") if each.is_file()) if dep.is_dir() else [dep])
-    ]
+    """Return the files that dvc.yaml declares a stage to depend on, folders as the files in them.
+
+    As DVC sees it, which ignores bytecode: Python writes it while the stage runs.
+    """
+    return [path for dep in _declared(name, "deps", item) for path in _files(Path(dep))]
+
+
+def _files(dep: Path) -> list[Path]:
+    if not dep.is_dir():
+        return [dep]
+    return sorted(path for path in dep.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
 def declared_params(name: str, item: dict[str, str]) -> list[str]:

@@ -85,7 +85,11 @@ class Told:
 
     def after(self, names: Collection[str]) -> set[str]:
         """Return the runs that DVC would rerun for any of these files, or params as dvc.yaml declares them."""
-        changed = (name for name in self.status if self._changed(name) & set(names))
+        changed = (
+            run
+            for run in self.status
+            if any(covers(change, name) for change in self._changed(run) for name in names)  # DVC names the folder
+        )
         return and_what_follows(self._graph, changed)
 
     def _changed(self, run: str) -> set[str]:
