@@ -11,35 +11,48 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from latentbench.mosaics import mosaic
+
 _SCATTER_INK = 20_000.0  # points times their area: many points are drawn small
 _DPI = 100  # at which figures are written
 _TILE = 56  # pixels, about, of the side of an image that is drawn at a whole multiple of its size
 _SHADES = 15  # of grey, and white: enough to see, and a fraction of the file
 
 
-def image_grid(images: np.ndarray, row_labels: Sequence[str] = (), title: str = "", *, signed: bool = False) -> Figure:
-    """Draw images (rows, columns, height, width), dark on light; `signed` ones from blue over white to red.
+def is_grey(images: np.ndarray) -> bool:
+    """Tell whether images (..., c, h, w) have no colour: their pictures lose nothing by a palette of 256."""
+    return bool(images.shape[-3] == 1)
 
-    uint8 images are on the scale 0 to 255, floats on 0 to 1.
+
+def no_labels() -> Figure:
+    """Say, in the place of a picture about classes, that the images have no labels."""
+    figure = Figure(figsize=(4.0, 0.6))
+    figure.text(0.5, 0.5, "not told: the images have no labels", ha="center", va="center", fontsize=9)
+    return figure
+
+
+def image_grid(images: np.ndarray, row_labels: Sequence[str] = (), title: str = "", *, signed: bool = False) -> Figure:
+    """Draw images (rows, columns, c, h, w), grey ones dark on light.
+
+    Values of uint8 are on the scale 0 to 255, floats on 0 to 1. Those of `signed` images are drawn by their share of
+    the largest magnitude: grey ones from blue over white to red, each channel of others from none over half to all of
+    its colour.
     """
-    n_rows, n_columns, height, width = images.shape
+    n_rows, n_columns, channels, height, width = images.shape
     gap = 2
-    mosaic = np.full((n_rows * (height + gap) - gap, n_columns * (width + gap) - gap), np.nan)
-    for i in range(n_rows):
-        for j in range(n_columns):
-            top, left = i * (height + gap), j * (width + gap)
-            mosaic[top : top + height, left : left + width] = images[i, j]
+    whole = mosaic(images.astype(np.float64), gap, np.nan)
     size = 0.65
     label_width = 0.1 * max((len(label) for label in row_labels), default=0)
     shape = (size * n_columns * width / height + label_width + 0.3, size * n_rows + (0.4 if title else 0.1))
     figure = Figure(figsize=shape, layout="constrained")
     axes = figure.add_subplot()
-    if signed:
-        limit = float(np.nanmax(np.abs(mosaic)))
-        axes.imshow(mosaic, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    limit = float(np.nanmax(np.abs(whole))) if signed else 255.0 if images.dtype == np.uint8 else 1.0
+    if channels == 1:
+        shades, low = ("RdBu_r", -limit) if signed else ("gray_r", 0.0)
+        axes.imshow(whole[..., 0], cmap=shades, vmin=low, vmax=limit, interpolation="nearest")
     else:
-        limit = 255.0 if images.dtype == np.uint8 else 1.0
-        axes.imshow(mosaic, cmap="gray_r", vmin=0.0, vmax=limit, interpolation="nearest")
+        colours = (whole / limit + 1.0) / 2.0 if signed else whole / limit
+        axes.imshow(np.nan_to_num(colours, nan=1.0), interpolation="nearest")
     axes.set_frame_on(False)
     axes.set_xticks([])
     ticks = [i * (height + gap) + height / 2 for i in range(n_rows)] if row_labels else []
@@ -56,9 +69,10 @@ def tiles(
     title: str = "",
     captions: Sequence[Sequence[str]] = (),
 ) -> Figure:
-    """Draw images (rows, columns, height, width) in [0, 1], dark on light, in few shades and at whole pixels.
+    """Draw images (rows, columns, c, h, w) in [0, 1] at whole pixels, grey ones dark on light.
 
-    Such a file is a quarter of what `image_grid` takes, for grids of hundreds of images.
+    Grey ones are drawn in few shades: such a file is a quarter of what `image_grid` takes, for grids of hundreds of
+    images.
 
     Args:
         images: floats.
@@ -66,21 +80,22 @@ def tiles(
         title: above all.
         captions: below each image, of two lines at most.
     """
-    n_rows, n_columns, height, width = images.shape
+    _, _, channels, height, width = images.shape
     scale = max(1, round(_TILE / height))
     gap, below = 4, 24 if captions else 0
     step_down, step_right = scale * height + gap + below, scale * width + gap
-    canvas = np.zeros((n_rows * step_down, n_columns * step_right))
-    for row in range(n_rows):
-        for column in range(n_columns):
-            shown = np.kron(np.rint(images[row, column] * _SHADES) / _SHADES, np.ones((scale, scale)))
-            top, left = row * step_down, column * step_right
-            canvas[top : top + scale * height, left : left + scale * width] = shown
+    shown = np.rint(images * _SHADES) / _SHADES if channels == 1 else images.clip(0.0, 1.0)
+    enlarged = shown.repeat(scale, axis=3).repeat(scale, axis=4)
+    ground = 0.0 if channels == 1 else 1.0  # white
+    canvas = np.pad(
+        mosaic(enlarged, (gap + below, gap), ground), ((0, gap + below), (0, gap), (0, 0)), constant_values=ground
+    )
     longest = max((len(line) for label in row_labels for line in label.split("\n")), default=0)
     beside, above = 7 * longest + 12, 26 if title else 4
     total_width, total_height = max(beside + canvas.shape[1] + 4, 7 * len(title) + 12), above + canvas.shape[0]
     figure = Figure(figsize=(total_width / _DPI, total_height / _DPI), dpi=_DPI)
-    figure.figimage(canvas, beside, 0, cmap="gray_r", vmin=0.0, vmax=1.0, origin="upper")
+    drawn = canvas[..., 0] if channels == 1 else canvas
+    figure.figimage(drawn, beside, 0, cmap="gray_r", vmin=0.0, vmax=1.0, origin="upper")
 
     def write(text: str, right: float, down: float, size: float, **placed: Any) -> None:
         figure.text(right / total_width, 1.0 - down / total_height, text, fontsize=size, linespacing=1.0, **placed)

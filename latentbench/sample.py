@@ -18,8 +18,10 @@ from latentbench.core.errors import InputError, LatentbenchError
 from latentbench.diffusion import models, schedules
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.samplers import base as samplers
+from latentbench.mosaics import mosaic
 
 _GAP = 2  # white pixels between images
+_WHITE = 255
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def draw(options: argparse.Namespace) -> np.ndarray:
-    """Return the images that are asked for, (n, height, width) uint8.
+    """Return the images that are asked for, (n, c, h, w) uint8.
 
     Raises:
         ArtifactError: there is no model at `options.model`, or a damaged one.
@@ -65,25 +67,23 @@ def draw(options: argparse.Namespace) -> np.ndarray:
 
 
 def write(path: Path, images: np.ndarray) -> None:
-    """Write images (n, height, width) uint8 as an array (.npy) or as a picture of all of them (.png)."""
+    """Write images (n, c, h, w) uint8 as an array (.npy) or as a picture of all of them (.png)."""
     if path.suffix == ".npy":
         artifacts.write_array(path, images)
         return
     buffer = io.BytesIO()
-    Image.fromarray(grid(images)).save(buffer, format="png")
+    sheet = grid(images)
+    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(buffer, format="png")
     artifacts.write_bytes(path, buffer.getvalue())
 
 
 def grid(images: np.ndarray) -> np.ndarray:
-    """Lay out images (n, height, width) uint8 in a square with white gaps, (rows, columns) uint8."""
-    n, height, width = images.shape
-    columns = math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    sheet = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP), 255, dtype=np.uint8)
-    for place, image in enumerate(images):
-        top, left = place // columns * (height + _GAP), place % columns * (width + _GAP)
-        sheet[top : top + height, left : left + width] = image
-    return sheet
+    """Lay out images (n, c, h, w) uint8 in a square with white gaps, (rows, columns, channels) uint8."""
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    whole = np.full((rows * columns, *images.shape[1:]), _WHITE, dtype=np.uint8)
+    whole[: len(images)] = images
+    return mosaic(whole.reshape(rows, columns, *images.shape[1:]), _GAP, _WHITE)
 
 
 def _label(wanted: str, classes: Sequence[str], model: DiffusionModel) -> int:

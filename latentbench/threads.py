@@ -1,9 +1,9 @@
 """How many CPU threads the numerical libraries use."""
 
-import os
-
 import torch
 from threadpoolctl import threadpool_limits
+
+from latentbench import machine
 
 
 def use(threads: int | None) -> int:
@@ -13,7 +13,7 @@ def use(threads: int | None) -> int:
 
     Sums in another order round differently, so outputs are byte-identical at equal threads only.
     """
-    count = threads or _available()
+    count = threads or machine.n_cores()
     torch.set_num_threads(count)
     threadpool_limits(count)
     return count
@@ -22,9 +22,3 @@ def use(threads: int | None) -> int:
 def in_use() -> int:
     """Return how many threads `use` set, or else torch's own choice."""
     return torch.get_num_threads()
-
-
-def _available() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -18,8 +18,7 @@ def main() -> None:
         images = torch.tensor(run.dataset.train_images)
         shape = {
             "architecture": params.architecture,
-            "height": images.shape[1],
-            "width": images.shape[2],
+            "image_shape": list(images.shape[1:]),
             "latent_dim": params.latent_dim or run.project.latent_dim,
             **params.options,
         }

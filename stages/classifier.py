@@ -1,44 +1,73 @@
-"""Train the supervised reference network."""
+"""Train the supervised reference network; without labels, find principal components that stand in for its features."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from latentbench import inference, seeding, training
+from latentbench.core import artifacts, progress
 from latentbench.networks.classifier import Classifier
 from latentbench.params.classifier import ClassifierParams
-from stages import trainings
+from stages import paths, trainings
+
+_N_COMPONENTS = 64  # that stand in for the features of a network
 
 
 def main() -> None:
     """Run the stage."""
     with trainings.stage("classifier") as run:
         params = run.view.section(ClassifierParams, "classifier")
-        images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
-        shape = {
-            "height": images.shape[1],
-            "width": images.shape[2],
-            "n_classes": len(run.dataset.classes),
-        }
-        torch.manual_seed(seeding.derive(params.seed, "classifier", "weights"))
-        network = Classifier(**shape)
+        if run.dataset.labelled:
+            _train(run, params)
+        else:
+            _find_components(run)
+        artifacts.write_json(paths.model("auto") / "model.json", {"features": "classifier"})
 
-        def loss(batch: training.Batch) -> dict[str, Tensor]:
-            pixels, truth = batch.tensors
-            logits = network(inference.to_unit(pixels))
-            wrong = (logits.argmax(dim=1) != truth).float()
-            return {"loss": functional.cross_entropy(logits, truth), "error": wrong.mean()}
 
-        trainings.train_and_save(
-            run,
-            "classifier",
-            network,
-            loss,
-            [images, labels],
-            training.Plan(**params.training.values()),
-            seeding.derive(params.seed, "classifier", "training"),
-            {"network": shape, "seed": params.seed},
-        )
+def _train(run: trainings.Run, params: ClassifierParams) -> None:
+    images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
+    shape: dict[str, Any] = {
+        "image_shape": list(images.shape[1:]),
+        "n_classes": len(run.dataset.classes),
+    }
+    torch.manual_seed(seeding.derive(params.seed, "classifier", "weights"))
+    network = Classifier(**shape)
+
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        pixels, truth = batch.tensors
+        logits = network(inference.to_unit(pixels))
+        wrong = (logits.argmax(dim=1) != truth).float()
+        return {"loss": functional.cross_entropy(logits, truth), "error": wrong.mean()}
+
+    trainings.train_and_save(
+        run,
+        "classifier",
+        network,
+        loss,
+        [images, labels],
+        training.Plan(**params.training.values()),
+        seeding.derive(params.seed, "classifier", "training"),
+        {"network": shape, "seed": params.seed},
+    )
+
+
+def _find_components(run: trainings.Run) -> None:
+    """Write the first principal components of the images that networks train on, and that nothing was trained."""
+    import pandas as pd
+
+    from latentbench.reduction.pca import PCA
+
+    trainings.leave_to_main(run)
+    progress.note("the images have no labels: their principal components stand in for a classifier's features")
+    points = run.dataset.train_points[run.dataset.fit_index]
+    found = PCA(min(_N_COMPONENTS, len(points) - 1, points.shape[1])).fit(points)
+    arrays = {"mean": found.mean_.astype("float32"), "components": found.components_.astype("float32")}
+    artifacts.write_model(paths.model("classifier"), arrays, {"features": "pca"})
+    folder = paths.METRICS / "classifier"
+    artifacts.write_table(folder / "loss.csv", pd.DataFrame(columns=["epoch", "train_loss", "validation_loss"]))
+    artifacts.write_metrics(folder / "metrics.json", {})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,10 @@
-"""The reference classifier back from the files that its stage wrote."""
+"""What sees images for the judges, back from the files of the stage `classifier`: a network, or components."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
 
 from latentbench.core import artifacts
 from latentbench.networks import weights
@@ -6,7 +12,27 @@ from latentbench.networks.classifier import Classifier
 from stages import paths
 
 
-def load() -> Classifier:
+class Components(nn.Module):
+    """Scores on principal components as features, of images without labels.
+
+    Args:
+        mean: (p,) of the images as points in [0, 1].
+        components: (m, p).
+    """
+
+    def __init__(self, mean: Tensor, components: Tensor) -> None:
+        super().__init__()
+        self.mean, self.components = mean, components
+
+    def features(self, images: Tensor) -> Tensor:
+        """Map images (n, c, h, w) in [0, 1] to features (n, m)."""
+        return (images.flatten(1) - self.mean) @ self.components.T
+
+
+Eye: TypeAlias = Classifier | Components
+
+
+def load() -> Eye:
     """Return it in evaluation mode.
 
     Raises:
@@ -14,6 +40,16 @@ def load() -> Classifier:
         WeightsError: the weights are not of the network that is described beside them.
     """
     arrays, description = artifacts.read_model(paths.model("classifier"))
+    if description.get("features") == "pca":
+        return Components(torch.from_numpy(arrays["mean"]), torch.from_numpy(arrays["components"]))
     network = Classifier(**description["network"])
     weights.load(network, arrays)
     return network
+
+
+def probabilities(eye: Eye) -> Callable[[Tensor], Tensor] | None:
+    """Return what maps images (n, c, h, w) in [0, 1] to probabilities (n, n_classes); None without classes."""
+    if not isinstance(eye, Classifier):
+        return None
+    network = eye
+    return lambda images: torch.as_tensor(network(images).softmax(dim=1))

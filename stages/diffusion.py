@@ -15,7 +15,7 @@ from latentbench.diffusion import models, process
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.spaces import LATENT_DEVIATION, LatentSpace, NoisyCoder, PixelSpace
 from latentbench.networks import texture, weights
-from latentbench.params.base import View
+from latentbench.params.base import ParamsError, View
 from latentbench.params.diffusion import Coder, LatentDiffusionParams, PixelDiffusionParams
 from latentbench.training import Batch, Plan
 from stages import exporting, lifecycle, paths, trainings
@@ -28,10 +28,11 @@ def main() -> None:
     with trainings.stage("diffusion", row) as run:
         params = _params(run.view, row)
         process, guidance = params.process, params.guidance
+        if guidance and not run.dataset.labelled:
+            raise ParamsError(f"{row}.guidance: the images have no labels to guide by: take null")
         images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
         built: dict[str, Any] = {
-            "height": images.shape[1],
-            "width": images.shape[2],
+            "image_shape": list(images.shape[1:]),
             "schedule": {"name": process.schedule, "n_steps": process.n_steps},
             "prediction": process.prediction,
             "n_classes": len(run.dataset.classes) if guidance else None,

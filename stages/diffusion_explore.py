@@ -17,13 +17,14 @@ from latentbench.diffusion.models import Sampling
 from latentbench.diffusion.samplers import base as samplers
 from latentbench.evaluation import samples
 from latentbench.neighbors.search import nearest
-from latentbench.networks.classifier import Classifier
 from latentbench.params.diffusion_explore import DiffusionExploreParams
 from latentbench.params.project import Project
 from stages import classifiers, lifecycle, paths
 
 _BATCH = 250
 _N_SHOWN = 10
+_MOST_CLASSES = 20  # that are shown
+_N_GROUPS = 10  # of the jackknife behind kernel distances
 _N_WATCHED = 100  # samples whose spectrum is followed
 _BANDS = {"low": (0.0, 0.1), "middle": (0.1, 0.25), "high": (0.25, 0.5)}  # in cycles per pixel
 
@@ -39,7 +40,8 @@ class Explorer:
     def __init__(self, row: str, project: Project, params: DiffusionExploreParams) -> None:
         self.row, self.params = row, params
         self.dataset = Dataset(paths.PROCESSED)
-        self.classifier: Classifier = classifiers.load()
+        self.eye = classifiers.load()
+        self.classify = classifiers.probabilities(self.eye)
         self.model, description = models.load(paths.model(row))
         self.sampling = Sampling(**description["sampling"])
         self.seed = seeding.derive(project.seed, "diffusion_explore", row)
@@ -48,7 +50,10 @@ class Explorer:
 
     def forward(self) -> None:
         """Draw the forward process on real images."""
-        firsts = [int(np.flatnonzero(self.dataset.test_labels == label)[0]) for label in self._labels()]
+        labels = self._labels()[:_MOST_CLASSES]
+        firsts = [int(np.flatnonzero(self.dataset.test_labels == label)[0]) for label in labels]
+        if not self.dataset.labelled:
+            firsts = list(range(min(_N_SHOWN, len(self.dataset.test_images))))
         data = self._encoded(torch.tensor(self.dataset.test_images[firsts]))
         generators = [seeding.torch_generator(self.seed, "forward", index) for index in firsts]
         eps = process.noise(generators, *self.model.shape)
@@ -57,7 +62,7 @@ class Explorer:
         for level in self.model.schedule.level_at(times):
             at = level.expand(len(data))
             columns.append(self.model.pixels(process.variance_preserving(process.noised(data, at, eps), at)))
-        names = [self.dataset.classes[label] for label in self._labels()]
+        names = [self.dataset.classes[label] for label in labels] if self.dataset.labelled else []
         title = f"{self.row}: noise covers test images, from left to right"
         self._picture("forward", torch.stack(columns, dim=1), names, title)
 
@@ -102,7 +107,7 @@ class Explorer:
             sampling = replace(self.sampling, sampler=name, calls=calls, eta=0.0)
             drawn = self._draw(n, sampling)
             generator = seeding.numpy_generator(self.seed, "jackknife")
-            distance = samples.kernel_estimate(self._features(drawn), target, 10, generator)
+            distance = samples.kernel_estimate(self._features(drawn), target, min(_N_GROUPS, n // 2), generator)
             made = samplers.n_calls(name, calls)
             lines.append((name, made, distance.value, distance.low, distance.high))
             grid.append(drawn[:_N_SHOWN])
@@ -128,7 +133,7 @@ class Explorer:
                 parts.append(samplers.last(samplers.sample(self.model.denoise(), path, noise, *how)).y)
             drawn = self.model.pixels(torch.cat(parts))
             generator = seeding.numpy_generator(self.seed, "jackknife")
-            distance = samples.kernel_estimate(self._features(drawn), target, 10, generator)
+            distance = samples.kernel_estimate(self._features(drawn), target, min(_N_GROUPS, n // 2), generator)
             lines.append((name, path[0] - path[1], path[-3] - path[-2], distance.value, distance.low, distance.high))
         ends = ["kernel_distance", "kernel_distance_lo", "kernel_distance_hi"]
         table = pd.DataFrame(lines, columns=["steps", "first_step", "last_step", *ends])
@@ -147,7 +152,7 @@ class Explorer:
     def inpaint(self) -> None:
         """Keep several fillings of each test image whose lower half is taken away; `evaluate` scores them."""
         known = torch.ones_like(self.images, dtype=torch.bool)
-        known[:, known.shape[1] // 2 :] = False
+        known[:, :, known.shape[2] // 2 :] = False
         draws = []
         for draw in progress.bar(range(self.params.inpaint_draws), desc=f"{self.row}: inpainting", unit="draw"):
             first = draw * len(self.images)
@@ -172,7 +177,7 @@ class Explorer:
 
     def vary(self) -> None:
         """Write how many test images keep their class by the strength of a variation."""
-        before = self._classes(self.images)
+        before = None if self.classify is None else self._classes(self.images)
         data = self._encoded(self.images)
         lines, grid = [], [self.images[:_N_SHOWN]]
         for strength in progress.bar(self.params.strengths, desc=f"{self.row}: variations", unit="strength"):
@@ -185,9 +190,10 @@ class Explorer:
             ]
             varied = self.model.pixels(torch.cat(parts))
             change = (varied / 255.0 - self.images / 255.0).square().mean().item()
-            lines.append((strength, float(np.mean(self._classes(varied) == before)), change))
+            kept = None if before is None else float(np.mean(self._classes(varied) == before))
+            lines.append((strength, kept, change))
             grid.append(varied[:_N_SHOWN])
-        table = pd.DataFrame(lines, columns=["strength", "class_kept", "mse"])
+        table = pd.DataFrame(lines, columns=["strength", "class_kept", "mse"]).dropna(axis=1)
         artifacts.write_table(self.folder / "variations.csv", table)
         names = ["test image", *(f"strength {strength:g}" for strength in self.params.strengths)]
         self._picture("varied", torch.stack(grid), names, f"{self.row}: variations of test images")
@@ -226,14 +232,14 @@ class Explorer:
             for some in _parts(len(first), _BATCH // len(shares))
         ]
         ways = torch.stack([self.model.pixels(step) for step in torch.cat(parts, dim=1)])  # (shares, n - 1, h, w)
-        ends = self._classes(self.images)
         lines = []
-        for share, step in zip(shares, ways, strict=True):
-            probabilities = inference.apply(
-                lambda batch: self.classifier(inference.to_unit(batch)).softmax(dim=1), step
-            ).numpy()
-            of_an_end = (probabilities.argmax(axis=1) == ends[:-1]) | (probabilities.argmax(axis=1) == ends[1:])
-            lines.append((share, probabilities.max(axis=1).mean(), of_an_end.mean()))
+        if self.classify is not None:
+            ends = self._classes(self.images)
+            for share, step in zip(shares, ways, strict=True):
+                probabilities = self._probabilities(step)
+                guessed = probabilities.argmax(axis=1)
+                of_an_end = (guessed == ends[:-1]) | (guessed == ends[1:])
+                lines.append((share, probabilities.max(axis=1).mean(), of_an_end.mean()))
         table = pd.DataFrame(lines, columns=["share", "confidence", "class_of_an_end"])
         artifacts.write_table(self.folder / "blends.csv", table)
         title = f"{self.row}: between test images, by the noise that they are made of"
@@ -246,18 +252,23 @@ class Explorer:
         return inference.apply(self.model.encode, images)
 
     def _features(self, images: Tensor) -> np.ndarray:
-        features = inference.apply(lambda batch: self.classifier.features(inference.to_unit(batch)), images)
+        features = inference.apply(lambda batch: self.eye.features(inference.to_unit(batch)), images)
         return features.numpy()
 
     def _classes(self, images: Tensor) -> np.ndarray:
-        return inference.apply(lambda batch: self.classifier(inference.to_unit(batch)).argmax(dim=1), images).numpy()
+        return np.asarray(self._probabilities(images).argmax(axis=1))
+
+    def _probabilities(self, images: Tensor) -> np.ndarray:
+        classify = self.classify
+        assert classify is not None
+        return inference.apply(lambda batch: classify(inference.to_unit(batch)), images).numpy()
 
     def _labels(self) -> list[int]:
         return [int(label) for label in np.unique(self.dataset.test_labels)]
 
     def _picture(self, name: str, images: Tensor, row_labels: Sequence[str], title: str) -> None:
         figure = figures.image_grid(images.numpy(), row_labels, title)
-        artifacts.write_figure(self.folder / f"{name}.png", figure, palette=True)
+        artifacts.write_figure(self.folder / f"{name}.png", figure, palette=figures.is_grey(images.numpy()))
 
 
 def _parts(n: int, size: int = _BATCH) -> list[slice]:

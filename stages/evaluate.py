@@ -21,7 +21,7 @@ from latentbench.neighbors.search import nearest
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
 from latentbench.params.rows import Rows
-from stages import classifiers, costs, fitted, leftovers, lifecycle, paths, sample_scores
+from stages import classifiers, costs, fitted, leftovers, lifecycle, paths, sample_scores, sizes
 from stages.sample_scores import SampleScores
 
 _FOLDER = paths.METRICS / "evaluate"
@@ -72,14 +72,16 @@ def main() -> None:
         representations, seconds = _compare_representations(compared)
         _compare_inpainting(compared)
         _write_costs(seconds, compared)
-        classifier = classifiers.load()
-        predicted = inference.apply(
-            lambda batch: classifier(inference.to_unit(batch)).argmax(dim=1),
-            torch.tensor(compared.dataset.test_images),
-        )
-        headline = {
-            "classifier_accuracy": float(np.mean(predicted.numpy() == compared.dataset.test_labels)),
-            "knn": {row: scores["knn_accuracy"] for row, scores in representations.items()},
+        headline: dict[str, Any] = {}
+        classify = classifiers.probabilities(classifiers.load())
+        if classify is not None:
+            predicted = inference.apply(
+                lambda batch: classify(inference.to_unit(batch)).argmax(dim=1),
+                torch.tensor(compared.dataset.test_images),
+            )
+            headline["classifier_accuracy"] = float(np.mean(predicted.numpy() == compared.dataset.test_labels))
+            headline["knn"] = {row: scores["knn_accuracy"] for row, scores in representations.items()}
+        headline |= {
             "mse": {row: scores["mse"] for row, scores in representations.items() if "mse" in scores},
             "frechet": {row: found[row]["frechet"] for row in ("real", *generators)},
         }
@@ -87,43 +89,33 @@ def main() -> None:
 
 
 def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
-    """Write the comparison and what it is made of; return it, and the seconds for the kNN labels of 1,000 images."""
+    """Write the comparison and what it is made of; return it, and the seconds for the kNN labels of 1,000 images.
+
+    What needs labels is left out where there are none.
+    """
     rows: dict[str, dict[str, Any]] = {}
+    outcomes: dict[str, np.ndarray] = {}
     weights: dict[str, str] = {}
     seconds: dict[str, float] = {}
-    curves: list[pd.DataFrame] = []
-    outcomes: dict[str, np.ndarray] = {}
     dataset, project, params = compared.dataset, compared.project, compared.params
-    labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
     representations = compared.representations()
-    names = [*representations, "raw_l1"] if params.raw_l1 else representations
-    for row in names:
-        train, test = (_representation(row, split, compared) for split in ("train", "test"))
-        choice, predicted, seconds[row] = _classify(row, train, test, dataset, params.k_max)
-        report = classification.report(test_labels, predicted, dataset.classes)
-        outcomes[f"{row}.knn"] = predicted
-        if row in representations:
-            table = classification.confusions(test_labels, predicted, dataset.classes)
-            artifacts.write_table(_FOLDER / "confusion" / f"{row}.csv", table)
-            artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", report)
-            outcomes[f"{row}.probe"] = probe.predictions(train, labels, test)
-        curve = pd.DataFrame(choice.accuracies).assign(row=row, k=np.arange(1, params.k_max + 1))
-        curves.append(curve[["row", "k", *choice.accuracies]])
-        weights[row] = choice.weights
-        rows[row] = {
-            "dims": train.shape[1],
-            "knn_k": choice.k,
-            "knn_leave_one_out": choice.accuracy,
-            "macro_f1": report.set_index("class").loc["macro", "f1"],
-        }
+    curves = pd.DataFrame(columns=["row", "k", *knn.WEIGHTS])
+    if dataset.labelled:
+        rows, outcomes, weights, seconds, curves = _classified(compared)
+    else:
+        rows = {row: {"dims": _representation(row, "test", compared).shape[1]} for row in representations}
+        for row in representations:
+            artifacts.write_table(_FOLDER / "confusion" / f"{row}.csv", pd.DataFrame(columns=["actual", "predicted"]))
+            artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", pd.DataFrame(columns=["class"]))
     kept = _neighborhoods(compared)
     outcomes |= kept
     for name, shares in kept.items():
         row, score = name.split(".")
         rows[row][score] = shares.mean()
-    generator = seeding.numpy_generator(project.seed, "evaluate", "bootstrap")
-    for row, scores in _accuracies(outcomes, test_labels, params.n_bootstrap, generator).items():
-        rows[row] |= scores
+    if dataset.labelled:
+        generator = seeding.numpy_generator(project.seed, "evaluate", "bootstrap")
+        for row, scores in _accuracies(outcomes, dataset.test_labels, params.n_bootstrap, generator).items():
+            rows[row] |= scores
     reconstructions = _reconstructions(compared)
     for row, images in reconstructions.items():
         clipped = images.clip(0, 1)  # what can be shown: PCA's leave the range for which these two scores are made
@@ -134,23 +126,65 @@ def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, 
         }
         rows[row] |= {name: values.mean() for name, values in each.items()}
         outcomes |= {f"{row}.{name}": values for name, values in each.items()}
-    for row in names:
+    for row in rows:
         is_raw = row.startswith("raw")
         rows[row] |= {
             "model_bytes": 0 if is_raw else (paths.model(row) / "model.safetensors").stat().st_size,
             "bytes_per_image": rows[row]["dims"] * (1 if is_raw else _BYTES_PER_NUMBER),
         }
 
-    _write_comparison("representations", rows, {"knn_weights": weights})
+    _write_comparison("representations", rows, {"knn_weights": weights} if weights else {})
     _write_outcomes(outcomes, dataset)
-    artifacts.write_table(_FOLDER / "knn_choice.csv", pd.concat(curves))
+    artifacts.write_table(_FOLDER / "knn_choice.csv", curves)
     grid = [dataset.test_images[:_N_SHOWN] / 255.0]
     grid += [images[:_N_SHOWN] for images in reconstructions.values()]
     figure = figures.image_grid(np.stack(grid).clip(0, 1), ["original", *reconstructions])
     artifacts.write_figure(_FOLDER / "reconstructions.png", figure)
-    figure = _intervals(rows, "knn_accuracy", "kNN accuracy on the test images, 95% interval")
+    name = "kNN accuracy on the test images, 95% interval"
+    figure = _intervals(rows, "knn_accuracy", name) if dataset.labelled else figures.no_labels()
     artifacts.write_figure(_FOLDER / "knn_accuracy.png", figure)
     return rows, seconds
+
+
+def _classified(
+    compared: Comparison,
+) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray], dict[str, str], dict[str, float], pd.DataFrame]:
+    """Write how kNN does on each representation, class by class.
+
+    Returns:
+        The scores of each row, what it makes of each test image, the weights of its neighbours, the seconds for 1,000
+        images, and the accuracies by number of neighbours.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    weights: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    curves: list[pd.DataFrame] = []
+    outcomes: dict[str, np.ndarray] = {}
+    dataset, params = compared.dataset, compared.params
+    labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
+    representations = compared.representations()
+    names = [*representations, "raw_l1"] if params.raw_l1 else representations
+    k_max = sizes.at_most("evaluate.k_max", params.k_max, len(labels) - 1, f"of {len(labels)} train images")
+    for row in names:
+        train, test = (_representation(row, split, compared) for split in ("train", "test"))
+        choice, predicted, seconds[row] = _classify(row, train, test, dataset, k_max)
+        report = classification.report(test_labels, predicted, dataset.classes)
+        outcomes[f"{row}.knn"] = predicted
+        if row in representations:
+            table = classification.confusions(test_labels, predicted, dataset.classes)
+            artifacts.write_table(_FOLDER / "confusion" / f"{row}.csv", table)
+            artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", report)
+            outcomes[f"{row}.probe"] = probe.predictions(train, labels, test)
+        curve = pd.DataFrame(choice.accuracies).assign(row=row, k=np.arange(1, k_max + 1))
+        curves.append(curve[["row", "k", *choice.accuracies]])
+        weights[row] = choice.weights
+        rows[row] = {
+            "dims": train.shape[1],
+            "knn_k": choice.k,
+            "knn_leave_one_out": choice.accuracy,
+            "macro_f1": report.set_index("class").loc["macro", "f1"],
+        }
+    return rows, outcomes, weights, seconds, pd.concat(curves)
 
 
 def _accuracies(
@@ -200,7 +234,7 @@ def _write_costs(knn_seconds: Mapping[str, float], compared: Comparison) -> None
     for row in compared.representations():
         method = compared.methods.get(row)  # None for the pixels themselves
         first = method and method.n_compared(compared.project.latent_dim)
-        found[row]["transform_s_per_1000"] = costs.transform(row, method, compared.dataset, first)
+        found.setdefault(row, {})["transform_s_per_1000"] = costs.transform(row, method, compared.dataset, first)
     for row, method in compared.able(Draws).items():
         for name, seconds in costs.sample(row, method, compared.dataset, compared.project.seed).items():
             found.setdefault(name, {})["sample_s_per_1000"] = seconds
@@ -229,8 +263,9 @@ def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
     As "<row>.<score>", of each test image, (n_test,).
     """
     spaces = {row: _representation(row, "test", compared) for row in compared.representations()}
+    counts = [k for k in _NEIGHBORHOODS if 2 * k < len(compared.dataset.test_images)]
     near = {
-        row: nearest(space, space, max(_NEIGHBORHOODS), exclude_self=True, label=f"{row}: neighbourhoods").indices
+        row: nearest(space, space, max(counts), exclude_self=True, label=f"{row}: neighbourhoods").indices
         for row, space in spaces.items()
     }
     embedded = [row for row in spaces if row != "raw"]
@@ -239,10 +274,10 @@ def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
     middle: dict[str, np.ndarray] = {}
     for row, ranked in zip(embedded, there, strict=True):
         (back,) = neighborhoods.ranks(spaces[row], [near["raw"]], f"{row}: ranks")
-        for k in _NEIGHBORHOODS:
+        for k in counts:
             trust, continuity = (neighborhoods.kept_shares(each, k, len(ranked)) for each in (ranked, back))
             lines.append((row, k, trust.mean(), continuity.mean()))
-            if k == _NEIGHBORHOODS[1]:
+            if k == counts[min(1, len(counts) - 1)]:
                 middle |= {f"{row}.trustworthiness": trust, f"{row}.continuity": continuity}
     table = pd.DataFrame(lines, columns=["row", "k", "trustworthiness", "continuity"])
     artifacts.write_table(_FOLDER / "neighborhoods.csv", table)
@@ -263,7 +298,7 @@ def _representation(row: str, split: str, compared: Comparison) -> np.ndarray:
 
 
 def _reconstructions(compared: Comparison) -> dict[str, np.ndarray]:
-    """Return the test images as each row that can rebuild them does, (n, height, width) in about [0, 1]."""
+    """Return the test images as each row that can rebuild them does, (n, c, h, w) in about [0, 1]."""
     able = compared.able(Represents, Decodes)
     return {row: method.decode(_representation(row, "test", compared)) for row, method in able.items()}
 
@@ -273,13 +308,15 @@ def _compare_generators(judged: Mapping[str, SampleScores]) -> dict[str, dict[st
     judges = {row: each.judge for row, each in judged.items()}
     _write_comparison("generators", rows, {"classifier": judges})
     grid = np.stack([each.shown[:_N_SHOWN] for each in judged.values()])
-    artifacts.write_figure(_FOLDER / "samples.png", figures.image_grid(grid, list(judged)), palette=True)
+    artifacts.write_figure(
+        _FOLDER / "samples.png", figures.image_grid(grid, list(judged)), palette=figures.is_grey(grid)
+    )
     for row in [row for row in judged if not row.startswith("real") and not row.endswith("_guided")]:
-        shown = judged[row].shown[: _N_SHOWN**2]
-        figure = figures.image_grid(
-            shown.reshape(_N_SHOWN, _N_SHOWN, *shown.shape[1:]), title=f"{row}: samples, not selected"
-        )
-        artifacts.write_figure(_FOLDER / "samples" / f"{row}.png", figure, palette=True)
+        shown = judged[row].shown
+        whole_lines = shown[: min(len(shown) // _N_SHOWN, _N_SHOWN) * _N_SHOWN]
+        lines = whole_lines.reshape(-1, _N_SHOWN, *shown.shape[1:])
+        figure = figures.image_grid(lines, title=f"{row}: samples, not selected")
+        artifacts.write_figure(_FOLDER / "samples" / f"{row}.png", figure, palette=figures.is_grey(shown))
     figure = _intervals(rows, "frechet", "Fréchet distance to held-out real images, 95% interval")
     artifacts.write_figure(_FOLDER / "frechet.png", figure)
     return rows
@@ -306,18 +343,18 @@ def _compare_inpainting(compared: Comparison) -> None:
     drawn = {row: artifacts.read_array(paths.inpainted(row)) for row in compared.rows.diffusion}
     n = min([len(dataset.test_images), _N_FILLED] if not drawn else [images.shape[1] for images in drawn.values()])
     originals = dataset.test_images[:n] / 255.0
-    half = slice(originals.shape[1] // 2, None)
+    half = slice(originals.shape[2] // 2, None)
     filled = originals.copy()
-    filled[:, half] = (dataset.train_images.mean(axis=0, dtype=np.float64) / 255.0)[half]
+    filled[..., half, :] = (dataset.train_images.mean(axis=0, dtype=np.float64) / 255.0)[:, half]
     fillings = {"mean": filled[None]}
     for row, method in compared.able(Completes).items():
         fillings[row] = method.complete(filled)[None]
     fillings |= {row: images[:, :n] / 255.0 for row, images in drawn.items()}
     lines = []
     for row, images in fillings.items():
-        errors = np.square(images[:, :, half] - originals[:, half])
-        mean_errors = np.square(images[:, :, half].mean(axis=0) - originals[:, half])
-        lines.append((row, n, errors.mean(), mean_errors.mean(), images[:, :, half].std(axis=0).mean()))
+        below, truth = images[..., half, :], originals[..., half, :]
+        errors, mean_errors = np.square(below - truth), np.square(below.mean(axis=0) - truth)
+        lines.append((row, n, errors.mean(), mean_errors.mean(), below.std(axis=0).mean()))
     columns = ["row", "n", "mse", "mse_of_mean", "diversity"]
     artifacts.write_table(_FOLDER / "inpainting.csv", pd.DataFrame(lines, columns=columns))
 

@@ -28,8 +28,7 @@ def main() -> None:
         _write_images(dataset)
         description = {
             "dataset": {
-                "height": dataset.train_images.shape[1],
-                "width": dataset.train_images.shape[2],
+                **dict(zip(("channels", "height", "width"), dataset.train_images.shape[1:], strict=True)),
                 "background": background.brightness(dataset.train_images),
                 "classes": list(dataset.classes),
                 "n_train": len(dataset.train_images),
@@ -57,9 +56,7 @@ def _write_images(dataset: Dataset) -> None:
     ):
         packed = gzip.compress(np.ascontiguousarray(images).tobytes(), compresslevel=6, mtime=0)
         artifacts.write_bytes(paths.EXPLORER / "data/images" / f"{split}.bin.gz", packed)
-        artifacts.write_bytes(
-            paths.EXPLORER / "data/labels" / f"{split}.bin", np.asarray(labels, dtype=np.uint8).tobytes()
-        )
+        artifacts.write_bytes(paths.EXPLORER / "data/labels" / f"{split}.bin", np.ascontiguousarray(labels).tobytes())
 
 
 def _write_model(row: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from latentbench.params.project import Project
 from latentbench.params.reduction import IsomapParams
 from latentbench.reduction import geodesics, s_curve
 from latentbench.reduction.isomap import Isomap
-from stages import lifecycle, paths
+from stages import lifecycle, paths, sizes
 
 _K_MAX = 20  # of the classifier that judges the candidates
 
@@ -30,9 +30,9 @@ def main() -> None:
     row = lifecycle.row(__doc__)
     folder = paths.METRICS / row
     with lifecycle.stage("isomap", row) as view:
-        project, params = view.section(Project), view.section(IsomapParams, row)
+        project, dataset = view.section(Project), Dataset(paths.PROCESSED)
         threads.use(project.threads)
-        dataset = Dataset(paths.PROCESSED)
+        params = _fitting(row, view.section(IsomapParams, row), len(dataset.train_images))
         train, labels = dataset.train_points, np.asarray(dataset.train_labels)
         table = []
         started = time.perf_counter()
@@ -43,7 +43,8 @@ def main() -> None:
                 started = time.perf_counter()
                 isomap = _build(row, params, n_neighbors, project.seed, room).fit_graph(train, graph)
                 seconds = for_graphs + time.perf_counter() - started
-                for n_components in sorted({params.n_components, *params.search.n_components}):
+                candidates = {params.n_components, *params.search.n_components} if dataset.labelled else set()
+                for n_components in sorted(candidates):
                     choice = _judge(isomap.embedding_[:, :n_components], labels, len(dataset.classes))
                     table.append((n_neighbors, n_components, choice.k, choice.weights, choice.accuracy))
                 if n_neighbors == params.n_neighbors:
@@ -52,6 +53,24 @@ def main() -> None:
         names = ["n_neighbors", "n_components", "k", "weights", "leave_one_out"]
         artifacts.write_table(folder / "search.csv", pd.DataFrame(table, columns=names))
         _unroll(folder, params.n_sheets, seeding.numpy_generator(project.seed, row, "s_curve"))
+
+
+def _fitting(row: str, params: IsomapParams, n: int) -> IsomapParams:
+    """Return the params with no more landmarks, neighbours and components than n images have."""
+    reason, search, changes = f"of {n} train images", params.search, {}
+    if params.n_landmarks is not None:
+        changes["n_landmarks"] = sizes.at_most(f"{row}.n_landmarks", params.n_landmarks, n, reason)
+    if params.n_neighbors is not None:
+        changes["n_neighbors"] = sizes.at_most(f"{row}.n_neighbors", params.n_neighbors, n - 1, reason)
+    most = (changes.get("n_landmarks") or n) - 1
+    changes["n_components"] = sizes.at_most(f"{row}.n_components", params.n_components, most, reason)
+    among = {
+        "n_neighbors": [sizes.at_most(f"{row}.search.n_neighbors", each, n - 1, reason) for each in search.n_neighbors],
+        "n_components": [
+            sizes.at_most(f"{row}.search.n_components", each, most, reason) for each in search.n_components
+        ],
+    }
+    return params.model_copy(update={**changes, "search": search.model_copy(update=among)})
 
 
 @contextmanager
@@ -90,7 +109,8 @@ def _build(row: str, params: IsomapParams, n_neighbors: int | None, seed: int, r
 
 
 def _judge(embedding: np.ndarray, labels: np.ndarray, n_classes: int) -> knn.Choice:
-    others = nearest(embedding, embedding, _K_MAX, exclude_self=True, label=f"isomap: {embedding.shape[1]} components")
+    k_max = min(_K_MAX, len(embedding) - 1)
+    others = nearest(embedding, embedding, k_max, exclude_self=True, label=f"isomap: {embedding.shape[1]} components")
     return knn.choose(others, labels, n_classes)
 
 
@@ -108,7 +128,11 @@ def _keep(row: str, isomap: Isomap, dataset: Dataset, params: IsomapParams) -> N
     }
     description = {"method": "isomap", "n_neighbors": params.n_neighbors, "radius": params.radius, "p": params.p}
     artifacts.write_model(paths.model(row), arrays, description)
-    scores = {"graph_parts": isomap.n_parts_, "residual_variance": isomap.residual_variance(n)}
+    scores = {
+        "n_landmarks": len(isomap.landmarks_),
+        "graph_parts": isomap.n_parts_,
+        "residual_variance": isomap.residual_variance(n),
+    }
     artifacts.write_metrics(folder / "metrics.json", scores)
     figure = figures.scatter(
         train[:, :2] if n > 1 else np.c_[train, train],

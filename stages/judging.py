@@ -19,9 +19,11 @@ from latentbench.evaluation.likelihood import mean_with_interval
 from latentbench.methods.base import Bound
 from latentbench.neighbors.search import nearest
 from latentbench.networks.classifier import Classifier
+from latentbench.params.base import ParamsError
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
-from stages import classifiers, lifecycle, paths, sample_scores
+from stages import classifiers, lifecycle, paths, sample_scores, sizes
+from stages.classifiers import Eye
 from stages.sample_scores import SampleScores
 
 # The pupil's own recipe: what is compared is what it learns from, not how.
@@ -42,7 +44,7 @@ class Judge:
     """An eye, and what it sees in the held-out images that every row is compared with.
 
     Args:
-        see: maps uint8 images (n, height, width) to features (n, d) float32.
+        see: maps uint8 images (n, c, h, w) to features (n, d) float32.
         classify: maps them to class probabilities (n, n_classes).
         dataset: whose test images are the target.
         params: of the stage.
@@ -53,7 +55,7 @@ class Judge:
     def __init__(
         self,
         see: Callable[[Tensor], Tensor],
-        classify: Callable[[Tensor], Tensor],
+        classify: Callable[[Tensor], Tensor] | None,
         dataset: Dataset,
         params: EvaluateParams,
         seed: int,
@@ -85,26 +87,33 @@ class Judge:
 
         Args:
             row: for progress bars.
-            images: (n, height, width) uint8, no more than there are held-out ones; they are compared with as many.
+            images: (n, c, h, w) uint8, no more than there are held-out ones; they are compared with as many.
             labels: (n,) the classes that they are of; None leaves that to the judge.
             from_train: they are train images, whose nearest train images are themselves.
             validates: they are the images by which what a classifier learns is chosen, so it is not taught by them.
         """
         params, n = self._params, len(images)
+        # Half of a small dataset's validation images may be fewer than the groups that are asked for.
+        n_groups = sizes.at_most("evaluate.n_groups", params.n_groups, n // 2, f"of {n} images of {row}")
         features, target = self._features(images), self._target[:n]
         # The same groups for every row, so that the held-out images contribute the same to each interval.
         frechet, kernel = (
-            estimate(features, target, params.n_groups, self._generator("jackknife"))
+            estimate(features, target, n_groups, self._generator("jackknife"))
             for estimate in (samples.frechet_estimate, samples.kernel_estimate)
         )
         density, coverage = samples.density_and_coverage(
-            target, features, params.coverage_k, params.n_groups, self._generator("jackknife")
+            target, features, min(params.coverage_k, n - 1), n_groups, self._generator("jackknife")
         )
-        probabilities = inference.apply(self._classify, torch.tensor(images))
-        guessed = probabilities.argmax(dim=1).numpy()
-        outcomes = {"confident_share": (probabilities.max(dim=1).values > samples.CONFIDENT).numpy()}
-        if not validates:
-            outcomes["cas"] = self._taught_by(images, guessed if labels is None else labels)
+        outcomes: dict[str, np.ndarray] = {}
+        found: dict[str, Any] = {"n": n}
+        if self._classify is not None:
+            probabilities = inference.apply(self._classify, torch.tensor(images))
+            guessed = probabilities.argmax(dim=1).numpy()
+            outcomes["confident_share"] = (probabilities.max(dim=1).values > samples.CONFIDENT).numpy()
+            if not validates:
+                outcomes["cas"] = self._taught_by(images, guessed if labels is None else labels)
+            counts = np.bincount(guessed, minlength=probabilities.shape[1])[np.unique(self._dataset.train_labels)]
+            found |= {"classes_present": int((counts > 0).sum()), "rarest_class_share": float(counts.min() / n)}
         estimates = {
             "frechet": frechet,
             "kernel_distance": kernel,
@@ -116,11 +125,8 @@ class Judge:
             estimates["nearest_train"] = self._ratio(self._to_train(images, row), self._distance)
         left_out = {name: np.array(estimate.left_out) for name, estimate in estimates.items()}
         estimates |= {name: mean_with_interval(torch.tensor(each).double()) for name, each in outcomes.items()}
-        found: dict[str, Any] = {"n": n}
         for name, estimate in estimates.items():
             found |= {name: estimate.value, f"{name}_lo": estimate.low, f"{name}_hi": estimate.high}
-        counts = np.bincount(guessed, minlength=probabilities.shape[1])[np.unique(self._dataset.train_labels)]
-        found |= {"classes_present": int((counts > 0).sum()), "rarest_class_share": float(counts.min() / n)}
         return Judged(found, left_out, outcomes)
 
     def _features(self, images: np.ndarray) -> np.ndarray:
@@ -134,16 +140,16 @@ class Judge:
 
     def _ratio(self, values: np.ndarray, target: np.ndarray) -> samples.Estimate:
         generator = self._generator("jackknife")
-        return samples.ratio_estimate(values, target[: len(values)], self._params.n_groups, generator)
+        n_groups = min(self._params.n_groups, len(values) // 2)
+        return samples.ratio_estimate(values, target[: len(values)], n_groups, generator)
 
     def _taught_by(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return which of all test images a classifier trained on these gets right, (n,) (Ravuri & Vinyals 2019).
 
         It is the best of its epochs by the validation images, which are real and no test images.
         """
-        height, width = images.shape[1:]
         torch.manual_seed(seeding.derive(self._seed, "evaluate", "pupil"))
-        pupil = Classifier(height, width, len(self._dataset.classes))
+        pupil = Classifier(images.shape[1:], len(self._dataset.classes))
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
             pixels, truth = batch.tensors
@@ -205,7 +211,7 @@ class Session:
         Args:
             row: as `sample_scores.write` names it.
             judge: that judged it.
-            images: (n, height, width) uint8, which it judged.
+            images: (n, c, h, w) uint8, which it judged.
             judged: what it said.
             calls: of the network, for each image; None where no network draws them.
             bound: on the likelihood of the test images, of a model that has one.
@@ -218,10 +224,12 @@ class Session:
             scores |= {name: bound.parts[name] for name in names}
             outcomes["bits_per_dim"] = bound.bits_per_dim
         # Distances in the features of different networks must never be compared: the hash tells them apart.
-        seen_by = dict.fromkeys(("classifier", self.params.features))
+        named = "classifier" if self.params.features == "auto" else self.params.features
+        seen_by = dict.fromkeys(("classifier", named))
         kept = SampleScores(
             scores,
-            "+".join(artifacts.model_hash(paths.model(name)) for name in seen_by),
+            ("" if self.dataset.labelled else "pca:")
+            + "+".join(artifacts.model_hash(paths.model(name)) for name in seen_by),
             judge.target,
             images[:_N_SHOWN],
             judged.left_out,
@@ -242,16 +250,18 @@ def stage(name: str, row: str | None = None) -> Iterator[Session]:
         yield Session(project, params, Dataset(paths.PROCESSED))
 
 
-def _eye(
-    classifier: Classifier, params: EvaluateParams
-) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """Return what maps uint8 images to features, and what maps them to class probabilities."""
+def _eye(eye: Eye, params: EvaluateParams) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor] | None]:
+    """Return what maps uint8 images to features, and what maps them to class probabilities; None without classes.
 
-    def classify(pixels: Tensor) -> Tensor:
-        return torch.as_tensor(classifier(inference.to_unit(pixels)).softmax(dim=1))
-
-    if params.features == "classifier":
-        return lambda pixels: classifier.features(inference.to_unit(pixels)), classify
+    Raises:
+        ParamsError: a classifier's features are asked for, and there is none.
+    """
+    of_units = classifiers.probabilities(eye)
+    classify = None if of_units is None else lambda pixels: of_units(inference.to_unit(pixels))
+    if params.features == "classifier" and classify is None:
+        raise ParamsError("evaluate.features: the images have no labels to train a classifier with: take auto")
+    if params.features in ("auto", "classifier"):
+        return lambda pixels: eye.features(inference.to_unit(pixels)), classify
     arrays, _ = artifacts.read_model(paths.model(params.features))
     components, mean = torch.tensor(arrays["components"][: len(arrays["deviations"])]), torch.tensor(arrays["mean"])
     return lambda pixels: (inference.to_unit(pixels).flatten(1) - mean) @ components.T, classify

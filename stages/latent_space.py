@@ -22,7 +22,7 @@ from latentbench.params.latent_explore import LatentExploreParams
 from latentbench.params.project import Project
 from latentbench.reduction.pca import PCA
 from latentbench.reduction.umap import UMAP
-from stages import classifiers, fitted, lifecycle, paths
+from stages import classifiers, fitted, lifecycle, paths, sizes
 
 _GRID = 10
 _N_WAYS = 8
@@ -47,7 +47,7 @@ class Explorer:
     def __init__(self, row: str, project: Project, params: LatentExploreParams) -> None:
         self.row, self.seed, self.params = row, project.seed, params
         self.dataset = Dataset(paths.PROCESSED)
-        self.method, self.classifier = fitted.load(row), classifiers.load()
+        self.method, self.classify = fitted.load(row), classifiers.probabilities(classifiers.load())
         self.train, self.test = (
             torch.tensor(artifacts.read_array(paths.embedding(row, split))) for split in ("train", "test")
         )
@@ -104,9 +104,13 @@ class Explorer:
             shares = self._plane.variance_shares()[:2].sum()
             titles["pca"] = f"principal components, {shares:.0%} of the variance"
             arrays["components"] = self._plane.components_.astype(np.float32)
-            umap = UMAP(
-                n_neighbors=self.params.map_neighbors, seed=seeding.derive(self.seed, "latent_explore", self.row, "map")
+            map_neighbors = sizes.at_most(
+                "latent_explore.map_neighbors",
+                self.params.map_neighbors,
+                len(self.fitted) - 1,
+                f"of {len(self.fitted)} images on the map",
             )
+            umap = UMAP(n_neighbors=map_neighbors, seed=seeding.derive(self.seed, "latent_explore", self.row, "map"))
             umap.fit(self.train[self.fitted].numpy())
             placed["neighbors"] = [umap.transform(space.numpy()) for space in (self.train, self.test)]
             placed["neighbors"][0][self.fitted] = umap.embedding_  # duplicates are placed where the first of them is
@@ -119,8 +123,10 @@ class Explorer:
         drawn = np.sort(self._shuffled[: min(_N_DRAWN, len(self.fitted))])
         panels = [(titles[key], train[drawn], self._class_means(train)) for key, (train, _) in placed.items()]
         labels = self.dataset.train_labels[drawn]
-        title = f"{self.row}: {len(labels)} train images and the centroids of their classes"
-        figure = figures.class_maps(panels, labels, self.dataset.classes, title)
+        of_classes = " and the centroids of their classes" if self.dataset.labelled else ""
+        title = f"{self.row}: {len(labels)} train images{of_classes}"
+        names = self.dataset.classes if self.dataset.labelled else [""]
+        figure = figures.class_maps(panels, labels, names, title)
         artifacts.write_figure(self.folder / "maps.png", figure, palette=True)
         return self._kept({key: test for key, (_, test) in placed.items() if key != "latents"})
 
@@ -137,6 +143,8 @@ class Explorer:
 
     def separation(self) -> dict[str, float]:
         """Return how far apart the classes are: silhouette of test latents, accuracy of a linear probe on them."""
+        if not self.dataset.labelled:
+            return {}
         test, labels = self.test.numpy(), self.dataset.test_labels
         generator = seeding.numpy_generator(self.seed, "latent_explore", self.row, "silhouette")
         predicted = probe.predictions(self.train.numpy(), self.dataset.train_labels, test)
@@ -171,12 +179,12 @@ class Explorer:
         names = ["ordinary draws", "nearest train images", "draws in holes", "nearest train images"]
         self._picture("holes", lines, names, f"{self.row}: draws, and those farthest from all train latents")
 
-        sure = self._probabilities(images).max(axis=1) > CONFIDENT
-        return {
-            "draws_confident_share": float(sure.mean()),
-            "holes_confident_share": float(sure[farthest[: len(draws) // 10]].mean()),
-            "draws_distance": float(near_draws.mean() / near_test.mean()),
-        }
+        told = {"draws_distance": float(near_draws.mean() / near_test.mean())}
+        if self.classify is not None:
+            sure = self._probabilities(images).max(axis=1) > CONFIDENT
+            told["draws_confident_share"] = float(sure.mean())
+            told["holes_confident_share"] = float(sure[farthest[: len(draws) // 10]].mean())
+        return told
 
     def plane(self) -> None:
         """Draw what is decoded from the plane of most variance, which the map of principal components shows."""
@@ -210,6 +218,8 @@ class Explorer:
 
     def interpolations(self) -> dict[str, float]:
         """Draw straight and spherical ways between test images; return how sure the classifier is on them."""
+        if self.classify is None:
+            return self._ways_without_classes()
         chosen = self.params.interpolations
         named = [(self._label(a), self._label(b)) for a, b in chosen or []]
         pairs = named or list(pairwise(self.classes))[:_N_WAYS]
@@ -245,11 +255,29 @@ class Explorer:
             "interpolation_confidence_spherical": found["spherical"],
         }
 
+    def _ways_without_classes(self) -> dict[str, float]:
+        """Draw ways between test images, the first to the second and so on."""
+        n = min(_N_WAYS, len(self.test) // 2)
+        first, second = self.test[: 2 * n : 2], self.test[1 : 2 * n : 2]
+        shares = torch.linspace(0.0, 1.0, self.params.interpolation_steps)
+        ways = (latents.straight(first, second, shares), latents.spherical(first, second, shares, self._centre))
+        pictures = [self._decoded(way.flatten(0, 1)).unflatten(0, way.shape[:2]) for way in ways]
+        columns = [f"{name}_{what}" for name in ("straight", "spherical") for what in ("confidence", "class_of_an_end")]
+        artifacts.write_table(self.folder / "interpolation.csv", pd.DataFrame(columns=["share", *columns]))
+        title = f"{self.row}: straight ways between test images, and ways around the centre"
+        self._picture("interpolation", torch.stack(pictures, dim=1).flatten(0, 1), ["straight", "around"] * n, title)
+        return {}
+
     def arithmetic(self) -> dict[str, float]:
         """Draw test images with the difference of two classes added; return how often the classifier sees it.
 
         That is the share of images, with the whole difference, that it takes for the class that was added.
         """
+        columns = ["image", "minus", "plus", "strength", "called_plus", "confidence"]
+        if self.classify is None:
+            artifacts.write_table(self.folder / "arithmetic.csv", pd.DataFrame(columns=columns))
+            artifacts.write_figure(self.folder / "arithmetic.png", figures.no_labels())
+            return {}
         named = [[self._label(name) for name in each] for each in self.params.arithmetic or []]
         means = torch.tensor(self._class_means(self.train.numpy()), dtype=torch.float32)
         lines, grid, captions, names = [], [], [], []
@@ -268,7 +296,7 @@ class Explorer:
             seen = np.concatenate([self._probabilities(original), probabilities[0]])
             captions.append([f"{self.dataset.classes[each.argmax()]}\n{each.max():.2f}" for each in seen])
             names.append(f"{of_three[0]}\n- {of_three[1]}\n+ {of_three[2]}")
-        table = pd.DataFrame(lines, columns=["image", "minus", "plus", "strength", "called_plus", "confidence"])
+        table = pd.DataFrame(lines, columns=columns)
         artifacts.write_table(self.folder / "arithmetic.csv", table)
         steps = ", ".join(f"{each:g}" for each in _STRENGTHS)
         title = f"{self.row}: image, decoded, with {steps} x the difference"
@@ -334,7 +362,8 @@ class Explorer:
         return torch.from_numpy(self.method.decode(points.numpy()))
 
     def _probabilities(self, images: Tensor) -> np.ndarray:
-        return inference.apply(lambda batch: self.classifier(batch).softmax(dim=1), images).numpy()
+        assert self.classify is not None
+        return inference.apply(self.classify, images).numpy()
 
     def _torch_generator(self, *names: str) -> torch.Generator:
         return seeding.torch_generator(self.seed, "latent_explore", self.row, *names)
@@ -348,7 +377,7 @@ class Explorer:
         captions: Sequence[Sequence[str]] = (),
     ) -> None:
         figure = figures.tiles(images.numpy(), row_labels, title, captions)
-        artifacts.write_figure(self.folder / f"{name}.png", figure, palette=True)
+        artifacts.write_figure(self.folder / f"{name}.png", figure, palette=figures.is_grey(images.numpy()))
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ def embedding(row: str, split: str) -> Path:
 
 
 def samples(row: str) -> Path:
-    """Images that a row generated, (n, height, width) uint8."""
+    """Images that a row generated, (n, c, h, w) uint8."""
     return Path("data/samples") / row / "any.npy"
 
 
@@ -30,7 +30,7 @@ def guided_samples(row: str) -> Path:
 
 
 def inpainted(row: str) -> Path:
-    """Fillings of test images whose lower half was taken away, (draws, n, height, width) uint8."""
+    """Fillings of test images whose lower half was taken away, (draws, n, c, h, w) uint8."""
     return Path("data/inpainted") / f"{row}.npy"
 
 

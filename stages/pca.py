@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from latentbench import figures, seeding, threads
-from latentbench.core import artifacts
+from latentbench.core import artifacts, progress
 from latentbench.data.dataset import Dataset
 from latentbench.evaluation import classification, reconstruction, samples
 from latentbench.neighbors import knn
@@ -17,9 +17,11 @@ from latentbench.params.project import Project
 from latentbench.params.reduction import PCAParams
 from latentbench.reduction import gaussian
 from latentbench.reduction.pca import PCA
-from stages import lifecycle, paths
+from stages import lifecycle, paths, sizes
 
 _N_SHOWN = 10
+_DIRECTIONS = ("component", "class_share", "class_share_lo", "class_share_hi")
+_COUNTS = ("components", "k", "weights", "leave_one_out", "test")
 _K_MAX = 20  # of the classifier that judges numbers of components
 _N_RESAMPLES = 1000  # of the test images, behind intervals
 
@@ -31,8 +33,8 @@ def main() -> None:
     with lifecycle.stage("pca", row) as view:
         project = view.section(Project)
         threads.use(project.threads)
-        params = view.section(PCAParams, row)
         dataset = Dataset(paths.PROCESSED)
+        params = _fitting(row, view.section(PCAParams, row), len(dataset.fit_index), dataset.train_points.shape[1])
         _, scale = dataset.scaler
         points, started = dataset.train_points, time.perf_counter()
         whole = {"plain": PCA().fit(points)}
@@ -50,40 +52,51 @@ def main() -> None:
             "components": whole[basis].components_ * fitted.scale_,  # all: `latent_dim` may be above n_components
             "deviations": np.sqrt(fitted.variances_[: params.n_components]),
         }
-        _, height, width = dataset.train_images.shape
-        described = {"method": "pca", "standardize": params.standardize, "height": height, "width": width}
+        image_shape = list(dataset.train_images.shape[1:])
+        described = {"method": "pca", "standardize": params.standardize, "image_shape": image_shape}
         artifacts.write_model(paths.model(row), {**kept, "scale": fitted.scale_}, described)
         generator = seeding.numpy_generator(project.seed, row, "samples")
         drawn = gaussian.draw(
             kept["mean"], kept["components"][: params.n_components], kept["deviations"], project.n_samples, generator
         )
-        artifacts.write_array(paths.samples(row), gaussian.to_pixels(drawn, height, width))
+        artifacts.write_array(paths.samples(row), gaussian.to_pixels(drawn, image_shape))
         doublings = [2**i for i in range(params.n_components.bit_length())]
         counts = sorted({*doublings, params.n_components, *params.reconstructions})
         rebuilt = _judge_reconstructions(counts, fits, basis, dataset)
         artifacts.write_table(folder / "reconstruction.csv", rebuilt)
-        artifacts.write_table(folder / "classes.csv", _judge_directions(train, test, dataset))
-
-        judged = _judge_counts(counts, train, test, dataset)
+        chosen = {"variance": fitted.components_for(params.variance_share)}
+        if dataset.labelled:
+            directions, judged = _judge_directions(train, test, dataset), _judge_counts(counts, train, test, dataset)
+            chosen["knn"] = counts[int(judged["leave_one_out"].to_numpy()[: len(counts)].argmax())]
+        else:
+            directions, judged = pd.DataFrame(columns=list(_DIRECTIONS)), pd.DataFrame(columns=list(_COUNTS))
+        artifacts.write_table(folder / "classes.csv", directions)
         artifacts.write_table(folder / "knn.csv", judged)
-        chosen = {
-            "variance": fitted.components_for(params.variance_share),
-            "knn": counts[int(judged["leave_one_out"].to_numpy()[: len(counts)].argmax())],
-        }
+        rule = params.rule if params.rule in chosen else "variance"
+        if rule != params.rule:
+            progress.note(f"{row}.rule: {params.rule} needs labels, and the images have none: {rule} is taken")
         # The networks see the train images without the validation part; so does this fit.
         fewer = PCA(params.n_components).fit(dataset.train_points[dataset.fit_index])
         artifacts.write_metrics(
             folder / "metrics.json",
             {
-                "components_by_variance": chosen["variance"],
-                "components_by_knn": chosen["knn"],
-                "components_chosen": chosen[params.rule],
+                **{f"components_by_{name}": count for name, count in chosen.items()},
+                "components_chosen": chosen[rule],
+                "n_components": params.n_components,
                 "mse": rebuilt["mse"].iloc[-1],
                 "mse_standardized": rebuilt["mse_standardized"].iloc[-1],
                 "mse_without_validation_images": _error(fewer, dataset, params.n_components),
             },
         )
         _draw(folder, fits, fitted, dataset, params, judged, chosen)
+
+
+def _fitting(row: str, params: PCAParams, n: int, p: int) -> PCAParams:
+    """Return the params with no more components than n train images, which do not validate, of p values have."""
+    reason = f"of {n} images of {p} values"
+    most = sizes.at_most(f"{row}.n_components", params.n_components, min(n - 1, p), reason)
+    drawn = list(dict.fromkeys(min(count, most) for count in params.reconstructions))
+    return params.model_copy(update={"n_components": most, "reconstructions": drawn})
 
 
 def _error(fit: PCA, dataset: Dataset, n_components: int) -> float:
@@ -165,20 +178,19 @@ def _judge_directions(train: np.ndarray, test: np.ndarray, dataset: Dataset) -> 
 def _judge_counts(counts: list[int], train: np.ndarray, test: np.ndarray, dataset: Dataset) -> pd.DataFrame:
     """Return the accuracies of kNN on the first components and on the pixels: leave-one-out on train, and on test."""
     labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
+    k_max = min(_K_MAX, len(labels) - 1)
     lines = []
     for count in [*counts, None]:
         points, queries = (
             (dataset.train_points, dataset.test_points) if count is None else (train[:, :count], test[:, :count])
         )
         name = f"pca: {count or 'all'} components"
-        choice = knn.choose(
-            nearest(points, points, _K_MAX, exclude_self=True, label=name), labels, len(dataset.classes)
-        )
+        choice = knn.choose(nearest(points, points, k_max, exclude_self=True, label=name), labels, len(dataset.classes))
         classifier = knn.KNeighborsClassifier(choice.k, weights=choice.weights).fit(points, labels)
         lines.append(
             (points.shape[1], choice.k, choice.weights, choice.accuracy, classifier.score(queries, test_labels))
         )
-    return pd.DataFrame(lines, columns=["components", "k", "weights", "leave_one_out", "test"])
+    return pd.DataFrame(lines, columns=list(_COUNTS))
 
 
 def _draw(
@@ -194,15 +206,16 @@ def _draw(
     cumulative = {f"cumulative_{name}": np.cumsum(share) for name, share in shares.items()}
     table = pd.DataFrame({"component": np.arange(1, len(fitted.mean_) + 1), **shares, **cumulative})
     artifacts.write_table(folder / "variance.csv", table)
-    marks = {f"{params.variance_share:.0%} of the variance": chosen["variance"], "best for kNN": chosen["knn"]}
+    marks = {f"{params.variance_share:.0%} of the variance": chosen["variance"]}
+    marks |= {"best for kNN": chosen["knn"]} if dataset.labelled else {}
     artifacts.write_figure(folder / "variance.png", figures.cumulative_variance(fitted.variance_shares(), marks))
     curves = {"leave-one-out on train": judged["leave_one_out"].to_numpy(), "test": judged["test"].to_numpy()}
     names = ("number of components; the last are the pixels themselves", "kNN accuracy")
-    artifacts.write_figure(folder / "knn.png", figures.curves(judged["components"].tolist(), curves, names))
+    figure = figures.curves(judged["components"].tolist(), curves, names) if dataset.labelled else figures.no_labels()
+    artifacts.write_figure(folder / "knn.png", figure)
 
-    _, height, width = dataset.test_images.shape
     n_drawn = min(20, params.n_components) // _N_SHOWN * _N_SHOWN or params.n_components
-    drawn = fitted.components_[:n_drawn].reshape(-1, min(_N_SHOWN, n_drawn), height, width)
+    drawn = fitted.components_[:n_drawn].reshape(-1, min(_N_SHOWN, n_drawn), *dataset.test_images.shape[1:])
     title = f"the first {n_drawn} components"
     artifacts.write_figure(folder / "components.png", figures.image_grid(drawn, title=title, signed=True))
     rows = [dataset.test_images[:_N_SHOWN] / 255.0]

@@ -22,7 +22,7 @@ class SampleScores:
         scores: numbers by name; the ends of intervals as `_lo` and `_hi`.
         judge: hash of the networks in whose features it was judged: distances under others do not compare.
         target: hash of the held-out images, in the order of their groups, that it was compared with.
-        shown: (up to 100, height, width) uint8, the first images of the row.
+        shown: (up to 100, c, h, w) uint8, the first images of the row.
         left_out: of each score with a jackknife, (n_groups,) float64: its values without each group in turn.
         outcomes: of each score that is a mean, what it is the mean of: `cas` (n_test,) bool and `bits_per_dim`
             (n_test,) float64 over the test images, `confident_share` (n,) bool over the images of the row.

@@ -20,7 +20,7 @@ from latentbench.networks import weights
 from latentbench.params.base import View
 from latentbench.params.project import Project
 from latentbench.training import Compute
-from stages import lifecycle, paths
+from stages import lifecycle, paths, sizes
 
 _CHECKPOINT_INTERVAL_S = 15.0
 
@@ -100,6 +100,9 @@ def train(
     fit_part = [tensor[run.dataset.fit_index] for tensor in data]
     validation_part = [tensor[run.dataset.validation_index] for tensor in data]
     checkpoint = run.checkpoint.part(part) if part else run.checkpoint
+    n_steps = plan.epochs * -(-len(fit_part[0]) // plan.batch_size)
+    warmup = sizes.at_most(f"{name}: training.warmup_steps", plan.warmup_steps, n_steps // 4, f"of {n_steps} steps")
+    plan = dataclasses.replace(plan, warmup_steps=warmup)
     events = training.fit(network, loss, fit_part, validation_part, plan, seed, run.compute, checkpoint)
     return training.follow(events, table, name)
 

@@ -20,8 +20,7 @@ def main() -> None:
         images = torch.tensor(run.dataset.train_images)
         shape = {
             "architecture": params.architecture,
-            "height": images.shape[1],
-            "width": images.shape[2],
+            "image_shape": list(images.shape[1:]),
             "latent_dim": latent_dim,
             "likelihood": params.likelihood,
             **params.options,

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from latentbench.data.formats import base as formats
-from latentbench.data.formats import idx
+from latentbench.core import artifacts
 from tests.pipeline.workspace import SMALL, Workspace
 
 pytest_plugins = ("tests.network", "tests.faults.counting")
 
 ROOT = Path(__file__).resolve().parents[1]
-TRAIN_IMAGES = "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
-T10K_IMAGES = "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+# SHA-256 of Fashion-MNIST's pixels, in the order of its files.
+PIXELS = {
+    "train": "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
+    "test": "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,23 +39,23 @@ def root() -> Path:
 def raw_data(root: Path) -> Path:
     """Return the folder of the raw dataset, which `make test` fetches before it runs pytest."""
     folder = root / "data" / "raw"
-    for name, sha256 in (("train-images", TRAIN_IMAGES), ("t10k-images", T10K_IMAGES)):
-        path = folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+    for split, sha256 in PIXELS.items():
+        path = folder / f"{split}_images.npy"
+        if not path.is_file() or hashlib.sha256(artifacts.read_array(path).tobytes()).hexdigest() != sha256:
             pytest.fail(f"{path} is not Fashion-MNIST's, on which the tests run: 'git checkout params.yaml; make data'")
     return folder
 
 
 @pytest.fixture(scope="session")
 def images(raw_data: Path) -> np.ndarray:
-    """Return the 10,000 real test images, (n, 28, 28) uint8."""
-    return formats.read(idx, raw_data / "t10k-images", 3)
+    """Return the 10,000 real test images, (n, 1, 28, 28) uint8."""
+    return artifacts.read_array(raw_data / "test_images.npy")
 
 
 @pytest.fixture(scope="session")
 def labels(raw_data: Path) -> np.ndarray:
     """Return their labels, (n,) uint8."""
-    return np.array(formats.read(idx, raw_data / "t10k-labels", 1))
+    return np.array(artifacts.read_array(raw_data / "test_labels.npy"))
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ class SavesAt(Checkpoint):
 def autoencoder(architecture: str) -> tuple[nn.Module, training.Loss]:
     """Return an autoencoder in double precision, in which another order of summing leaves no trace."""
     torch.manual_seed(1)
-    network = autoencoders.build(architecture, 28, 28, 8).double()
+    network = autoencoders.build(architecture, (1, 28, 28), 8).double()
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         originals = inference.to_unit(batch.tensors[0]).double()
@@ -58,7 +58,7 @@ def autoencoder(architecture: str) -> tuple[nn.Module, training.Loss]:
 def vae() -> tuple[nn.Module, training.Loss]:
     """Return a VAE in single precision, whose loss draws noise."""
     torch.manual_seed(1)
-    network = vaes.build("dense", 28, 28, 8)
+    network = vaes.build("dense", (1, 28, 28), 8)
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         originals = inference.to_unit(batch.tensors[0])

@@ -13,6 +13,8 @@ LAYERS = [
         "compiled",
         "core",
         "devices",
+        "machine",
+        "mosaics",
         "parallel",
         "params",
         "plugins",
@@ -88,6 +90,7 @@ def test_no_stage_imports_another(root: Path) -> None:
         "leftovers",
         "paths",
         "sample_scores",
+        "sizes",
     }
     shared |= {"__init__"}
     stages = {path.stem for path in (root / "stages").glob("*.py")} - shared

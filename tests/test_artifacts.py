@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,9 +118,52 @@ def test_array_comes_back_memory_mapped_and_equal(tmp_path: Path, rng: np.random
     assert np.array_equal(back, array)
 
 
-def test_an_array_of_objects_is_neither_written_nor_read(tmp_path: Path) -> None:
-    objects = np.array([{"code": 1}], dtype=object)
-    with pytest.raises(ValueError, match="allow_pickle"):
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(77, dtype=np.int32).reshape(11, 7),
+        np.arange(77, dtype=">f8").reshape(7, 11).T,
+        np.arange(120, dtype=np.uint8).reshape(10, 3, 2, 2)[::-2],
+        np.array([(1, 2.5), (3, 4.5), (5, 6.5)], dtype=[("a", np.uint8), ("b", np.float32)]),
+        np.zeros((0, 3), dtype=np.float32),
+        np.zeros((3, 0), dtype=np.float32),
+        np.array(7),
+    ],
+    ids=["plain", "columns_first", "reversed", "fields", "no_rows", "no_columns", "number"],
+)
+@pytest.mark.parametrize("block", [1, 100, 2**24])
+def test_an_array_has_the_bytes_that_numpy_gives_it_whatever_the_block(
+    array: np.ndarray, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "_CHUNK", block)
+    artifacts.write_array(tmp_path / "ours.npy", array)
+    np.save(tmp_path / "theirs.npy", np.asarray(array, order="C"), allow_pickle=False)
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
+
+
+def test_an_array_larger_than_the_memory_is_written(tmp_path: Path) -> None:
+    code = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from latentbench.core import artifacts
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+large = np.broadcast_to(np.arange(1024, dtype=np.uint8), (2**17, 1024))
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))
+artifacts.write_array(Path(sys.argv[1]), large)
+"""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("there is no /proc")
+    command = [sys.executable, "-c", code, str(tmp_path / "a.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.npy").stat().st_size == 2**27 + 128
+
+
+@pytest.mark.parametrize("kind", [object, [("number", np.uint8), ("hidden", object)]], ids=["plain", "in_a_field"])
+def test_an_array_of_objects_is_neither_written_nor_read(kind: Any, tmp_path: Path) -> None:
+    objects = np.array([(1, {"code": 1})], dtype=kind)
+    with pytest.raises(ValueError, match=r"a\.npy: an array of objects cannot be written"):
         artifacts.write_array(tmp_path / "a.npy", objects)
     assert not list(tmp_path.iterdir())
     np.save(tmp_path / "b.npy", objects, allow_pickle=True)
@@ -200,7 +244,11 @@ WRITERS = {
     ),
 }
 # What is written into a folder of temporary files is nobody's.
-TEMPORARY = {"latentbench/data/sources.py": {"open"}, "stages/explorer_libraries.py": {"copy"}}
+TEMPORARY = {
+    "latentbench/data/formats/npy.py": {"open"},
+    "latentbench/data/sources.py": {"open"},
+    "stages/explorer_libraries.py": {"copy"},
+}
 
 
 def test_every_writer_is_the_atomic_one(root: Path) -> None:

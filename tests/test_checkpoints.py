@@ -57,14 +57,15 @@ def build(name: str) -> nn.Module:
     torch.manual_seed(3)
     if name == "dropout":
         return nn.Sequential(
-            nn.Flatten(), nn.Linear(144, 20), nn.ReLU(), nn.Dropout(0.3), nn.Linear(20, 144), nn.Unflatten(1, (12, 12))
+            *(nn.Flatten(), nn.Linear(144, 20), nn.ReLU(), nn.Dropout(0.3)),
+            *(nn.Linear(20, 144), nn.Unflatten(1, (1, 12, 12))),
         )
-    return autoencoders.build("dense" if name == "dense" else "conv", 12, 12, 6)
+    return autoencoders.build("dense" if name == "dense" else "conv", (1, 12, 12), 6)
 
 
 @pytest.fixture(scope="module")
 def data(images: np.ndarray) -> list[Tensor]:
-    return [torch.tensor(images[:90, 8:20, 8:20])]
+    return [torch.tensor(images[:90, :, 8:20, 8:20])]
 
 
 class Training:
@@ -77,7 +78,7 @@ class Training:
     def run(self, checkpoint: Checkpoint | None, table: Path, stop_after: int | None = None) -> dict[str, float]:
         def loss(batch: training.Batch) -> dict[str, Tensor]:
             originals = inference.to_unit(batch.tensors[0])
-            noisy = originals + 0.2 * batch.normal(12, 12)
+            noisy = originals + 0.2 * batch.normal(1, 12, 12)
             error = functional.mse_loss(self.network(noisy), originals)
             return {"loss": error + 0.01 * batch.uniform().mean(), "error": error}
 

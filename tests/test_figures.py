@@ -19,7 +19,7 @@ def rendered(figure: Figure) -> np.ndarray:
 
 
 def test_grid_shows_every_image_in_its_place() -> None:
-    images = np.zeros((2, 3, 4, 5), dtype=np.uint8)
+    images = np.zeros((2, 3, 1, 4, 5), dtype=np.uint8)
     images[1, 2] = 255
     shown = figures.image_grid(images, ["a", "b"]).axes[0].images[0].get_array()
     assert shown is not None
@@ -28,15 +28,32 @@ def test_grid_shows_every_image_in_its_place() -> None:
     assert shown[:4, :5].sum() == 0
 
 
+def test_grid_of_colour_shows_the_very_colours(rng: np.random.Generator) -> None:
+    images = rng.integers(256, size=(2, 3, 3, 4, 5)).astype(np.uint8)
+    signed = rng.normal(size=images.shape)
+    for figure, expected in (
+        (figures.image_grid(images), images / 255),
+        (figures.image_grid(images / 255), images / 255),
+        (figures.image_grid(signed, signed=True), (signed / np.abs(signed).max() + 1) / 2),
+    ):
+        shown = np.array(figure.axes[0].images[0].get_array())
+        assert shown.shape == (2 * 4 + 2, 3 * 5 + 4, 3)
+        for row, column in np.ndindex(2, 3):
+            place = shown[6 * row :, 7 * column :][:4, :5]
+            np.testing.assert_allclose(place, expected[row, column].transpose(1, 2, 0))
+            place[:] = 1
+        assert (shown == 1).all(), "something is between the images"
+
+
 def test_row_labels_are_not_cut_off() -> None:
-    images = np.zeros((2, 10, 28, 28))
+    images = np.zeros((2, 10, 1, 28, 28))
     picture = rendered(figures.image_grid(images, ["vae_dense", "Ankle boot"], "title"))
     assert (picture[:, 0] == 1).all(), "something touches the left edge"
     assert (picture[0] == 1).all(), "something touches the upper edge"
 
 
 def test_signed_images_are_white_at_zero() -> None:
-    figure = figures.image_grid(np.array([[[[-1.0, 0.0, 0.5]]]]), signed=True)
+    figure = figures.image_grid(np.array([[[[[-1.0, 0.0, 0.5]]]]]), signed=True)
     image = figure.axes[0].images[0]
     assert image.get_clim() == (-1.0, 1.0)
 
@@ -114,7 +131,7 @@ def test_cumulative_variance_ends_at_one() -> None:
 
 
 def test_tiles_are_images_at_whole_pixels_in_few_shades(rng: np.random.Generator) -> None:
-    images = rng.random((2, 3, 14, 28))
+    images = rng.random((2, 3, 1, 14, 28))
     figure = figures.tiles(images, ["one", "two\nlines"], "title", [["a", "b", "c"]] * 2)
     (drawn,) = figure.images
     shown = np.asarray(drawn.get_array())
@@ -124,9 +141,26 @@ def test_tiles_are_images_at_whole_pixels_in_few_shades(rng: np.random.Generator
     for row, column in np.ndindex(2, 3):
         tile = shown[row * height :, column * width :][: scale * 14, : scale * 28]
         assert (tile == np.repeat(np.repeat(tile[::scale, ::scale], scale, 0), scale, 1)).all()
-        np.testing.assert_allclose(tile[::scale, ::scale], images[row, column], atol=0.5 / 15 + 1e-9)
+        np.testing.assert_allclose(tile[::scale, ::scale], images[row, column, 0], atol=0.5 / 15 + 1e-9)
     assert len(np.unique(shown)) <= 16
     assert [text.get_text() for text in figure.texts] == ["title", "one", "two\nlines", *"abcabc"]
+
+
+def test_tiles_of_colour_are_drawn_in_the_very_colours(rng: np.random.Generator) -> None:
+    images = rng.integers(256, size=(2, 3, 3, 14, 28)) / 255
+    figure = figures.tiles(images, ["one", "two"], "title", [["a", "b", "c"]] * 2)
+    (drawn,) = figure.images
+    left, picture = int(drawn.ox), rendered(figure)
+    picture = picture[-drawn.get_array().shape[0] :, left : left + drawn.get_array().shape[1]]
+    step_down, step_right = picture.shape[0] // 2, picture.shape[1] // 3
+    scale = 4  # to 56 pixels of height
+    for row, column in np.ndindex(2, 3):
+        tile = picture[row * step_down :, column * step_right :][: scale * 14, : scale * 28]
+        enlarged = images[row, column].transpose(1, 2, 0).repeat(scale, axis=0).repeat(scale, axis=1)
+        np.testing.assert_allclose(tile, enlarged, atol=0.5 / 255)
+        assert (picture[row * step_down :, column * step_right :][: scale * 14, scale * 28 : step_right] == 1).all()
+    beyond = figures.tiles(np.full((1, 1, 3, 14, 28), [-0.5, 1.5] * 14)).images[0].get_array()
+    assert np.unique(beyond).tolist() == [0, 1]
 
 
 def test_maps_name_each_class_that_is_there_and_no_name_covers_another(rng: np.random.Generator) -> None:

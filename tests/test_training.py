@@ -282,7 +282,7 @@ def test_bfloat16_computes_products_in_it_and_keeps_the_weights(images: np.ndarr
     seen = {}
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(1)
-        network = autoencoders.build("dense", 28, 28, 8)
+        network = autoencoders.build("dense", (1, 28, 28), 8)
         kinds: set[torch.dtype] = set()
         network.encoder[1].register_forward_hook(lambda _module, _inputs, output, kinds=kinds: kinds.add(output.dtype))
 
@@ -368,7 +368,7 @@ def test_following_writes_a_line_per_epoch_and_tells_the_best(tmp_path: Path) ->
 )
 def test_an_autoencoder_overfits_64_images(images: np.ndarray, architecture: str, rate: float, reached: float) -> None:
     data = [torch.tensor(images[:64])]
-    network = autoencoders.build(architecture, 28, 28, 64)
+    network = autoencoders.build(architecture, (1, 28, 28), 64)
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         originals = inference.to_unit(batch.tensors[0])
@@ -382,7 +382,7 @@ def test_an_autoencoder_overfits_64_images(images: np.ndarray, architecture: str
 @pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
 def test_a_vae_learns_to_beat_a_constant(images: np.ndarray, architecture: str) -> None:
     data = [torch.tensor(images[:64])]
-    network = vaes.build(architecture, 28, 28, 8)
+    network = vaes.build(architecture, (1, 28, 28), 8)
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         originals = inference.to_unit(batch.tensors[0])

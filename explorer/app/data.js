@@ -93,21 +93,22 @@ export async function loadDescription() {
   }
 }
 
-/** Fetch the classes of all images, train first, (n_train + n_test,) uint8. */
-export async function loadLabels({ n_train: nTrain, n_test: nTest }) {
+/** Fetch the classes of all images, train first, (n_train + n_test,) uint8, or uint16 of more than 256 classes. */
+export async function loadLabels({ classes, n_train: nTrain, n_test: nTest }) {
+  const Kind = classes.length > 256 ? Uint16Array : Uint8Array;
   const [train, test] = await Promise.all([
-    loadNumbers("data/labels/train.bin", Uint8Array, nTrain),
-    loadNumbers("data/labels/test.bin", Uint8Array, nTest),
+    loadNumbers("data/labels/train.bin", Kind, nTrain),
+    loadNumbers("data/labels/test.bin", Kind, nTest),
   ]);
-  const all = new Uint8Array(nTrain + nTest);
+  const all = new Kind(nTrain + nTest);
   all.set(train);
   all.set(test, nTrain);
   return all;
 }
 
-/** Fetch all images, train first, (n_train + n_test, height, width) uint8. */
-export async function loadImages({ height, width, n_train: nTrain, n_test: nTest }) {
-  const size = height * width;
+/** Fetch all images, train first, (n_train + n_test, channels, height, width) uint8. */
+export async function loadImages({ channels, height, width, n_train: nTrain, n_test: nTest }) {
+  const size = channels * height * width;
   const [test, train] = await Promise.all([
     loadGzip("data/images/test.bin.gz", nTest * size),
     loadGzip("data/images/train.bin.gz", nTrain * size),

@@ -395,8 +395,7 @@ export class ScatterMap {
       taken.add(key);
       const left = Math.round(view.x + view.scale * points[2 * index] - side / 2) - frame;
       const top = Math.round(view.y - view.scale * points[2 * index + 1] - side / 2) - frame;
-      const grey = images.pixels(index);
-      this.#raster.picture(grey, dataset.width, dataset.height, left, top, side, frame, pixels[labels[index]]);
+      this.#raster.picture(images.pixels(index), dataset, left, top, side, frame, pixels[labels[index]]);
     }
     this.pictured = taken.size;
   }

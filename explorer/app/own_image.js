@@ -13,7 +13,7 @@ const BRUSH = 2.2; // pixels of the dataset's images
 
 /** A sheet to draw on, and reconstructions by every pane's model. */
 export class OwnImage {
-  /** The image as the models see it, (height, width) float32 in [0, 1]; null where there is none, or nothing shows. */
+  /** The image as the models see it, (channels, height, width) float32 in [0, 1]; null where there is none, or nothing shows. */
   pixels = null;
   #sheet; // what is drawn
   #name = null; // of the file on it
@@ -32,6 +32,7 @@ export class OwnImage {
   });
   #warning = make("div", { class: "notice", hidden: true }, this.#advice, this.#offer);
   #inverter = button("Invert", () => this.#invert());
+  #ink = make("input", { type: "color" }); // of the brush, for images in colour
   #drop;
   #going = new Set(); // panes that are to go to the image with the next request
   #request = latestOnly(
@@ -55,6 +56,7 @@ export class OwnImage {
     const level = 255 * background;
     this.#canvas.style.backgroundColor = `rgb(${level} ${level} ${level})`;
     this.#sheet = new Sheet(this.#canvas.width, this.#canvas.height, background);
+    this.#ink.value = background < 0.5 ? "#ffffff" : "#000000";
     this.#pen = [this.#canvas.width / 2, this.#canvas.height / 2];
     this.#ring.style.width = `${(100 * BRUSH) / width}%`;
     this.#showPen();
@@ -73,13 +75,16 @@ export class OwnImage {
       make(
         "p",
         { class: "note" },
-        `${background < 0.5 ? "Light on dark" : "Dark on light"}, as the images of the dataset; the encoders place it on the maps.`,
+        dataset.channels === 3
+          ? "In colour; the encoders place it on the maps."
+          : `${background < 0.5 ? "Light on dark" : "Dark on light"}, as the images of the dataset; the encoders place it on the maps.`,
       ),
       make(
         "div",
         { class: "controls" },
         labelled("Image file", this.#file),
         this.#inverter,
+        ...(dataset.channels === 3 ? [labelled("Brush", this.#ink)] : []),
         button("Clear", () => this.#clear()),
       ),
       this.#warning,
@@ -224,7 +229,8 @@ export class OwnImage {
   }
 
   #stroke(from, to) {
-    this.#sheet.stroke(from, to, BRUSH * this.ratio);
+    const ink = [1, 3, 5].map((start) => Number.parseInt(this.#ink.value.slice(start, start + 2), 16));
+    this.#sheet.stroke(from, to, BRUSH * this.ratio, ink);
     this.#changed();
   }
 

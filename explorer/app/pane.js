@@ -17,7 +17,7 @@ const MAP_NAMES = { latents: "two latents", pca: "PCA", neighbors: "neighbours" 
 export class Pane {
   /** The current latent, (latent_dim,) float32. */
   latent = null;
-  /** Pixels that were decoded last, (height, width) float32, and the latent that they are of. */
+  /** Pixels that were decoded last, (channels, height, width) float32, and the latent that they are of. */
   decoded = null;
   #model = null;
   #space = null;
@@ -181,7 +181,7 @@ export class Pane {
     this.setLatent(latent, what, point, since);
   }
 
-  /** Return the image of a latent, (height, width) float32. */
+  /** Return the image of a latent, (channels, height, width) float32. */
   async decode(latent, model = this.#model) {
     const { row, latent_dim: width } = model;
     const { images } = await this.engine.run(`data/models/${row}/decoder.onnx`, { latents: floats(latent, [1, width]) });
@@ -190,12 +190,12 @@ export class Pane {
 
   /**
    * Return the latent (latent_dim,) of an image, and the model that it is of.
-   * @param {Float32Array} pixels (height, width) in [0, 1].
+   * @param {Float32Array} pixels (channels, height, width) in [0, 1].
    */
   async encode(pixels) {
     const model = this.#model;
-    const { height, width } = this.description.dataset;
-    const feeds = { images: floats(pixels, [1, height, width]) };
+    const { channels, height, width } = this.description.dataset;
+    const feeds = { images: floats(pixels, [1, channels, height, width]) };
     const { latents } = await this.engine.run(`data/models/${model.row}/encoder.onnx`, feeds);
     return { model, latent: latents };
   }

@@ -1,4 +1,4 @@
-// Grey images on canvases.
+// Images on canvases: grey ones, or colours one channel after the other.
 
 import { make } from "./elements.js";
 import { Expected } from "./messages.js";
@@ -10,22 +10,23 @@ const PAUSE = 100; // ms
 /** The images of the dataset. */
 export class Images {
   /**
-   * @param {Uint8Array} bytes (n, height, width)
-   * @param {{height: number, width: number}} dataset
+   * @param {Uint8Array} bytes (n, channels, height, width)
+   * @param {{channels: number, height: number, width: number}} dataset
    */
-  constructor(bytes, { height, width }) {
+  constructor(bytes, { channels, height, width }) {
     this.bytes = bytes;
+    this.channels = channels;
     this.height = height;
     this.width = width;
   }
 
-  /** Return the pixels of one, (height, width) uint8. */
+  /** Return the pixels of one, (channels, height, width) uint8. */
   pixels(index) {
-    const size = this.height * this.width;
+    const size = this.channels * this.height * this.width;
     return this.bytes.subarray(index * size, (index + 1) * size);
   }
 
-  /** Return the pixels of one, (height, width) float32 in [0, 1]. */
+  /** Return the pixels of one, (channels, height, width) float32 in [0, 1]. */
   unit(index) {
     return Float32Array.from(this.pixels(index), (value) => value / 255);
   }
@@ -88,14 +89,18 @@ export function clearPicture(canvas) {
   canvas.classList.add("empty");
 }
 
-/** Show pixels, (height, width) in [0, 1] and cut off there, on a canvas of that size; the style sheet enlarges it. */
-export function showUnit(canvas, pixels, { height, width }) {
+/** Show pixels, (channels, height, width) in [0, 1] and cut off there, on a canvas of that size; the style sheet enlarges it. */
+export function showUnit(canvas, pixels, { channels, height, width }) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   const image = new ImageData(width, height);
   const { data } = image; // cuts off at 0 and 255, and rounds
-  for (let at = 0; at < pixels.length; at += 1) {
-    data[4 * at] = data[4 * at + 1] = data[4 * at + 2] = 255 * pixels[at];
+  const size = height * width;
+  const [green, blue] = channels === 3 ? [size, 2 * size] : [0, 0]; // where each begins
+  for (let at = 0; at < size; at += 1) {
+    data[4 * at] = 255 * pixels[at];
+    data[4 * at + 1] = 255 * pixels[green + at];
+    data[4 * at + 2] = 255 * pixels[blue + at];
     data[4 * at + 3] = 255;
   }
   put(canvas, image);

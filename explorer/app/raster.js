@@ -76,18 +76,19 @@ export class Raster {
   }
 
   /**
-   * Draw a grey image with a frame, scaled to nearest pixels; what is outside is cut off.
-   * @param {Uint8Array} grey (height, width) of the image.
-   * @param {number} imageWidth
-   * @param {number} imageHeight
+   * Draw an image with a frame, scaled to nearest pixels; what is outside is cut off.
+   * @param {Uint8Array} image (channels, height, width)
+   * @param {{channels: number, height: number, width: number}} shape of the image.
    * @param {number} left where the frame begins, in pixels.
    * @param {number} top
    * @param {number} size of the longer side, in pixels, without the frame.
    * @param {number} frame its width, in pixels.
    * @param {number} color of the frame, as `pixel` gives it.
    */
-  picture(grey, imageWidth, imageHeight, left, top, size, frame, color) {
+  picture(image, { channels, height: imageHeight, width: imageWidth }, left, top, size, frame, color) {
     const { pixels, width, height } = this;
+    const plane = imageHeight * imageWidth;
+    const [green, blue] = channels === 3 ? [plane, 2 * plane] : [0, 0]; // where each begins
     const ratio = size / Math.max(imageWidth, imageHeight);
     const wide = Math.round(imageWidth * ratio);
     const high = Math.round(imageHeight * ratio);
@@ -99,8 +100,8 @@ export class Raster {
         const x = left + frame + column;
         if (x < 0 || x >= width) continue;
         const inside = row >= 0 && row < high && column >= 0 && column < wide;
-        const value = inside ? grey[line + Math.floor(column / ratio)] : 0;
-        pixels[y * width + x] = inside ? (0xff000000 | (value << 16) | (value << 8) | value) >>> 0 : color;
+        const at = line + Math.floor(column / ratio);
+        pixels[y * width + x] = inside ? pixel([image[at], image[green + at], image[blue + at]]) : color;
       }
     }
   }

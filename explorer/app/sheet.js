@@ -51,10 +51,9 @@ export class Sheet {
     for (let at = 0; at < data.length; at += 1) if (at % 4 < 3) data[at] = 255 - data[at];
   }
 
-  /** Draw a line with round ends; (x, y) of its ends and its width are in pixels. */
-  stroke(from, to, lineWidth) {
+  /** Draw a line with round ends; (x, y) of its ends and its width are in pixels, `ink` is red, green and blue to 255. */
+  stroke(from, to, lineWidth, ink) {
     const { data, width, height } = this.image;
-    const ink = this.background < 0.5 ? 255 : 0;
     const reach = lineWidth / 2;
     const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
     const squared = dx * dx + dy * dy;
@@ -69,8 +68,8 @@ export class Sheet {
         if (!cover) continue;
         const at = 4 * (y * width + x);
         const under = (data[at + 3] / 255) * (1 - cover);
-        for (let channel = at; channel < at + 3; channel += 1) {
-          data[channel] = (cover * ink + under * data[channel]) / (cover + under);
+        for (let channel = 0; channel < 3; channel += 1) {
+          data[at + channel] = (cover * ink[channel] + under * data[at + channel]) / (cover + under);
         }
         data[at + 3] = 255 * (cover + under);
       }
@@ -78,21 +77,24 @@ export class Sheet {
   }
 
   /**
-   * Return the luma of the sheet in front of the background, scaled down to an image of a size, (height, width) float32 in [0, 1].
+   * Return the sheet in front of the background, scaled down to an image, (channels, height, width) float32 in [0, 1]; of
+   * one channel it is the luma.
    * @param {boolean} [inverted] whether that of the sheet as it would be inverted.
    */
-  scaled({ height, width }, inverted = false) {
-    const pixels = new Float32Array(width * height);
-    const counts = new Float32Array(width * height);
+  scaled({ channels, height, width }, inverted = false) {
+    const size = width * height;
+    const pixels = new Float32Array(channels * size);
+    const counts = new Float32Array(size);
     for (let y = 0, at = 0; y < this.image.height; y += 1) {
       const line = Math.floor((y * height) / this.image.height) * width;
       for (let x = 0; x < this.image.width; x += 1, at += 1) {
         const place = line + Math.floor((x * width) / this.image.width);
-        pixels[place] += this.#shown(at, inverted);
         counts[place] += 1;
+        if (channels === 1) pixels[place] += this.#shown(at, inverted);
+        else for (let c = 0; c < channels; c += 1) pixels[c * size + place] += this.#channel(at, c, inverted);
       }
     }
-    return pixels.map((value, place) => Math.min(1, value / counts[place]));
+    return pixels.map((value, place) => Math.min(1, value / counts[place % size]));
   }
 
   /**
@@ -100,14 +102,15 @@ export class Sheet {
    * - "blank": nothing shows, and nothing would if it was inverted;
    * - "hidden": nothing shows, but would if it was inverted;
    * - "faint": what is not transparent is nearly as bright as the background;
-   * - "ground": its background is nearer to the inverse of the dataset's;
+   * - "ground": its background is nearer to the inverse of the dataset's, of grey images alone: others have any;
    * - null: nothing.
    */
   fault(size) {
-    if (isFlat(this.scaled(size))) return isFlat(this.scaled(size, true)) ? "blank" : "hidden";
+    const { channels } = size;
+    if (isFlat(this.scaled(size), channels)) return isFlat(this.scaled(size, true), channels) ? "blank" : "hidden";
     const border = this.#border();
     const far = (value) => Math.abs(value - this.background);
-    if (far(median(border.map((at) => this.#shown(at)))) > 0.5) return "ground";
+    if (channels === 1 && far(median(border.map((at) => this.#shown(at)))) > 0.5) return "ground";
     if (median(border.map((at) => this.#opacity(at))) > 0.5) return null;
     const mean = this.#mean();
     return far(mean) < FAINT && far(1 - mean) > far(mean) ? "faint" : null;
@@ -127,6 +130,12 @@ export class Sheet {
   #shown(pixel, inverted = false) {
     const luma = this.#luma(pixel);
     return this.background + this.#opacity(pixel) * ((inverted ? 1 - luma : luma) - this.background);
+  }
+
+  /** Return a channel of a pixel in front of the background. */
+  #channel(pixel, channel, inverted = false) {
+    const value = this.image.data[4 * pixel + channel] / 255;
+    return this.background + this.#opacity(pixel) * ((inverted ? 1 - value : value) - this.background);
   }
 
   /** Return the pixels at the border of the picture. */
@@ -151,8 +160,12 @@ export class Sheet {
   }
 }
 
-function isFlat(pixels) {
-  return pixels.reduce((most, value) => Math.max(most, value)) - pixels.reduce((least, value) => Math.min(least, value)) < VISIBLE;
+/** Tell whether each channel is of one value. */
+function isFlat(pixels, channels) {
+  const size = pixels.length / channels;
+  return Array.from({ length: channels }, (_, c) => pixels.subarray(c * size, (c + 1) * size)).every(
+    (plane) => plane.reduce((most, value) => Math.max(most, value)) - plane.reduce((least, value) => Math.min(least, value)) < VISIBLE,
+  );
 }
 
 function median(values) {

@@ -159,11 +159,24 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Write one array as `.npy`."""
-    # Into a file, NumPy writes through C's own buffers, and does not hear of it when the disk is full at the end.
+    """Write one array as `.npy`, a block at a time: it may be larger than the memory.
+
+    Raises:
+        ValueError: it holds objects.
+    """
+    array = np.asarray(array)
+    if array.dtype.hasobject:
+        raise ValueError(f"{path}: an array of objects cannot be written")
+    header = {**np.lib.format.header_data_from_array_1_0(array), "fortran_order": False}
     buffer = io.BytesIO()
-    np.save(buffer, np.asarray(array, order="C"), allow_pickle=False)
-    write_bytes(path, buffer.getbuffer())
+    np.lib.format.write_array_header_1_0(buffer, header)
+    with atomic(path) as file:
+        # Into a file, NumPy writes through C's own buffers, and does not hear of it when the disk is full at the end.
+        file.write(buffer.getvalue())
+        rows = np.atleast_1d(array)
+        step = max(1, _CHUNK // max(1, rows[:1].nbytes))
+        for start in range(0, len(rows), step):
+            file.write(np.ascontiguousarray(rows[start : start + step]).tobytes())
 
 
 def read_array(path: Path) -> np.ndarray:

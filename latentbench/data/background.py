@@ -9,7 +9,7 @@ def brightness(images: np.ndarray) -> float:
     The median, not the mean: what the images show reaches the border here and there, and is no part of the background.
 
     Args:
-        images: (n, height, width) uint8, n at least 1.
+        images: (n, c, h, w) uint8, n at least 1.
     """
-    borders = [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]]
+    borders = [images[:, :, 0], images[:, :, -1], images[:, :, 1:-1, 0], images[:, :, 1:-1, -1]]
     return float(np.median(np.concatenate([border.ravel() for border in borders]))) / 255

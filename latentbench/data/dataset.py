@@ -22,12 +22,12 @@ class Dataset:
 
     @cached_property
     def train_images(self) -> np.ndarray:
-        """All train images, (n, height, width) uint8."""
+        """All train images, (n, c, h, w) uint8."""
         return artifacts.read_array(self._folder / "train_images.npy")
 
     @cached_property
     def train_points(self) -> np.ndarray:
-        """The train images as points, (n, height * width) float32 in [0, 1]."""
+        """The train images as points, (n, channels * height * width) float32 in [0, 1]."""
         return self.train_images.reshape(len(self.train_images), -1) / np.float32(255)
 
     @cached_property
@@ -42,7 +42,7 @@ class Dataset:
 
     @cached_property
     def test_images(self) -> np.ndarray:
-        """All test images, (n, height, width) uint8."""
+        """All test images, (n, c, h, w) uint8."""
         return artifacts.read_array(self._folder / "test_images.npy")
 
     @cached_property
@@ -62,11 +62,16 @@ class Dataset:
 
     @cached_property
     def classes(self) -> list[str]:
-        """Names of the classes, by label."""
+        """Names of the classes, by label; one for all images where they have no labels."""
         return list(artifacts.read_json(self._folder / "dataset.json")["classes"])
 
     @cached_property
+    def labelled(self) -> bool:
+        """Whether the images have labels; all of those of others are 0."""
+        return bool(artifacts.read_json(self._folder / "dataset.json").get("labelled", True))
+
+    @cached_property
     def scaler(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and scale of each pixel over the train images on the scale [0, 1], (height * width,) float32 each."""
+        """Mean and scale of each value of an image over the train images on the scale [0, 1], (p,) float32 each."""
         arrays, _ = artifacts.read_model(self._folder / "scaler")
         return arrays["mean"], arrays["scale"]

@@ -1,30 +1,32 @@
-"""Where the raw files come from: a folder, HTTP mirrors, a Debian package. The first source that works is taken."""
+"""Where raw files come from: a folder, HTTP mirrors, a Debian or a Python package. The first that works is taken."""
 
 import gzip
 import hashlib
-import math
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, TypeVar, cast
 from urllib.parse import urljoin
 
 import requests
 import urllib3
 
-from latentbench.core import artifacts, progress
+from latentbench.core import progress
 from latentbench.core.artifacts import ArtifactError
 from latentbench.core.errors import LatentbenchError
 from latentbench.data.formats import base as formats
-from latentbench.data.formats.base import Format
+from latentbench.data.formats.base import Announces, Format, FormatError
 
 _CHUNK = 1 << 20
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 10, 30
@@ -42,27 +44,36 @@ class SourceError(LatentbenchError):
 
 @dataclass(frozen=True)
 class RawFile:
-    """One of the four files of a dataset.
+    """One of the files of a dataset.
 
     Attributes:
-        target: what it is called in the folder it is fetched into.
+        role: what it is for, as the format tells.
         name: what it is called in a source, without `.gz`.
-        n_axes: 3 for images, 1 for labels.
+        member: the file in it that is meant, where it is a zip or tar archive.
         sha256: of its uncompressed content; None where it is not known.
+        md5: of the file as it is in the source; None where it is not known.
     """
 
-    target: str
+    role: str
     name: str
-    n_axes: int
-    sha256: str | None
+    member: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """A place to fetch from: `open_all` yields a function from a file's name to its (possibly gzipped) bytes."""
+    """A place to fetch from.
+
+    Attributes:
+        name: of it.
+        open_all: yields a function from a file's name to its (possibly gzipped) bytes.
+        folder: that it is, where it is one: some formats read all that lies there.
+    """
 
     name: str
     open_all: Callable[[], AbstractContextManager["Opener"]]
+    folder: Path | None = None
 
 
 class Readable(Protocol):
@@ -75,38 +86,79 @@ class Readable(Protocol):
 Opener = Callable[[str], Readable]
 
 
-def fetch(sources: Sequence[Source], files: Sequence[RawFile], form: Format, folder: Path, n_classes: int) -> str:
-    """Fetch all `files` into `folder` from the first source that has every one of them right, and return its name.
+T = TypeVar("T")
 
-    Nothing appears in `folder` before all files of one source have been checked: gzip is undone, and header, length,
-    counts, labels and, where given, the SHA-256 of the content are as they should be.
+
+def fetch(
+    sources: Sequence[Source], files: Sequence[RawFile], form: Format, room: Path, read: Callable[[dict[str, Path]], T]
+) -> tuple[str, T]:
+    """Fetch all `files` from the first source that has every one of them right; return its name and what `read` made.
+
+    gzip is undone, and checksums, where given, are as they should be. What `read` refuses is no right file.
+
+    Args:
+        sources: in the order in which they are tried.
+        files: what is fetched; none for a format that reads a whole folder.
+        form: the files' format.
+        room: an empty folder for temporary files; what `read` returns may lie there.
+        read: is given where each file lies by its role, or the folder under "".
 
     Raises:
         SourceError: no source worked; the message has a line for each with its reason.
         ArtifactError: a file cannot be written, which is no source's fault.
     """
     reasons = []
-    for source in sources:
-        with _staging() as staging:
-            try:
-                with source.open_all() as opener:
-                    for file in progress.bar(files, desc=source.name, unit="file"):
-                        _fetch_file(opener, file, form, staging / file.target)
-                _check_together(staging, files, form, n_classes)
-            except (SourceError, formats.FormatError, OSError, EOFError, zlib.error) as error:
-                progress.note(f"{source.name}: {error}")
-                reasons.append(f"  {source.name}: {error}")
-                continue
-            for file in files:
-                staged = staging / file.target
-                with staged.open("rb") as content, artifacts.atomic(folder / file.target) as whole:
-                    shutil.copyfileobj(content, whole, _CHUNK)
-            return source.name
+    for number, source in enumerate(sources):
+        own = _subfolder(room, str(number))
+        try:
+            return source.name, read(_fetched(source, files, form, own))
+        except (SourceError, FormatError, OSError, EOFError, zlib.error) as error:
+            progress.note(f"{source.name}: {error}")
+            reasons.append(f"  {source.name}: {error}")
+            shutil.rmtree(own)
     raise SourceError("no source of the data worked:\n" + "\n".join(reasons))
 
 
+def _fetched(source: Source, files: Sequence[RawFile], form: Format, room: Path) -> dict[str, Path]:
+    if not files:
+        if source.folder is None:
+            raise SourceError("this format reads a folder: give one as the source, or name the files under 'files'")
+        if not source.folder.is_dir():
+            raise SourceError("there is no such folder")
+        return {"": source.folder}
+    found: dict[str, Path] = {}
+    archives: dict[str, Path] = {}
+    with source.open_all() as opener:
+        for file in progress.bar(files, desc=source.name, unit="file"):
+            found[file.role] = room / file.role
+            try:
+                if file.member is None:
+                    _fetch_file(opener, file, form, found[file.role])
+                    continue
+                if file.name not in archives:
+                    archives[file.name] = room / f"archive_{len(archives)}"
+                    _fetch_archive(opener, file, archives[file.name])
+                _extract(archives[file.name], file, form, found[file.role])
+            except (SourceError, FormatError, OSError, EOFError, zlib.error) as error:
+                raise SourceError(f"{file.name}: {error}") from error
+    return found
+
+
+def _subfolder(room: Path, name: str) -> Path:
+    try:
+        (room / name).mkdir()
+    except OSError as error:
+        raise ArtifactError(f"cannot make a folder for temporary files: {error}") from error
+    return room / name
+
+
 @contextmanager
-def _staging() -> Iterator[Path]:
+def staging() -> Iterator[Path]:
+    """Yield an empty folder for temporary files, which is removed at the end.
+
+    Raises:
+        ArtifactError: it cannot be made.
+    """
     try:
         room = tempfile.TemporaryDirectory()
     except OSError as error:
@@ -125,7 +177,7 @@ def folder_source(folder: Path) -> Source:
         with ExitStack() as stack:
             yield lambda name: stack.enter_context(_open_one_of(list(folder.iterdir()), name))
 
-    return Source(f"folder {folder}", open_all)
+    return Source(f"folder {folder}", open_all, folder)
 
 
 def http_source(address: str) -> Source:
@@ -161,6 +213,21 @@ def debian_source(package: str) -> Source:
             yield lambda name: stack.enter_context(_open_one_of(files, name))
 
     return Source(f"debian {package}", open_all)
+
+
+def python_source(distribution: str) -> Source:
+    """Return the source that is an installed Python package, by the name that pip has for it."""
+
+    @contextmanager
+    def open_all() -> Iterator[Opener]:
+        try:
+            listed = metadata.files(distribution) or []
+        except metadata.PackageNotFoundError as error:
+            raise SourceError(f"the package is not installed: 'pip install {distribution}'") from error
+        with ExitStack() as stack:
+            yield lambda name: stack.enter_context(_open_one_of([Path(str(each.locate())) for each in listed], name))
+
+    return Source(f"python {distribution}", open_all)
 
 
 class _Session(requests.Session):
@@ -251,36 +318,83 @@ def _open_one_of(files: Sequence[Path], name: str) -> BinaryIO:
 
 
 def _fetch_file(opener: Opener, file: RawFile, form: Format, path: Path) -> None:
-    """Write one file, uncompressed, to `path`; stop as soon as it is longer than its header announces."""
-    try:
-        stream = _Prefixed(opener(file.name))
-        gzipped = stream.prefix == b"\x1f\x8b"
-        # GzipFile asks for more of a file than reading forwards needs.
-        content: Readable = gzip.GzipFile(fileobj=cast(BinaryIO, stream)) if gzipped else stream
-        digest = hashlib.sha256()
-        with _written(path) as write:
-            start = _read_exactly(content, form.header_length(file.n_axes))
-            shape, length = form.parse_header(start, file.n_axes)
-            remaining = length + math.prod(shape) - len(start)
-            if remaining < 0:
-                raise SourceError(f"oversized: bytes follow the {math.prod(shape)} of shape {shape}")
+    """Write one file, uncompressed, to `path`; stop as soon as it is longer than it may be."""
+    raw = _Raw(opener(file.name))
+    gzipped = raw.prefix == b"\x1f\x8b"
+    # GzipFile asks for more of a file than reading forwards needs.
+    content: Readable = gzip.GzipFile(fileobj=cast(BinaryIO, raw)) if gzipped else raw
+    _write_checked(content, file, form, path, raw)
+    if file.md5 is not None:
+        raw.read_rest()
+        if raw.md5.hexdigest() != file.md5:
+            raise SourceError(f"its MD5 is {raw.md5.hexdigest()}, not {file.md5}")
+
+
+def _write_checked(content: Readable, file: RawFile, form: Format, path: Path, raw: "_Raw | None") -> None:
+    """Write content to `path`, of the length that it announces where its format does, and check its SHA-256."""
+    digest = hashlib.sha256()
+    with _written(path) as write:
+        announces = isinstance(form, Announces)
+        start = _read_exactly(content, form.HEADER) if isinstance(form, Announces) else b""
+        length = form.announced(start) if isinstance(form, Announces) else formats.MAX_BYTES
+        remaining = length - len(start)
+        if remaining < 0:
+            raise SourceError(f"oversized: bytes follow the {length} that it announces")
+        if raw is not None:
             # The source may be endless, such as zeros after a gzip stream; gzip never makes content much longer.
-            stream.limit = remaining + remaining // 100 + _CHUNK
-            digest.update(start)
-            write(start)
-            while remaining:
-                chunk = content.read(min(_CHUNK, remaining))
-                if not chunk:
-                    raise SourceError(f"truncated: {remaining} of {math.prod(shape)} bytes are missing")
-                digest.update(chunk)
-                write(chunk)
-                remaining -= len(chunk)
-            if content.read(1):
-                raise SourceError(f"oversized: bytes follow the {math.prod(shape)} of shape {shape}")
-    except (SourceError, formats.FormatError, OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{file.name}: {error}") from error
+            raw.limit = remaining + remaining // 100 + _CHUNK
+        digest.update(start)
+        write(start)
+        while remaining:
+            chunk = content.read(min(_CHUNK, remaining))
+            if not chunk:
+                if announces:
+                    raise SourceError(f"truncated: {remaining} of {length} bytes are missing")
+                break
+            digest.update(chunk)
+            write(chunk)
+            remaining -= len(chunk)
+        if content.read(1):
+            raise SourceError(f"oversized: bytes follow the {length} that it announces or may have")
     if file.sha256 is not None and digest.hexdigest() != file.sha256:
-        raise SourceError(f"{file.name}: the SHA-256 of its content is {digest.hexdigest()}, not {file.sha256}")
+        raise SourceError(f"the SHA-256 of its content is {digest.hexdigest()}, not {file.sha256}")
+
+
+def _fetch_archive(opener: Opener, file: RawFile, path: Path) -> None:
+    raw = _Raw(opener(file.name))
+    raw.limit = formats.MAX_BYTES
+    with _written(path) as write:
+        while chunk := raw.read(_CHUNK):
+            write(chunk)
+    if file.md5 is not None and raw.md5.hexdigest() != file.md5:
+        raise SourceError(f"its MD5 is {raw.md5.hexdigest()}, not {file.md5}")
+
+
+def _extract(archive: Path, file: RawFile, form: Format, path: Path) -> None:
+    """Write one member of a zip or tar archive to `path`, gzip undone; nothing else of it is unpacked."""
+    assert file.member is not None
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as whole, whole.open(file.member) as member:
+                _write_member(cast(Readable, member), file, form, path)
+            return
+        with tarfile.open(archive) as tar:
+            opened = tar.extractfile(file.member)
+            if opened is None:
+                raise SourceError(f"{file.member} in it is no file")
+            _write_member(cast(Readable, opened), file, form, path)
+    except KeyError as error:
+        raise SourceError(f"it has no {file.member} in it") from error
+    except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError) as error:
+        raise SourceError(f"it is no whole archive: {error}") from error
+
+
+def _write_member(member: Readable, file: RawFile, form: Format, path: Path) -> None:
+    raw = _Raw(member)
+    raw.limit = formats.MAX_BYTES
+    gzipped = raw.prefix == b"\x1f\x8b"
+    content: Readable = gzip.GzipFile(fileobj=cast(BinaryIO, raw)) if gzipped else raw
+    _write_checked(content, file, form, path, None)
 
 
 @contextmanager
@@ -303,23 +417,37 @@ def _written(path: Path) -> Iterator[Callable[[bytes], None]]:
         yield write
 
 
-class _Prefixed:
-    """A stream whose first two bytes can be looked at before they are read, and that ends in an error at a limit."""
+class _Raw:
+    """A stream whose first two bytes can be looked at before they are read, and that ends in an error at a limit.
+
+    Attributes:
+        prefix: those two bytes.
+        limit: bytes that may still be read.
+        md5: of what was read.
+    """
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
-        self.limit = _CHUNK  # bytes that may still be read
+        self.limit = _CHUNK
         self.prefix = _read_exactly(stream, 2)
+        self.md5 = hashlib.md5(self.prefix, usedforsecurity=False)
         self._unread = self.prefix
 
     def read(self, size: int = -1) -> bytes:
         taken = self._unread if size < 0 else self._unread[:size]
         self._unread = self._unread[len(taken) :]
-        content = taken + self._stream.read(-1 if size < 0 else size - len(taken))
+        rest = self._stream.read(-1 if size < 0 else size - len(taken))
+        self.md5.update(rest)
+        content = taken + rest
         self.limit -= len(content)
         if self.limit < 0:
             raise SourceError("oversized: it goes on after its last image or label")
         return content
+
+    def read_rest(self) -> None:
+        """Read to the end: a gzip reader may not have asked for the last bytes."""
+        while self.read(_CHUNK):
+            pass
 
 
 def _read_exactly(stream: Readable, size: int) -> bytes:
@@ -327,20 +455,6 @@ def _read_exactly(stream: Readable, size: int) -> bytes:
     while len(content) < size and (chunk := stream.read(size - len(content))):
         content += chunk
     return content
-
-
-def _check_together(folder: Path, files: Sequence[RawFile], form: Format, n_classes: int) -> None:
-    """Check what no file alone can tell: counts that agree, images of one size, labels that have a class."""
-    arrays = {file.target: formats.read(form, folder / file.target, file.n_axes) for file in files}
-    sizes = {array.shape[1:] for array in arrays.values() if array.ndim > 1}
-    if len(sizes) != 1:
-        raise SourceError(f"train and test images differ in size: {sorted(sizes)}")
-    for split in ("train", "t10k"):
-        images, labels = arrays[f"{split}-images"], arrays[f"{split}-labels"]
-        if len(images) != len(labels):
-            raise SourceError(f"{split} has {len(images)} images but {len(labels)} labels")
-        if labels.max() >= n_classes:
-            raise SourceError(f"{split} has the label {labels.max()}, but data.classes names {n_classes} classes")
 
 
 def _installed_files(package: str) -> list[Path]:

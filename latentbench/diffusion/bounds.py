@@ -92,10 +92,11 @@ def _denoising(denoise: Denoise, x0: Tensor, levels: Tensor, n_draws: int, gener
 def fit_pixels(denoise: Denoise, x0: Tensor, level: float, generator: torch.Generator) -> Nats:
     """Return a likelihood of pixels given the smallest level: a logistic around the estimate of each.
 
-    Its scale, one for each pixel, is fitted to images (n, height, width) in [-1, 1] that must not be test images.
+    Its scale, one for each channel of each pixel, is fitted to images (n, c, h, w) in [-1, 1], which must not be test
+    images.
     """
     estimates = _at_level(denoise, x0, level, generator)
-    logistic = DiscretizedLogistic(*x0.shape[1:])
+    logistic = DiscretizedLogistic(x0.shape[1:])
     optimiser = torch.optim.Adam(logistic.parameters(), lr=_FIT_RATE)
     for _ in range(_FIT_STEPS):
         optimiser.zero_grad()

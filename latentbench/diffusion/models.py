@@ -49,7 +49,7 @@ class DiffusionModel(nn.Module):
         space: maps images to data and back.
         denoiser: of that data.
         schedule: of the noise that the denoiser is trained with.
-        size: of an image: height and width.
+        image_shape: channels, height and width of an image.
         shape: of one datum.
         n_classes: of the labels that the denoiser may be told; None for none.
     """
@@ -59,14 +59,14 @@ class DiffusionModel(nn.Module):
         space: PixelSpace | LatentSpace,
         denoiser: Denoiser,
         schedule: Schedule,
-        size: Sequence[int],
+        image_shape: Sequence[int],
         shape: Sequence[int],
         n_classes: int | None,
     ) -> None:
         super().__init__()
         self.space, self.denoiser = space, denoiser
         self.schedule, self.n_classes = schedule, n_classes
-        self.size, self.shape = tuple(size), tuple(shape)
+        self.image_shape, self.shape = tuple(image_shape), tuple(shape)
 
     def denoise(self, labels: Tensor | None = None, guidance: float = 1.0) -> Denoise:
         """Return what samplers call: estimates within the limits of the space, of given classes (n,) if any."""
@@ -116,14 +116,14 @@ class DiffusionModel(nn.Module):
         guidance: float = 1.0,
         label: str | None = None,
     ) -> Tensor:
-        """Return the samples with these numbers, (n, height, width) uint8 on the CPU, made a batch at a time.
+        """Return the samples with these numbers, (n, c, h, w) uint8 on the CPU, made a batch at a time.
 
         Args:
             seed, indices, sampling, guidance: as for `steps`.
             labels: (n,) int64, the class of each, or None.
             label: of a progress bar; None for no bar.
         """
-        drawn = [torch.empty((0, *self.size), dtype=torch.uint8)]
+        drawn = [torch.empty((0, *self.image_shape), dtype=torch.uint8)]
         starts = range(0, len(indices), _BATCH)
         for start in progress.bar(starts, desc=label, unit="batch", disable=label is None):
             some = slice(start, start + _BATCH)
@@ -132,14 +132,14 @@ class DiffusionModel(nn.Module):
         return torch.cat(drawn)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map uint8 images (n, height, width) to data (n, *shape) float32."""
+        """Map uint8 images (n, c, h, w) to data (n, *shape) float32."""
         return self.space.encode(inference.to_unit(images))
 
     @torch.no_grad()
     def inpaint(
         self, seed: int, indices: Sequence[int], images: Tensor, known: Tensor, sampling: Sampling, repeats: int = 1
     ) -> Tensor:
-        """Fill in what is not known of images, both (n, height, width), uint8 and bool; known pixels stay as they are.
+        """Fill in what is not known of images, both (n, c, h, w), uint8 and bool; known pixels stay as they are.
 
         It takes ancestral steps, each of `sampling.calls` as often as `repeats` says. On latents, every estimate is
         decoded, completed and encoded again.
@@ -158,7 +158,7 @@ class DiffusionModel(nn.Module):
 
     @torch.no_grad()
     def pixels(self, data: Tensor) -> Tensor:
-        """Return data as images (n, height, width) uint8."""
+        """Return data as images (n, c, h, w) uint8."""
         return inference.to_pixels(self.space.decode(data)).cpu()
 
 
@@ -185,13 +185,12 @@ class SpaceDecoder(nn.Module):
         self.space = model.space
 
     def forward(self, data: Tensor) -> Tensor:
-        """Map data (n, *shape) to images (n, height, width) in [0, 1]."""
+        """Map data (n, *shape) to images (n, c, h, w) in [0, 1]."""
         return self.space.decode(data)
 
 
 def build(
-    height: int,
-    width: int,
+    image_shape: Sequence[int],
     network: Mapping[str, Any],
     schedule: Mapping[str, Any],
     prediction: Prediction,
@@ -202,24 +201,24 @@ def build(
     """Return a freshly initialised model.
 
     Args:
-        height, width: of the images.
+        image_shape: channels, height and width of an image.
         network: arguments of the network but for its input's size and the classes.
         schedule: arguments of `schedules.make`.
         prediction, data_deviation: as for `Denoiser`.
         n_classes: of the labels that the network may be told.
-        coder: of a model on latents: arguments of the residual autoencoder but for the size of the images; None
+        coder: of a model on latents: arguments of the residual autoencoder but for the shape of the images; None
             on pixels.
     """
     if coder is None:
         space: PixelSpace | LatentSpace = PixelSpace()
-        shape: tuple[int, ...] = (height, width)
-        denoiser: nn.Module = denoisers.UNet(height, width, n_classes=n_classes, **network)
+        shape = tuple(image_shape)
+        denoiser: nn.Module = denoisers.UNet(image_shape, n_classes=n_classes, **network)
     else:
-        space = LatentSpace(residual.Network(height, width, **coder))
+        space = LatentSpace(residual.Network(image_shape, **coder))
         shape = (space.coder.latent_dim,)
         denoiser = denoisers.ResidualMLP(*shape, n_classes=n_classes, **network)
     whole = Denoiser(denoiser, prediction, data_deviation)
-    return DiffusionModel(space, whole, schedules.make(**schedule), (height, width), shape, n_classes)
+    return DiffusionModel(space, whole, schedules.make(**schedule), image_shape, shape, n_classes)
 
 
 def restore(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> DiffusionModel:

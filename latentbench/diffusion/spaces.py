@@ -25,7 +25,7 @@ class NoisyCoder(nn.Module):
         self.register_buffer("deviation", torch.ones(coder.latent_dim))
 
     def forward(self, images: Tensor, eps: Tensor) -> Tensor:
-        """Map images (n, height, width) in [0, 1] and normal noise (n, latent_dim) to images of the same shape.
+        """Map images (n, c, h, w) in [0, 1] and normal noise (n, latent_dim) to images of the same shape.
 
         Deviations are those of the newest training batch, over all processes.
         """
@@ -48,11 +48,11 @@ class PixelSpace(nn.Module):
     limits: tuple[float, float] | None = (-1.0, 1.0)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map images (n, height, width) in [0, 1] to data of the same shape."""
+        """Map images (n, c, h, w) in [0, 1] to data of the same shape."""
         return 2.0 * images - 1.0
 
     def decode(self, data: Tensor) -> Tensor:
-        """Map data (n, height, width) to images of the same shape in [0, 1]."""
+        """Map data (n, c, h, w) to images of the same shape in [0, 1]."""
         return ((data + 1.0) / 2.0).clamp(0.0, 1.0)
 
 
@@ -75,7 +75,7 @@ class LatentSpace(nn.Module):
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Standardise by uint8 images (n, height, width), on any device; the coder is not trained any more."""
+        """Standardise by uint8 images (n, c, h, w), on any device; the coder is not trained any more."""
         self.coder.requires_grad_(False).eval()
         device = self.mean.device
         latents = inference.apply(lambda batch: self.coder.encode(inference.to_unit(batch)), images, device=device)
@@ -83,9 +83,9 @@ class LatentSpace(nn.Module):
         self.scale.copy_(latents.std(dim=0).clamp(min=1e-6) / LATENT_DEVIATION)  # a latent may be dead
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map images (n, height, width) in [0, 1] to data (n, latent_dim)."""
+        """Map images (n, c, h, w) in [0, 1] to data (n, latent_dim)."""
         return (self.coder.encode(images) - self.mean) / self.scale
 
     def decode(self, data: Tensor) -> Tensor:
-        """Map data (n, latent_dim) to images (n, height, width) in [0, 1]."""
+        """Map data (n, latent_dim) to images (n, c, h, w) in [0, 1]."""
         return self.coder.decode(data * self.scale + self.mean)

@@ -15,7 +15,7 @@ _PARALLEL = 1e-4  # sine of the angle below which two directions are one line
 
 @torch.no_grad()
 def posteriors(network: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and log variance of q(z | x) for images (n, height, width) in [0, 1], each (n, latent_dim)."""
+    """Return mean and log variance of q(z | x) for images (n, c, h, w) in [0, 1], each (n, latent_dim)."""
     means, log_vars = zip(*(network.posterior(batch) for batch in images.split(_BATCH)), strict=True)
     return torch.cat(means), torch.cat(log_vars)
 

@@ -22,14 +22,14 @@ def squared_errors(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarra
     """Return the mean squared error per pixel of each image, (n,) float64.
 
     Args:
-        images: (n, height, width) uint8.
-        reconstructions: (n, height, width) floats on the scale [0, 1].
+        images: (n, c, h, w) uint8.
+        reconstructions: (n, c, h, w) floats on the scale [0, 1].
 
     Raises:
         ValueError: the shapes differ.
         InputError: a reconstruction is not finite.
     """
-    return np.concatenate([np.square(x - y).mean(axis=(1, 2)) for x, y in _pairs(images, reconstructions)])
+    return np.concatenate([np.square(x - y).mean(axis=(1, 2, 3)) for x, y in _pairs(images, reconstructions)])
 
 
 def psnr(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
@@ -40,8 +40,8 @@ def psnr(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
     are 58.9 decibels.
 
     Args:
-        images: (n, height, width) uint8.
-        reconstructions: (n, height, width) floats on the scale [0, 1], where the peak is 1.
+        images: (n, c, h, w) uint8.
+        reconstructions: (n, c, h, w) floats on the scale [0, 1], where the peak is 1.
 
     Raises:
         ValueError: the shapes differ.
@@ -54,26 +54,28 @@ def psnr(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
 def ssim(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
     """Return the mean structural similarity of each image (Wang et al. 2004, eq. 13 and 17), (n,) float64; 1 if equal.
 
-    As there: an 11x11 Gaussian window of standard deviation 1.5, K1 = 0.01 and K2 = 0.03; the range of pixels is 1.
-    Windows lie wholly within the image. Where it has fewer than 11 rows or columns, the window has the largest odd
-    number that fits in that direction, so that values for images of such different sizes do not compare.
+    Of images in colour it is the mean over the channels, each taken as a grey image, as scikit-image's `channel_axis`
+    and torchmetrics have it. As there: an 11x11 Gaussian window of standard deviation 1.5, K1 = 0.01 and K2 = 0.03; the
+    range of pixels is 1. Windows lie wholly within the image. Where it has fewer than 11 rows or columns, the window
+    has the largest odd number that fits in that direction, so that values for images of such different sizes do not
+    compare.
 
     Args:
-        images: (n, height, width) uint8.
-        reconstructions: (n, height, width) floats on the scale [0, 1].
+        images: (n, c, h, w) uint8.
+        reconstructions: (n, c, h, w) floats on the scale [0, 1].
 
     Raises:
         ValueError: the shapes differ.
         InputError: a reconstruction is not finite.
     """
-    rows, columns = (_window_means(size) for size in images.shape[1:])
+    rows, columns = (_window_means(size) for size in images.shape[2:])
     found = []
     for x, y in _pairs(images, reconstructions):
         mean_x, mean_y, square_x, square_y, product = (rows @ (z @ columns.T) for z in (x, y, x * x, y * y, x * y))
         var_x, var_y, cov = square_x - mean_x**2, square_y - mean_y**2, product - mean_x * mean_y
         luminance = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
         structure = (2 * cov + _C2) / (var_x + var_y + _C2)
-        found.append((luminance * structure).mean(axis=(1, 2)))
+        found.append((luminance * structure).mean(axis=(1, 2, 3)))
     return np.concatenate(found)
 
 

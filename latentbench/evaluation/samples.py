@@ -52,7 +52,12 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     |mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), the last trace as the sum of the singular values of
     C_a^(1/2) C_b^(1/2). Eigenvalues of the product would be squares of those: their rounding, which differs from run
     to run, would show in the fifth digit of a small distance where features are never active.
+
+    Raises:
+        InputError: one of them is of a single image, which has no covariance.
     """
+    if min(a.n, b.n) < 2:
+        raise InputError(f"the Fréchet distance needs at least 2 images on each side, not {a.n} and {b.n}")
     covariance_a, covariance_b = a.covariance(), b.covariance()
     cross = np.linalg.svd(_root(covariance_a) @ _root(covariance_b), compute_uv=False).sum()
     shift = np.square(a.mean() - b.mean()).sum()
@@ -206,7 +211,7 @@ def ratio_estimate(a: np.ndarray, b: np.ndarray, n_groups: int, generator: np.ra
 
 
 def sharpness(images: np.ndarray) -> np.ndarray:
-    """Return the spectral power of images (n, height, width) in [0, 1] above half the highest frequency, (n,).
+    """Return the spectral power of images (n, c, h, w) in [0, 1] above half the highest frequency, (n,).
 
     Blurred images have too little of it, noisy ones too much; meant to be divided by that of real images.
     """
@@ -216,11 +221,11 @@ def sharpness(images: np.ndarray) -> np.ndarray:
 
 
 def power_spectra(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return frequencies (m,) in cycles per pixel, and the power of images (n, height, width) at each, (n, m)."""
-    height, width = images.shape[1:]
+    """Return frequencies (m,) in cycles per pixel, and the power of images (n, c, h, w) at each, (n, m)."""
+    height, width = images.shape[2:]
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    spectra = np.fft.fft2((images - images.mean(axis=(1, 2), keepdims=True)) * window)
-    power = np.square(np.abs(spectra)).reshape(len(images), -1) / (height * width)
+    spectra = np.fft.fft2((images - images.mean(axis=(2, 3), keepdims=True)) * window)
+    power = np.square(np.abs(spectra)).mean(axis=1).reshape(len(images), -1) / (height * width)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
     rings = np.floor(frequency * max(height, width) + 0.5).astype(int).ravel()
     n_rings = max(height, width) // 2 + 1

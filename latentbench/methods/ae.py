@@ -33,10 +33,10 @@ class Method:
         """Return None: its latents are as many as it was trained with."""
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
-        """Map images (n, height, width) uint8 to latents (n, latent_dim) float32, or to their first numbers."""
+        """Map images (n, c, h, w) uint8 to latents (n, latent_dim) float32, or to their first numbers."""
         latents = inference.apply(lambda batch: self.network.encode(inference.to_unit(batch)), torch.tensor(images))
         return latents.numpy()[:, :first]
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
-        """Map latents (n, latent_dim) to images (n, height, width) in [0, 1]."""
+        """Map latents (n, latent_dim) to images (n, c, h, w) in [0, 1]."""
         return inference.apply(self.network.decode, torch.tensor(latents)).numpy()

@@ -39,7 +39,7 @@ class Encodes(Protocol):
     """It represents an image by numbers that follow from the image and what is kept."""
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
-        """Map images (n, height, width) uint8 to representations (n, dims) float32, or to their `first` numbers."""
+        """Map images (n, c, h, w) uint8 to representations (n, dims) float32, or to their `first` numbers."""
 
 
 @runtime_checkable
@@ -47,7 +47,7 @@ class Places(Protocol):
     """It represents an image by its place among the train images, with more than is kept."""
 
     def place(self, images: np.ndarray, train: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-        """Do the work of mapping images (n, height, width) uint8 to (n, dims), for the clock.
+        """Do the work of mapping images (n, c, h, w) uint8 to (n, dims), for the clock.
 
         Args:
             images: to be placed.
@@ -61,7 +61,7 @@ class Decodes(Protocol):
     """It goes back from numbers to images."""
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
-        """Map representations (n, dims), or their first numbers, to images (n, height, width) in about [0, 1]."""
+        """Map representations (n, dims), or their first numbers, to images (n, c, h, w) in about [0, 1]."""
 
 
 @runtime_checkable
@@ -71,7 +71,7 @@ class Draws(Protocol):
     calls: int | None  # of a network, for each image; None where no network draws them
 
     def draw(self, n: int, seed: int) -> np.ndarray:
-        """Return images (n, height, width) uint8."""
+        """Return images (n, c, h, w) uint8."""
 
 
 @runtime_checkable
@@ -81,7 +81,7 @@ class DrawsClasses(Protocol):
     calls_guided: int | None  # as `calls`; None where it was trained without classes
 
     def draw_classes(self, labels: np.ndarray, seed: int) -> np.ndarray:
-        """Return images (n, height, width) uint8 of classes (n,)."""
+        """Return images (n, c, h, w) uint8 of classes (n,)."""
 
 
 @runtime_checkable
@@ -89,7 +89,7 @@ class HasPosterior(Protocol):
     """Its latents are means of posteriors, under a standard normal prior."""
 
     def posterior(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Map images (n, height, width) uint8 to means and log variances of q(z | x), (n, latent_dim) float32 each."""
+        """Map images (n, c, h, w) uint8 to means and log variances of q(z | x), (n, latent_dim) float32 each."""
 
 
 @runtime_checkable
@@ -97,7 +97,7 @@ class Completes(Protocol):
     """It makes images that are partly made up more likely."""
 
     def complete(self, images: np.ndarray) -> np.ndarray:
-        """Map images (n, height, width) in [0, 1] to images of the same shape."""
+        """Map images (n, c, h, w) in [0, 1] to images of the same shape."""
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,11 @@ class Method:
         return cls(model, Sampling(**description["sampling"]), description["guidance"])
 
     def draw(self, n: int, seed: int) -> np.ndarray:
-        """Return samples (n, height, width) uint8 of any class."""
+        """Return samples (n, c, h, w) uint8 of any class."""
         return self.model.draw(seed, range(n), self.sampling).numpy()
 
     def draw_classes(self, labels: np.ndarray, seed: int) -> np.ndarray:
-        """Return samples (n, height, width) uint8 of classes (n,), with the model's own guidance."""
+        """Return samples (n, c, h, w) uint8 of classes (n,), with the model's own guidance."""
         assert self.guidance is not None
         chosen = torch.tensor(labels).long()
         return self.model.draw(seed, range(len(chosen)), self.sampling, chosen, self.guidance).numpy()

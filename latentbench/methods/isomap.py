@@ -31,7 +31,7 @@ class Method:
         """Return None: its number of components is a param of its own."""
 
     def place(self, images: np.ndarray, train: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-        """Do the work of placing images (n, height, width) uint8, for the clock; return (n, dims).
+        """Do the work of placing images (n, c, h, w) uint8, for the clock; return (n, dims).
 
         The geodesic distances from the train images to the landmarks are not kept (240 MB). Straight distances in the
         embedding stand in for them: what placing takes does not depend on their values, where it places does.

@@ -38,25 +38,25 @@ class Method:
         """Return None: its latents are as many as it was trained with."""
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
-        """Map images (n, height, width) uint8 to posterior means (n, latent_dim) float32, or to their first numbers."""
+        """Map images (n, c, h, w) uint8 to posterior means (n, latent_dim) float32, or to their first numbers."""
         encoded = inference.apply(lambda batch: self.network.encode(inference.to_unit(batch)), torch.tensor(images))
         return encoded.numpy()[:, :first]
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
-        """Map latents (n, latent_dim) to mean images (n, height, width) in [0, 1]."""
+        """Map latents (n, latent_dim) to mean images (n, c, h, w) in [0, 1]."""
         return inference.apply(self.network.decode, torch.tensor(latents)).numpy()
 
     def posterior(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Map images (n, height, width) uint8 to means and log variances of q(z | x), (n, latent_dim) float32 each."""
+        """Map images (n, c, h, w) uint8 to means and log variances of q(z | x), (n, latent_dim) float32 each."""
         means, log_vars = latents.posteriors(self.network, inference.to_unit(torch.tensor(images)))
         return means.numpy(), log_vars.numpy()
 
     def complete(self, images: np.ndarray) -> np.ndarray:
-        """Map images (n, height, width) in [0, 1] to their reconstructions, of the same shape."""
+        """Map images (n, c, h, w) in [0, 1] to their reconstructions, of the same shape."""
         return inference.apply(self.network, torch.tensor(images, dtype=torch.float32)).numpy()
 
     def draw(self, n: int, seed: int) -> np.ndarray:
-        """Return mean images (n, height, width) uint8 of latents from the prior."""
+        """Return mean images (n, c, h, w) uint8 of latents from the prior."""
         draws = torch.randn((n, self.network.latent_dim), generator=torch.Generator().manual_seed(seed))
         return inference.apply(lambda batch: inference.to_pixels(self.network.decode(batch)), draws).numpy()
 

@@ -1,5 +1,7 @@
 """What several networks are made of."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,27 +11,28 @@ _FINE, _COARSE = 16, 48
 
 
 class PadToMultiple(nn.Module):
-    """Add a channel axis, and black rows and columns up to a multiple of 4."""
+    """Add black rows and columns up to a multiple of 4."""
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, image_shape: Sequence[int]) -> None:
         super().__init__()
+        _, height, width = image_shape
         self.padding = (0, -width % 4, 0, -height % 4)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (n, height, width) to (n, 1, at least height, at least width)."""
-        return functional.pad(images, self.padding).unsqueeze(1)
+        """Map (n, c, h, w) to (n, channels, at least height, at least width)."""
+        return functional.pad(images, self.padding)
 
 
 class CropToImage(nn.Module):
-    """Drop the channel axis, and the rows and columns that rounding up to a multiple of 4 added."""
+    """Drop the rows and columns that rounding up to a multiple of 4 added."""
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, image_shape: Sequence[int]) -> None:
         super().__init__()
-        self.height, self.width = height, width
+        _, self.height, self.width = image_shape
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Map (n, 1, at least height, at least width) to (n, height, width)."""
-        return maps[:, 0, : self.height, : self.width]
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (n, channels, at least height, at least width) to (n, c, h, w)."""
+        return images[:, :, : self.height, : self.width]
 
 
 class UpsampledConv2d(nn.Conv2d):
@@ -71,19 +74,19 @@ class ResidualBlock(nn.Module):
         self.branch = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), last)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Map (n, channels, height, width) to the same shape."""
+        """Map (n, c, h, w) to the same shape."""
         return torch.as_tensor(maps + self.branch(maps))
 
 
-def residual_encoder(height: int, width: int) -> nn.Sequential:
-    """Return a network from images (n, height, width) to features (n, `n_residual_features(height, width)`).
+def residual_encoder(image_shape: Sequence[int]) -> nn.Sequential:
+    """Return a network from images (n, *image_shape) to features (n, `n_residual_features(image_shape)`).
 
     It works on 2x2 patches, few channels at half the resolution and more at a quarter.
     """
     return nn.Sequential(
-        PadToMultiple(height, width),
+        PadToMultiple(image_shape),
         nn.PixelUnshuffle(2),
-        nn.Conv2d(4, _FINE, 3, padding=1),
+        nn.Conv2d(4 * image_shape[0], _FINE, 3, padding=1),
         ResidualBlock(_FINE),
         nn.Conv2d(_FINE, _COARSE, 3, stride=2, padding=1),
         ResidualBlock(_COARSE),
@@ -93,16 +96,18 @@ def residual_encoder(height: int, width: int) -> nn.Sequential:
     )
 
 
-def n_residual_features(height: int, width: int) -> int:
+def n_residual_features(image_shape: Sequence[int]) -> int:
     """Return how many features `residual_encoder` gives for an image."""
+    _, height, width = image_shape
     return _COARSE * -(-height // 4) * -(-width // 4)
 
 
-def residual_decoder(latent_dim: int, height: int, width: int) -> nn.Sequential:
-    """Return a network from latents (n, latent_dim) to unbounded pixels (n, height, width): the encoder's mirror.
+def residual_decoder(latent_dim: int, image_shape: Sequence[int]) -> nn.Sequential:
+    """Return a network from latents (n, latent_dim) to unbounded pixels (n, *image_shape): the encoder's mirror.
 
     The last layers work at full resolution, where sub-pixel convolution (Shi et al. 2016) alone would leave a grid.
     """
+    channels, height, width = image_shape
     rows, columns = -(-height // 4), -(-width // 4)
     return nn.Sequential(
         nn.Linear(latent_dim, _COARSE * rows * columns),
@@ -116,8 +121,8 @@ def residual_decoder(latent_dim: int, height: int, width: int) -> nn.Sequential:
         nn.Conv2d(_FINE, 2 * _FINE, 3, padding=1),
         nn.PixelShuffle(2),
         nn.ReLU(),
-        nn.Conv2d(_FINE // 2, 1, 3, padding=1),
-        CropToImage(height, width),
+        nn.Conv2d(_FINE // 2, channels, 3, padding=1),
+        CropToImage(image_shape),
     )
 
 

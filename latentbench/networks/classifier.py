@@ -1,5 +1,7 @@
 """The supervised reference network: the ceiling of the comparison, and the eye that judges generated images."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -8,17 +10,17 @@ class Classifier(nn.Module):
     """A small convolutional classifier whose penultimate layer serves as image features.
 
     Args:
-        height, width: size of the images in pixels; any size.
+        image_shape: channels, height and width of an image; any size.
         n_classes: number of classes.
         feature_dim: width of the penultimate layer.
     """
 
-    def __init__(self, height: int, width: int, n_classes: int, feature_dim: int = 128) -> None:
+    def __init__(self, image_shape: Sequence[int], n_classes: int, feature_dim: int = 128) -> None:
         super().__init__()
-        self.height, self.width = height, width
+        channels, height, width = image_shape
         rows, columns = -(-height // 4), -(-width // 4)
         self.convolutions = nn.Sequential(
-            nn.Conv2d(1, 32, 3, padding=1, bias=False),
+            nn.Conv2d(channels, 32, 3, padding=1, bias=False),
             nn.BatchNorm2d(32),
             nn.ReLU(),
             nn.MaxPool2d(2, ceil_mode=True),
@@ -33,10 +35,9 @@ class Classifier(nn.Module):
         self.to_logits = nn.Linear(feature_dim, n_classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """Map images (n, height, width) in [0, 1] to features (n, feature_dim), at least 0."""
-        convolved = self.convolutions(images.unsqueeze(1))  # (n, 64 * rows * columns)
-        return torch.as_tensor(self.to_features(convolved))
+        """Map images (n, c, h, w) in [0, 1] to features (n, feature_dim), at least 0."""
+        return torch.as_tensor(self.to_features(self.convolutions(images)))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (n, height, width) in [0, 1] to logits (n, n_classes)."""
+        """Map images (n, c, h, w) in [0, 1] to logits (n, n_classes)."""
         return torch.as_tensor(self.to_logits(self.dropout(self.features(images))))

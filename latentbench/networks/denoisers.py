@@ -1,6 +1,7 @@
 """Networks for diffusion: told noisy data, how noisy it is and perhaps a class, they predict a tensor like the data."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,17 +41,18 @@ class UNet(nn.Module):
     """A small U-Net (Ho et al. 2020) that works on 2x2 patches: a quarter of the pixels, four times the channels.
 
     Args:
-        height, width: size of the images in pixels; any size, padded inside to a multiple of 4.
+        image_shape: channels, height and width of an image; any size, padded inside to a multiple of 4.
         channels: width of the upper level, a multiple of 8; the lower one has twice as many.
         n_classes: of the labels that it may be told; None for none.
     """
 
-    def __init__(self, height: int, width: int, channels: int, n_classes: int | None = None) -> None:
+    def __init__(self, image_shape: Sequence[int], channels: int, n_classes: int | None = None) -> None:
         super().__init__()
+        colours, height, width = image_shape
         told = 4 * channels
         self.condition = Condition(told, n_classes)
-        self.pad, self.crop = PadToMultiple(height, width), CropToImage(height, width)
-        self.stem = nn.Conv2d(4, channels, 3, padding=1)
+        self.pad, self.crop = PadToMultiple(image_shape), CropToImage(image_shape)
+        self.stem = nn.Conv2d(4 * colours, channels, 3, padding=1)
         self.down = _ConvBlock(channels, channels, told)
         self.shrink = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
         positions = math.ceil(height / 4) * math.ceil(width / 4)
@@ -68,17 +70,17 @@ class UNet(nn.Module):
         )
         # At full resolution, with the input beside it: without this, the grid of patches shows in the samples.
         self.head = nn.Sequential(
-            nn.Conv2d(_FINE_CHANNELS + 1, 2 * _FINE_CHANNELS, 3, padding=1),
+            nn.Conv2d(_FINE_CHANNELS + colours, 2 * _FINE_CHANNELS, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(2 * _FINE_CHANNELS, 1, 3, padding=1),
+            nn.Conv2d(2 * _FINE_CHANNELS, colours, 3, padding=1),
         )
 
     def forward(self, noisy: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map noisy images (n, height, width), log(level) / 4 (n,) and labels (n,) to a prediction like the images."""
+        """Map noisy images (n, *image_shape), log(level) / 4 (n,) and labels (n,) to a prediction like the images."""
         told = self.condition(noise, labels)
         padded = self.pad(noisy)
         patches = functional.pixel_unshuffle(padded, 2)
-        patches = patches.contiguous(memory_format=torch.channels_last)  # (n, 4, h/2, w/2)
+        patches = patches.contiguous(memory_format=torch.channels_last)  # (n, 4 * colours, h/2, w/2)
         upper = self.down(self.stem(patches), told)  # (n, channels, h/2, w/2)
         lower = self.shrink(upper)  # (n, 2 * channels, h/4, w/4)
         for block in self.middle:

@@ -34,10 +34,10 @@ class Coder(Protocol):
     """What autoencoders and VAEs have in common."""
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map images (n, height, width) in [0, 1] to latents (n, latent_dim)."""
+        """Map images (n, c, h, w) in [0, 1] to latents (n, latent_dim)."""
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Map latents (n, latent_dim) to images (n, height, width) in [0, 1]."""
+        """Map latents (n, latent_dim) to images (n, c, h, w) in [0, 1]."""
 
 
 class Encoder(nn.Module):
@@ -48,7 +48,7 @@ class Encoder(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (n, height, width) float32 in [0, 1] to latents (n, latent_dim), of a VAE the posterior means."""
+        """Map images (n, c, h, w) float32 in [0, 1] to latents (n, latent_dim), of a VAE the posterior means."""
         return self.network.encode(images)
 
 
@@ -60,7 +60,7 @@ class Decoder(nn.Module):
         self.network = network
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Map latents (n, latent_dim) float32 to images (n, height, width) in [0, 1]."""
+        """Map latents (n, latent_dim) float32 to images (n, c, h, w) in [0, 1]."""
         return self.network.decode(latents)
 
 

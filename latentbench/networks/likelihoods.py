@@ -1,6 +1,8 @@
 """What a VAE's decoder says about pixels: observation models p(x | z) that share one interface."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import torch
@@ -14,7 +16,7 @@ _INITIAL_LOG_SCALE = -3.0  # a standard deviation of 0.09 on [0, 1], about the e
 
 
 class Likelihood(nn.Module, ABC):
-    """An observation model: how a decoder's raw output (n, height, width) scores images.
+    """An observation model: how a decoder's raw output (n, c, h, w) scores images.
 
     Attributes:
         name: of the model.
@@ -26,11 +28,11 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
-        """Map a decoder's output (n, height, width) to images in [0, 1] of the same shape."""
+        """Map a decoder's output (n, c, h, w) to images in [0, 1] of the same shape."""
 
     @abstractmethod
     def nats(self, output: Tensor, images: Tensor) -> Tensor:
-        """Score images (n, height, width) in [0, 1] under `output` of the same shape: (n,) nats, summed over pixels."""
+        """Score images (n, c, h, w) in [0, 1] under `output` of the same shape: (n,) nats, summed over pixels."""
 
 
 class Bernoulli(Likelihood):
@@ -40,7 +42,7 @@ class Bernoulli(Likelihood):
     proper_on_grey = False
 
     def mean(self, output: Tensor) -> Tensor:
-        """Map logits (n, height, width) to the probabilities of white, which are the expected pixels."""
+        """Map logits (n, c, h, w) to the probabilities of white, which are the expected pixels."""
         return torch.sigmoid(output)
 
     def nats(self, output: Tensor, images: Tensor) -> Tensor:
@@ -54,22 +56,23 @@ class DiscretizedLogistic(Likelihood):
 
     The decoder's output is the location on the scale [0, 1]. Nothing bounds it: far below 0, all mass falls into the
     bin of black, which is open to minus infinity as that of white is to plus infinity, so that plain background costs
-    nothing. Each pixel has a scale of its own, the same for all images.
+    nothing. Each channel of each pixel has a scale of its own, the same for all images.
 
     Args:
-        height, width: of the images; `log_scale` is a parameter (height * width,), the log of the scale on [0, 1].
+        image_shape: channels, height and width of an image; `log_scale` is a parameter with a number for each value of
+            an image, the log of its scale on [0, 1].
     """
 
     name = "discretized_logistic"
     proper_on_grey = True
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, image_shape: Sequence[int]) -> None:
         super().__init__()
-        self.height, self.width = height, width
-        self.log_scale = nn.Parameter(torch.full((height * width,), _INITIAL_LOG_SCALE))
+        self.image_shape = tuple(image_shape)
+        self.log_scale = nn.Parameter(torch.full((math.prod(image_shape),), _INITIAL_LOG_SCALE))
 
     def mean(self, output: Tensor) -> Tensor:
-        """Map locations m (n, height, width) to the expected pixels in [0, 1], as if levels were continuous.
+        """Map locations m (n, c, h, w) to the expected pixels in [0, 1], as if levels were continuous.
 
         What lies beyond an edge counts as the edge, so that with the scale s this is the integral over [0, 1] of
         P(X > x) = sigmoid((m - x) / s), which is s (softplus(m / s) - softplus((m - 1) / s)).
@@ -95,9 +98,9 @@ class DiscretizedLogistic(Likelihood):
         return -(upper + lower + within).flatten(1).sum(dim=1)
 
     def _scale(self) -> Tensor:
-        return torch.exp(self.log_scale).view(self.height, self.width)
+        return torch.exp(self.log_scale).view(self.image_shape)
 
 
-def build(name: Name, height: int, width: int) -> Likelihood:
-    """Return a freshly initialised observation model for images of this size."""
-    return Bernoulli() if name == "bernoulli" else DiscretizedLogistic(height, width)
+def build(name: Name, image_shape: Sequence[int]) -> Likelihood:
+    """Return a freshly initialised observation model for images of this shape."""
+    return Bernoulli() if name == "bernoulli" else DiscretizedLogistic(image_shape)

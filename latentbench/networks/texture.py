@@ -11,20 +11,23 @@ _SMALLEST = 1e-4  # energy, so that the root has a bounded slope
 
 
 def energies(images: Tensor) -> Tensor:
-    """Map images (n, height, width) to the amplitude of six kinds of detail around every second pixel, (n, 6, h, w).
+    """Map images (n, c, h, w) to the amplitude of six kinds of detail around every second pixel.
+
+    Each channel has amplitudes of its own: (n, 6 * channels, h, w).
 
     These are Laws' texture energy measures (Laws 1980) of all pairs of his three-tap filters that answer neither to
     flat nor to evenly sloping areas, each filter scaled to norm 1.
     """
     filters = torch.stack([torch.outer(torch.tensor(down), torch.tensor(across)) for down, across in _DETAILS])
     filters = (filters / filters.flatten(1).norm(dim=1)[:, None, None]).to(images)
-    answers = functional.conv2d(images[:, None], filters[:, None], padding=1)
+    channels = images.shape[1]
+    answers = functional.conv2d(images, filters[:, None].repeat(channels, 1, 1, 1), padding=1, groups=channels)
     energy = functional.avg_pool2d(answers.square(), _WINDOW, stride=2, padding=1)
     return (energy + _SMALLEST).sqrt()
 
 
 def loss(images: Tensor, originals: Tensor) -> Tensor:
-    """Return the mean squared difference of the energies of two batches of images, both (n, height, width).
+    """Return the mean squared difference of the energies of two batches of images, both (n, c, h, w).
 
     Detail that is as strong as the original's costs nothing here, wherever its lines lie exactly.
     """

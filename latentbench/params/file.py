@@ -4,6 +4,8 @@ No stage imports this module: it knows every section, so a change of any would r
 """
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ import yaml
 from pydantic import create_model, model_validator
 
 from latentbench import plugins
+from latentbench.params import dataset
 from latentbench.params.autoencoders import AutoencoderParams, VAEParams
 from latentbench.params.base import ParamsError, Section, validate
 from latentbench.params.classifier import ClassifierParams
@@ -32,7 +35,7 @@ _RECIPES: dict[str, type[Section]] = {
     "vae": VAEParams,
     "diffusion": PixelDiffusionParams,
 }
-_FORMATS = "latentbench.data.formats"
+_RAW = Path("data/raw/dataset.json")  # what the stage download tells of the files that it read
 _SAMPLERS = "latentbench.diffusion.samplers"
 _ARCHITECTURES = {"ae": "latentbench.networks.autoencoders", "vae": "latentbench.networks.vaes"}
 
@@ -49,7 +52,6 @@ class Params(Project):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        _check_choice("data.format", self.data.format, _FORMATS)
         for family, package in _ARCHITECTURES.items():
             for row in getattr(self.rows, family):
                 _check_choice(f"{row}.architecture", getattr(self, row).architecture, package)
@@ -59,7 +61,6 @@ class Params(Project):
         self._check_dimensions()
         self._check_classes()
         self._check_features()
-        self._check_sizes()
         return self
 
     def _check_dimensions(self) -> None:
@@ -78,14 +79,18 @@ class Params(Project):
 
     def _check_classes(self) -> None:
         named = [*(self.latent_explore.interpolations or []), *(self.latent_explore.arithmetic or [])]
-        unknown = sorted({name for names in named for name in names} - set(self.data.classes))
-        if unknown:
-            raise ValueError(f"latent_explore names classes that data.classes does not have: {', '.join(unknown)}")
+        known = dataset.load(self.data.dataset).classes if named else None
+        unknown = sorted({name for names in named for name in names} - set(known or []))
+        if unknown and known is not None:  # else the files tell them, and the stage says so
+            raise ValueError(
+                f"latent_explore names classes that {dataset.FOLDER}/{self.data.dataset}.yaml does not have: "
+                f"{', '.join(unknown)}"
+            )
 
     def _check_features(self) -> None:
-        if self.evaluate.features not in ("classifier", *self.rows.pca):
+        if self.evaluate.features not in ("auto", "classifier", *self.rows.pca):
             raise ValueError(
-                f"evaluate.features ({self.evaluate.features}) must be classifier or a row of rows.pca "
+                f"evaluate.features ({self.evaluate.features}) must be auto, classifier or a row of rows.pca "
                 f"({', '.join(self.rows.pca) or 'which has none'})"
             )
 
@@ -104,35 +109,6 @@ class Params(Project):
                 raise ValueError(
                     f"{name} ({calls}) must be at most {row}.process.n_steps ({n_steps}), or take another spacing"
                 )
-
-    def _check_sizes(self) -> None:
-        """Refuse what the given sizes make impossible; what depends on the data is found where it is used."""
-        limits = []
-        if self.data.train_size is not None:
-            size = f"data.train_size ({self.data.train_size})"
-            below = self.data.train_size - 1
-            limits += [
-                (f"{row}.n_components", getattr(self, row).n_components, below, f"below {size}")
-                for row in self.rows.pca
-            ]
-            for row in self.rows.isomap:
-                isomap = getattr(self, row)
-                limits += [
-                    (f"{row}.n_neighbors or its search", isomap.most_neighbors, below, f"below {size}"),
-                    (f"{row}.n_landmarks", isomap.n_landmarks or 0, below + 1, f"at most {size}"),
-                ]
-            limits += [
-                ("latent_explore.map_neighbors", self.latent_explore.map_neighbors, below + 1, f"at most {size}"),
-                ("evaluate.k_max", self.evaluate.k_max, below, f"below {size}"),
-            ]
-        for key, images in (("n_samples", self.n_samples), ("data.test_size", self.data.test_size)):
-            if images is not None:
-                limits.append(
-                    ("evaluate.n_groups", self.evaluate.n_groups, images // 2, f"at most half of {key} ({images})")
-                )
-        problems = [f"{key} ({value}) must be {rule}" for key, value, limit, rule in limits if value > limit]
-        if problems:
-            raise ValueError("\n".join(problems))
 
 
 def _check_choice(key: str, name: str, package: str) -> None:
@@ -206,13 +182,34 @@ def load(path: Path) -> Params:
     return check(content)
 
 
+def check_source(params: Params) -> None:
+    """Make sure that the dataset is described, and that the user's own files are still those that `download` read.
+
+    Both in the folder of this process.
+
+    Raises:
+        ParamsError: it is not described rightly, or a file in the folder that they came from is new, gone or changed.
+    """
+    described = dataset.load(params.data.dataset)
+    if not _RAW.is_file() or os.environ.get("DVC_STAGE") == "download":
+        return
+    raw = json.loads(_RAW.read_text(encoding="utf-8"))
+    if "folder" not in raw or raw["folder"] not in [source.folder for source in described.sources]:
+        return
+    if dataset.fingerprint(described, Path(raw["folder"])) != raw["fingerprint"]:
+        raise ParamsError(
+            f"data.dataset: files in {raw['folder']} have changed since they were read: "
+            "'dvc repro --force download' reads them again"
+        )
+
+
 def main() -> None:
     """Check one params file; exit with 1 and a line for each mistake when it has any."""
     parser = argparse.ArgumentParser(description="Check a params file.")
     parser.add_argument("path", type=Path, nargs="?", default=Path("params.yaml"))
     path = parser.parse_args().path
     try:
-        load(path)
+        check_source(load(path))
     except ParamsError as error:
         sys.exit("\n".join(f"{path}: {line}" for line in str(error).splitlines()))
 

@@ -1,5 +1,7 @@
 """The simplest generator there is: a Gaussian in the space of the first principal components."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _BLOCK = 10_000
@@ -29,6 +31,6 @@ def draw(
     return np.concatenate(blocks)
 
 
-def to_pixels(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Turn points (n, height * width) in about [0, 1] into images (n, height, width) uint8, cut off at both ends."""
-    return np.rint(points * 255.0).clip(0, 255).astype(np.uint8).reshape(-1, height, width)
+def to_pixels(points: np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
+    """Turn points (n, p) in about [0, 1] into images (n, *image_shape) uint8, cut off at both ends."""
+    return np.rint(points * 255.0).clip(0, 255).astype(np.uint8).reshape(-1, *image_shape)

@@ -15,7 +15,7 @@ _BLOCK = 10_000
 class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Orthogonal directions of most variance (Pearson 1901); a scikit-learn estimator.
 
-    Beside scikit-learn's there is `scale`, and the directions are found from the covariance in float64 alone: no
+    Beside scikit-learn's there is `scale`, and the directions are found exactly, in float64: no
     randomised or iterative solver, no whitening, no sparse input, and no share of the variance in the place of a number
     of components, for which `components_for` answers.
 
@@ -41,7 +41,8 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002, N803
         """Find the directions of points X (n, p).
 
-        The covariance is summed in float64 in blocks, so that no second copy of the points is needed.
+        The covariance is summed in float64 in blocks, so that no second copy of the points is needed. Of fewer points
+        than coordinates, the singular vectors of the centred points give the same directions for less.
 
         Raises:
             ValueError: they are no finite numbers, or fewer than 2.
@@ -59,13 +60,19 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.scale_ = np.ones(p) if self.scale is None else np.asarray(self.scale, dtype=np.float64)
         if self.scale_.shape != (p,):
             raise InputError(f"scale must have a number for each of {p} coordinates, not the shape {self.scale_.shape}")
-        covariance = np.zeros((p, p))
-        for start in range(0, n, _BLOCK):
-            centred = (points[start : start + _BLOCK] - self.mean_) / self.scale_
-            covariance += centred.T @ centred
-        variances, vectors = np.linalg.eigh(covariance / (n - 1))
-        self.variances_, vectors = variances[::-1].clip(min=0.0), vectors[:, ::-1]
-        components = vectors[:, :n_components].T
+        if n < p:  # the covariance of few points is larger than they are
+            _, deviations, directions = np.linalg.svd((points - self.mean_) / self.scale_, full_matrices=False)
+            self.variances_ = np.zeros(p)
+            self.variances_[:n] = deviations**2 / (n - 1)
+            components = directions[:n_components]
+        else:
+            covariance = np.zeros((p, p))
+            for start in range(0, n, _BLOCK):
+                centred = (points[start : start + _BLOCK] - self.mean_) / self.scale_
+                covariance += centred.T @ centred
+            variances, vectors = np.linalg.eigh(covariance / (n - 1))
+            self.variances_ = variances[::-1].clip(min=0.0)
+            components = vectors[:, ::-1][:, :n_components].T
         largest = np.abs(components).argmax(axis=1)
         signs = np.sign(components[np.arange(n_components), largest])
         self.components_: np.ndarray = components * signs[:, None]

@@ -17,10 +17,10 @@ def content(images: np.ndarray) -> dict[str, bytes]:
     """Return a small dataset of real images, 12x9 pixels of each, as the four files."""
     labels = np.arange(6, dtype=np.uint8) % N_CLASSES
     return {
-        "train-images": idx_bytes(images[:6, 8:20, 10:19]),
-        "train-labels": idx_bytes(labels),
-        "t10k-images": idx_bytes(images[6:10, 8:20, 10:19]),
-        "t10k-labels": idx_bytes(labels[:4]),
+        "train_images": idx_bytes(images[:6, 0, 8:20, 10:19]),
+        "train_labels": idx_bytes(labels),
+        "test_images": idx_bytes(images[6:10, 0, 8:20, 10:19]),
+        "test_labels": idx_bytes(labels[:4]),
     }
 
 

@@ -3,22 +3,37 @@
 import gzip
 import hashlib
 import os
+from collections.abc import Sequence
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from latentbench.data import sources
-from latentbench.data.formats import idx
+from latentbench.core import artifacts
+from latentbench.data import datasets, sources
+from latentbench.params.dataset import Description, File, Source
+from tests.idx_files import idx_bytes
 
 N_CLASSES = 3
 
 
-def raw_files(content: dict[str, bytes]) -> list[sources.RawFile]:
-    return [
-        sources.RawFile(name, f"{name}-ubyte", 3 if "images" in name else 1, hashlib.sha256(whole).hexdigest())
-        for name, whole in content.items()
-    ]
+def described(right: dict[str, bytes], *, known: bool = True) -> Description:
+    """Return the description of a dataset of these files, their checksums known or not."""
+    return Description(
+        title="small",
+        format="idx",
+        sources=[Source(folder="/nowhere")],
+        files={
+            name: File(name=f"{name}-ubyte", sha256=hashlib.sha256(whole).hexdigest() if known else None)
+            for name, whole in right.items()
+        },
+        classes=[str(label) for label in range(N_CLASSES)],
+    )
+
+
+def take(places: Sequence[sources.Source], right: dict[str, bytes], folder: Path, *, known: bool = True) -> str:
+    """Obtain the dataset of these files from some places; return the name of the one that it came from."""
+    return datasets.obtain(described(right, known=known), folder, places)
 
 
 def lay(folder: Path, content: dict[str, bytes], *, gzipped: bool = False) -> Path:
@@ -32,12 +47,22 @@ def lay(folder: Path, content: dict[str, bytes], *, gzipped: bool = False) -> Pa
 
 
 def fetched(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+    """Return what arrived in a folder, as the files that it came from."""
+    if not folder.exists():
+        return {}
+    found = {}
+    for path in folder.iterdir():
+        if path.suffix == ".npy":
+            array = artifacts.read_array(path)
+            found[path.stem] = idx_bytes(array[:, 0] if array.ndim == 4 else array)
+        elif path.name != "dataset.json":
+            found[path.name] = path.read_bytes()
+    return found
 
 
 def fetch_from(address: str, content: dict[str, bytes], folder: Path) -> str:
     """Fetch from one mirror, in a process of its own maybe."""
-    return sources.fetch([sources.http_source(address)], raw_files(content), idx, folder, N_CLASSES)
+    return take([sources.http_source(address)], content, folder)
 
 
 def fake_debian(room: Path, monkeypatch: pytest.MonkeyPatch, apt_get: str, dpkg: str = "exit 1") -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from latentbench.data import sources
-from latentbench.data.formats import idx
-from tests.data.small import N_CLASSES, fake_debian, fetched, raw_files
+from tests.data.small import fake_debian, fetched, take
 from tests.faults.counting import Faults
 
 pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb, which is Debian's")
@@ -79,8 +78,8 @@ def by_a_hard_link(tar: tarfile.TarFile, outside: Path) -> None:
 
 
 def device(tar: tarfile.TarFile, _: Path) -> None:
-    add(tar, "./train-images-ubyte", kind=tarfile.CHRTYPE)
-    add(tar, "./train-labels-ubyte", kind=tarfile.FIFOTYPE)
+    add(tar, "./train_images-ubyte", kind=tarfile.CHRTYPE)
+    add(tar, "./train_labels-ubyte", kind=tarfile.FIFOTYPE)
 
 
 HOSTILITIES = [
@@ -122,7 +121,7 @@ def test_nothing_is_written_or_taken_outside(
     (tmp_path / "package.deb").write_bytes(package(buffer.getvalue()))
     with faults.one():
         try:
-            sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+            take([source], content, tmp_path / "raw")
         except sources.SourceError:
             assert fetched(tmp_path / "raw") == {}
         else:  # tar leaves such a member out, or puts it below the folder
@@ -141,8 +140,8 @@ def test_a_link_to_a_file_outside_is_not_taken_for_the_data(
             (tmp_path / name).write_bytes(whole)
             add(tar, f"./images/{name}-ubyte", kind=tarfile.SYMTYPE, to=str(tmp_path / name))
     (tmp_path / "package.deb").write_bytes(package(buffer.getvalue()))
-    with faults.one(), pytest.raises(sources.SourceError, match="neither train-images-ubyte nor"):
-        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+    with faults.one(), pytest.raises(sources.SourceError, match="neither train_images-ubyte nor"):
+        take([source], content, tmp_path / "raw")
 
 
 def test_a_package_that_asks_for_memory_without_end_is_refused(
@@ -157,7 +156,7 @@ def test_a_package_that_asks_for_memory_without_end_is_refused(
     packed[12 + size - 4 : 12 + size] = zlib.crc32(packed[12 : 12 + size - 4]).to_bytes(4, "little")
     (tmp_path / "package.deb").write_bytes(package(bytes(packed), member="data.tar.xz"))
     with faults.one(), pytest.raises(sources.SourceError, match="[Mm]emory|allocate"):
-        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+        take([source], content, tmp_path / "raw")
 
 
 @pytest.mark.parametrize(
@@ -170,5 +169,5 @@ def test_what_is_no_package_is_told(
 ) -> None:
     (tmp_path / "package.deb").write_bytes(damage)
     with faults.one(), pytest.raises(sources.SourceError, match="dpkg-deb -x .* failed"):
-        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+        take([source], content, tmp_path / "raw")
     assert fetched(tmp_path / "raw") == {}

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from latentbench.data import sources
-from latentbench.data.formats import idx
-from tests.data.small import N_CLASSES, QuietFolder, fetch_from, fetched, lay, raw_files
+from tests.data.small import QuietFolder, fetch_from, fetched, lay, take
 from tests.faults.counting import Faults
 
 Misbehaviour = Callable[["Mirror", bytes], None]
@@ -182,9 +181,9 @@ def test_a_mirror_that_misbehaves_is_told_and_the_next_one_is_taken(
     good = sources.folder_source(lay(tmp_path / "good", content))
     with faults.one():
         with pytest.raises(sources.SourceError, match=MISBEHAVIOURS[misbehave]):
-            sources.fetch([bad], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+            take([bad], content, tmp_path / "raw")
         assert fetched(tmp_path / "raw") == {}
-        assert sources.fetch([bad, good], raw_files(content), idx, tmp_path / "raw", N_CLASSES) == good.name
+        assert take([bad, good], content, tmp_path / "raw") == good.name
         assert fetched(tmp_path / "raw") == content
         assert list(staging.iterdir()) == []
 
@@ -200,7 +199,7 @@ def test_what_was_there_stays_when_no_mirror_works(
         dead = sources.http_source("http://127.0.0.1:1")
         cut = sources.http_source(serve(partial(Mirror, truncated, content)))
         with pytest.raises(sources.SourceError):
-            sources.fetch([dead, cut], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+            take([dead, cut], content, tmp_path / "raw")
         assert fetched(tmp_path / "raw") == old
 
 
@@ -268,7 +267,7 @@ def test_eight_processes_at_once_all_end_well(
         while not all(each.done() for each in started):
             for name, whole in content.items():
                 with suppress(FileNotFoundError):
-                    assert (tmp_path / "raw" / name).read_bytes() == whole, "a file is seen before it is whole"
+                    assert fetched(tmp_path / "raw").get(name, whole) == whole, "a file is seen before it is whole"
             time.sleep(0.001)
         assert [each.result() for each in started] == [f"http {address}"] * 8
         assert fetched(tmp_path / "raw") == content

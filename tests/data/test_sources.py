@@ -17,8 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentbench.data import sources
-from latentbench.data.formats import idx
-from tests.data.small import N_CLASSES, QuietFolder, fake_debian, fetched, lay, raw_files
+from tests.data.small import N_CLASSES, QuietFolder, fake_debian, fetched, lay, take
 from tests.idx_files import idx_bytes
 
 
@@ -32,7 +31,7 @@ def test_every_kind_of_source_gives_the_same_files(
         source = sources.folder_source(place)
     else:
         source = sources.http_source(serve(partial(QuietFolder, directory=place)) + "/")
-    assert sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES) == source.name
+    assert take([source], content, tmp_path / "raw") == source.name
     assert fetched(tmp_path / "raw") == content
 
 
@@ -45,17 +44,16 @@ def test_the_next_source_is_tried_and_all_reasons_are_told(
         sources.http_source(empty),
         sources.http_source("http://127.0.0.1:1"),
     ]
-    files = raw_files(content)
     with pytest.raises(sources.SourceError) as caught:
-        sources.fetch(wrong, files, idx, tmp_path / "raw", N_CLASSES)
+        take(wrong, content, tmp_path / "raw")
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
     assert "no such folder" in lines[1]
-    assert "train-images-ubyte.gz: HTTP status 404; " in lines[2]
-    assert "train-images-ubyte: HTTP status 404" in lines[2]
+    assert "train_images-ubyte.gz: HTTP status 404; " in lines[2]
+    assert "train_images-ubyte: HTTP status 404" in lines[2]
     assert "refused" in lines[3]
     right = sources.folder_source(lay(tmp_path / "right", content))
-    assert sources.fetch([*wrong, right], files, idx, tmp_path / "raw", N_CLASSES) == right.name
+    assert take([*wrong, right], content, tmp_path / "raw") == right.name
     assert fetched(tmp_path / "raw") == content
     assert "HTTP status 404" in capsys.readouterr().err
 
@@ -80,7 +78,7 @@ def enormous(whole: bytes) -> bytes:
     return whole[:4] + b"\xff\xff\xff\xff" + whole[8:]
 
 
-@pytest.mark.parametrize("name", ["train-images", "t10k-labels"])
+@pytest.mark.parametrize("name", ["train_images", "test_labels"])
 @pytest.mark.parametrize("gzipped", [False, True])
 @pytest.mark.parametrize(
     ("damage", "says"),
@@ -95,36 +93,36 @@ def enormous(whole: bytes) -> bytes:
 def test_damaged_content_never_arrives(
     tmp_path: Path, content: dict[str, bytes], name: str, gzipped: bool, damage: Any, says: str
 ) -> None:
-    files = raw_files(content)
     place = lay(tmp_path / "place", content | {name: damage(content[name])}, gzipped=gzipped)
     with pytest.raises(sources.SourceError, match=says) as caught:
-        sources.fetch([sources.folder_source(place)], files, idx, tmp_path / "raw", N_CLASSES)
+        take([sources.folder_source(place)], content, tmp_path / "raw")
     assert name in str(caught.value)
     assert fetched(tmp_path / "raw") == {}
 
 
 def test_a_damaged_gzip_never_arrives(tmp_path: Path, content: dict[str, bytes]) -> None:
     place = lay(tmp_path / "place", content, gzipped=True)
-    archive = place / "train-images-ubyte.gz"
+    archive = place / "train_images-ubyte.gz"
     whole = archive.read_bytes()
     for damaged in (whole[:-20], whole[:60] + bytes([whole[60] ^ 255]) + whole[61:], whole[:-6] + bytes(6)):
         archive.write_bytes(damaged)
-        with pytest.raises(sources.SourceError, match="train-images"):
-            sources.fetch([sources.folder_source(place)], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+        with pytest.raises(sources.SourceError, match="train_images"):
+            take([sources.folder_source(place)], content, tmp_path / "raw")
         assert fetched(tmp_path / "raw") == {}
 
 
 def test_files_that_do_not_belong_together_never_arrive(tmp_path: Path, content: dict[str, bytes]) -> None:
-    files = [sources.RawFile(file.target, file.name, file.n_axes, None) for file in raw_files(content)]
     wrong = {
-        "4 images but 6 labels": {"t10k-labels": content["train-labels"]},
-        "differ in size": {"t10k-images": idx_bytes(np.zeros((4, 12, 10), dtype=np.uint8))},
-        "label 3, but data.classes names 3": {"t10k-labels": idx_bytes(np.array([0, 1, 2, 3], dtype=np.uint8))},
+        "4 images but 6 labels": {"test_labels": content["train_labels"]},
+        "differ in the shape of their images": {"test_images": idx_bytes(np.zeros((4, 12, 10), dtype=np.uint8))},
+        "label 3, but there are names for 3 classes": {
+            "test_labels": idx_bytes(np.array([0, 1, 2, 3], dtype=np.uint8))
+        },
     }
     for says, change in wrong.items():
         place = lay(tmp_path / "place", content | change)
         with pytest.raises(sources.SourceError, match=says):
-            sources.fetch([sources.folder_source(place)], files, idx, tmp_path / "raw", N_CLASSES)
+            take([sources.folder_source(place)], content, tmp_path / "raw", known=False)
         assert fetched(tmp_path / "raw") == {}
 
 
@@ -134,18 +132,18 @@ def test_four_files_arrive_exactly_if_they_belong_together(draws: st.DataObject)
     counts = draws.draw(
         st.lists(st.integers(1, 3), min_size=4, max_size=4) | st.tuples(st.integers(1, 3)).map(lambda n: n * 4)
     )
-    widths = draws.draw(st.lists(st.integers(1, 2), min_size=2, max_size=2) | st.just([2, 2]))
+    widths = draws.draw(st.lists(st.integers(8, 9), min_size=2, max_size=2) | st.just([9, 9]))
     highest = draws.draw(st.lists(st.integers(0, N_CLASSES), min_size=2, max_size=2))
     content = {}
-    for place, split in enumerate(("train", "t10k")):
-        images = np.zeros((counts[2 * place], 3, widths[place]), dtype=np.uint8)
+    for place, split in enumerate(("train", "test")):
+        images = np.zeros((counts[2 * place], 8, widths[place]), dtype=np.uint8)
         labels = np.full(counts[2 * place + 1], highest[place], dtype=np.uint8)
-        content |= {f"{split}-images": idx_bytes(images), f"{split}-labels": idx_bytes(labels)}
+        content |= {f"{split}_images": idx_bytes(images), f"{split}_labels": idx_bytes(labels)}
     belong = counts[0] == counts[1] and counts[2] == counts[3] and widths[0] == widths[1] and max(highest) < N_CLASSES
     with tempfile.TemporaryDirectory() as folder:
         place, raw = lay(Path(folder) / "place", content), Path(folder) / "raw"
         try:
-            sources.fetch([sources.folder_source(place)], raw_files(content), idx, raw, N_CLASSES)
+            take([sources.folder_source(place)], content, raw)
         except sources.SourceError:
             assert not belong
             assert fetched(raw) == {}
@@ -160,19 +158,19 @@ def test_a_connection_cut_in_the_middle_is_told(tmp_path: Path, content: dict[st
             self.send_response(200)
             self.send_header("Content-Length", "100000")
             self.end_headers()
-            self.wfile.write(content["train-images"][:100])
+            self.wfile.write(content["train_images"][:100])
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with pytest.raises(sources.SourceError, match="train-images"):
-        sources.fetch([sources.http_source(serve(Cut))], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+    with pytest.raises(sources.SourceError, match="train_images"):
+        take([sources.http_source(serve(Cut))], content, tmp_path / "raw")
     assert fetched(tmp_path / "raw") == {}
 
 
 def test_a_folder_without_the_files_is_told(tmp_path: Path, content: dict[str, bytes]) -> None:
-    with pytest.raises(sources.SourceError, match="neither train-images-ubyte nor train-images-ubyte.gz"):
-        sources.fetch([sources.folder_source(tmp_path)], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+    with pytest.raises(sources.SourceError, match="neither train_images-ubyte nor train_images-ubyte.gz"):
+        take([sources.folder_source(tmp_path)], content, tmp_path / "raw")
 
 
 class EndlessZeros:
@@ -194,7 +192,7 @@ def test_an_endless_source_is_left(tmp_path: Path, content: dict[str, bytes]) ->
     streams = {f"{name}-ubyte": EndlessZeros(gzip.compress(whole)) for name, whole in content.items()}
     source = sources.Source("endless", lambda: nullcontext(streams.__getitem__))
     with pytest.raises(sources.SourceError, match="oversized"):
-        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+        take([source], content, tmp_path / "raw")
     assert max(stream.taken for stream in streams.values()) < 2**22
 
 
@@ -219,7 +217,7 @@ def test_a_debian_package_is_fetched_and_unpacked(
     fake_debian(tmp_path, monkeypatch, script)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     source = sources.debian_source("small-images")
-    assert sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES) == "debian small-images"
+    assert take([source], content, tmp_path / "raw") == "debian small-images"
     assert log.read_text().split() == ["download", "update", "download"]
     assert fetched(tmp_path / "raw") == content
 
@@ -229,7 +227,7 @@ def test_an_installed_debian_package_is_used_as_it_is(
 ) -> None:
     place = lay(tmp_path / "place", content, gzipped=True)
     fake_debian(tmp_path, monkeypatch, "exit 1", f"ls -d {place} {place}/*")
-    sources.fetch([sources.debian_source("small-images")], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+    take([sources.debian_source("small-images")], content, tmp_path / "raw")
     assert fetched(tmp_path / "raw") == content
 
 
@@ -242,6 +240,6 @@ def test_a_debian_package_that_does_not_exist_is_told_and_lists_are_left_alone_w
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     source = sources.debian_source("no-such-package")
     with pytest.raises(sources.SourceError, match="debian no-such-package: .*Unable to locate package no-such-package"):
-        sources.fetch([source], raw_files(content), idx, tmp_path / "raw", N_CLASSES)
+        take([source], content, tmp_path / "raw")
     assert log.read_text().split() == ["download"]
     assert fetched(tmp_path / "raw") == {}

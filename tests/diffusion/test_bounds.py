@@ -24,10 +24,13 @@ def ideal(y: Tensor, level: Tensor) -> Tensor:
     return (logits.softmax(dim=-1) * VALUES).sum(dim=-1).to(y)
 
 
-def test_the_bound_comes_down_to_the_entropy_of_pixels() -> None:
+@pytest.mark.parametrize("image_shape", [(1, 5, 5), (3, 3, 3)])
+def test_the_bound_comes_down_to_the_entropy_of_pixels(image_shape: tuple[int, int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
-    pixels = VALUES[torch.multinomial(SHARES, 400 * 25, replacement=True, generator=generator)].reshape(400, 5, 5)
-    entropy = -(SHARES * SHARES.log()).sum().item() * 25
+    n_values = math.prod(image_shape)
+    drawn = torch.multinomial(SHARES, 400 * n_values, replacement=True, generator=generator)
+    pixels = VALUES[drawn].reshape(400, *image_shape)
+    entropy = -(SHARES * SHARES.log()).sum().item() * n_values
     found = {}
     for n_steps in (50, 1000):
         levels = torch.logspace(-2.5, 2, n_steps, dtype=torch.float64).tolist()

@@ -37,7 +37,8 @@ def fill(
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.integers(1, 3))
 def test_known_pixels_come_back_to_the_bit(seed: int, share: float, repeats: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    images, known = torch.rand(2, 4, 5, generator=generator) * 2 - 1, torch.rand(2, 4, 5, generator=generator) < share
+    values, chances = torch.rand(2, 2, 3, 4, 5, generator=generator)
+    images, known = values * 2 - 1, chances < share
     path = schedules.make("karras").path(4, "rho")
     filled = fill(gaussian.denoise, path, images, known, generators(2), repeats)
     assert torch.equal(filled[known], images[known])
@@ -55,7 +56,7 @@ def test_what_is_filled_in_agrees_with_what_is_known() -> None:
 
 
 def test_other_noise_fills_in_otherwise() -> None:
-    images, known = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4, dtype=torch.bool)
+    images, known = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4, dtype=torch.bool)
     first, second = (fill(gaussian.denoise, PATH, images, known, generators(1, seed)) for seed in (0, 1))
     assert (first - second).abs().mean() > 0.05
 

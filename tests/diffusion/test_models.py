@@ -21,8 +21,7 @@ from latentbench.diffusion.spaces import LatentSpace
 from latentbench.networks import export, weights
 
 PIXELS: dict[str, Any] = {
-    "height": 12,
-    "width": 10,
+    "image_shape": [1, 12, 10],
     "network": {"channels": 8},
     "schedule": {"name": "karras"},
     "prediction": "karras",
@@ -33,7 +32,13 @@ LATENTS = PIXELS | {
     "coder": {"latent_dim": 5},
     "data_deviation": 0.5,
 }
+IN_COLOUR = {"image_shape": [3, 12, 10]}
 BOTH = pytest.mark.parametrize("built", [PIXELS, LATENTS], ids=["pixels", "latents"])
+BOTH_IN_GREY_AND_COLOUR = pytest.mark.parametrize(
+    "built",
+    [PIXELS, LATENTS, PIXELS | IN_COLOUR, LATENTS | IN_COLOUR],
+    ids=["pixels", "latents", "colour_pixels", "colour_latents"],
+)
 
 
 def moved(model: DiffusionModel) -> DiffusionModel:
@@ -44,12 +49,12 @@ def moved(model: DiffusionModel) -> DiffusionModel:
     return model.eval()
 
 
-@BOTH
+@BOTH_IN_GREY_AND_COLOUR
 @pytest.mark.parametrize("sampler", ["ancestral", "ddim", "heun", "dpm_solver"])
 def test_a_sample_is_the_same_in_any_batch(built: dict[str, Any], sampler: Any) -> None:
     model, sampling = moved(models.build(**built)), Sampling(sampler, calls=5)
     together = model.draw(3, range(6), sampling)
-    assert together.shape == (6, 12, 10)
+    assert together.shape == (6, *built["image_shape"])
     assert together.dtype == torch.uint8
     apart = torch.cat([model.draw(3, [4], sampling), model.draw(3, range(2, 4), sampling)])
     # Sums over another batch may be rounded otherwise, and a pixel to the next value.
@@ -58,20 +63,21 @@ def test_a_sample_is_the_same_in_any_batch(built: dict[str, Any], sampler: Any) 
     assert not torch.equal(model.draw(4, [0], sampling), together[:1])
 
 
-@BOTH
+@BOTH_IN_GREY_AND_COLOUR
 def test_a_model_comes_back_from_its_files(built: dict[str, Any], tmp_path: Path) -> None:
     model = moved(models.build(**built))
     if isinstance(model.space, LatentSpace):
-        model.space.fit(torch.randint(256, (50, 12, 10), dtype=torch.uint8))
+        model.space.fit(torch.randint(256, (50, *built["image_shape"]), dtype=torch.uint8))
     artifacts.write_model(tmp_path, weights.to_arrays(model), {"network": built})
     again, description = models.load(tmp_path)
     assert description == {"network": built}
     assert torch.equal(again.draw(0, range(3), Sampling(calls=4)), model.draw(0, range(3), Sampling(calls=4)))
 
 
-def test_latents_are_standardised_and_come_back() -> None:
-    space = models.build(**LATENTS).space
-    images = torch.randint(256, (300, 12, 10), dtype=torch.uint8)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_latents_are_standardised_and_come_back(channels: int) -> None:
+    space = models.build(**LATENTS | {"image_shape": [channels, 12, 10]}).space
+    images = torch.randint(256, (300, channels, 12, 10), dtype=torch.uint8)
     assert isinstance(space, LatentSpace)
     before = space.decode(space.encode(inference.to_unit(images)))
     space.fit(images)
@@ -82,18 +88,19 @@ def test_latents_are_standardised_and_come_back() -> None:
     assert not any(parameter.requires_grad for parameter in space.parameters())
 
 
-@BOTH
+@BOTH_IN_GREY_AND_COLOUR
 def test_known_pixels_are_kept_when_an_image_is_filled_in(built: dict[str, Any]) -> None:
     model = moved(models.build(**built))
-    images, known = torch.randint(256, (4, 12, 10), dtype=torch.uint8), torch.rand(4, 12, 10) < 0.5
+    shape = (4, *built["image_shape"])
+    images, known = torch.randint(256, shape, dtype=torch.uint8), torch.rand(shape) < 0.5
     filled = model.inpaint(0, range(4), images, known, Sampling(calls=4), repeats=2)
     assert torch.equal(filled[known], images[known])
     assert not torch.equal(filled[~known], images[~known])
-    if built is PIXELS:  # untrained latents say next to nothing about an image
+    if "coder" not in built:  # untrained latents say next to nothing about an image
         assert not torch.equal(filled, model.inpaint(1, range(4), images, known, Sampling(calls=4), repeats=2))
 
 
-@pytest.mark.parametrize("built", [PIXELS, LATENTS], ids=["pixels", "latents"])
+@BOTH
 def test_classes_and_guidance_change_samples(built: dict[str, Any]) -> None:
     model = moved(models.build(**built, n_classes=3))
     nn.init.normal_(model.get_submodule("denoiser.network.condition.embed_label").weight, std=3.0)
@@ -115,7 +122,7 @@ def test_a_sampler_of_diffusers_drives_our_network_to_our_samples() -> None:
     *_, ours = model.steps(0, range(2), sampling)
     peer = DDIMScheduler(1000, trained_betas=model.schedule.betas().numpy(), clip_sample=True)
     peer.num_inference_steps = 27
-    x_t = process.noise([seeding.torch_generator(0, index) for index in range(2)], 12, 10)
+    x_t = process.noise([seeding.torch_generator(0, index) for index in range(2)], 1, 12, 10)
     for time in range(999, -1, -37):
         level = model.schedule.levels[[time, time]]
         network = model.denoiser.network
@@ -127,14 +134,14 @@ def test_a_sampler_of_diffusers_drives_our_network_to_our_samples() -> None:
 
 def test_sixteen_images_are_learnt_by_heart(images: np.ndarray) -> None:
     torch.manual_seed(0)
-    few = torch.tensor(images[:16, ::2, ::2])
-    model = models.build(**PIXELS | {"height": 14, "width": 14, "network": {"channels": 8}})
+    few = torch.tensor(images[:16, :, ::2, ::2])
+    model = models.build(**PIXELS | {"image_shape": [1, 14, 14], "network": {"channels": 8}})
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         x0 = model.encode(batch.tensors[0])
-        return {"loss": model.denoiser.loss(x0, model.schedule.trained_at(batch.uniform()), batch.normal(14, 14))}
+        return {"loss": model.denoiser.loss(x0, model.schedule.trained_at(batch.uniform()), batch.normal(1, 14, 14))}
 
-    many = few.repeat(64, 1, 1)
+    many = few.repeat(64, 1, 1, 1)
     plan = training.Plan(30, 32, 3e-3, "cosine", ema_decay=0.99)
     for _ in training.fit(model.denoiser, loss, [many], [few], plan, seed=0):
         pass
@@ -162,7 +169,7 @@ def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
     np.testing.assert_array_equal(drawn, model.draw(0, range(5), Sampling(calls=4)).numpy())
     picture = np.asarray(Image.open(tmp_path / "out.png"))
     assert picture.shape == (2 * 12 + 2, 3 * 10 + 4)
-    np.testing.assert_array_equal(picture[:12, 12:22], drawn[1])
+    np.testing.assert_array_equal(picture[:12, 12:22], drawn[1, 0])
     sample.main([str(tmp_path / "bag.npy"), *common, "--class", "bag", "--sampler", "heun", "--calls", "5"])
     bags = artifacts.read_array(tmp_path / "bag.npy")
     expected = model.draw(0, range(5), Sampling("heun", calls=5), torch.ones(5, dtype=torch.long), 2.0)
@@ -186,7 +193,22 @@ def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
         sample.main([str(tmp_path / "out.gif")])
 
 
-@BOTH
+def test_a_picture_of_colour_has_every_image_in_its_place(rng: np.random.Generator, tmp_path: Path) -> None:
+    images = rng.integers(256, size=(5, 3, 4, 6)).astype(np.uint8)
+    sheet = sample.grid(images)
+    assert sheet.shape == (2 * 4 + 2, 3 * 6 + 4, 3)
+    for image, (row, column) in zip(images, np.ndindex(2, 3), strict=False):
+        place = sheet[6 * row :, 8 * column :][:4, :6]
+        np.testing.assert_array_equal(place, image.transpose(1, 2, 0))
+        place[:] = 255
+    assert (sheet == 255).all()
+    sample.write(tmp_path / "out.png", images)
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(picture), sample.grid(images))
+
+
+@BOTH_IN_GREY_AND_COLOUR
 def test_the_denoiser_runs_without_torch(built: dict[str, Any]) -> None:
     model = moved(models.build(**built))
     level = torch.logspace(-2.5, 1.9, 7)
@@ -218,4 +240,4 @@ def test_any_prediction_goes_with_any_schedule_and_sampler(prediction: Predictio
     loss.backward()
     assert loss.isfinite()
     for sampler in samplers.names():
-        assert model.draw(0, range(2), Sampling(sampler, calls=6), torch.tensor([0, 2]), 2.0).shape == (2, 12, 10)
+        assert model.draw(0, range(2), Sampling(sampler, calls=6), torch.tensor([0, 2]), 2.0).shape == (2, 1, 12, 10)

@@ -13,8 +13,8 @@ from latentbench.networks.vaes import base as vaes
 
 
 def test_divergences_are_those_of_each_latent_and_add_up() -> None:
-    network = vaes.build("dense", 8, 8, 5).eval()
-    images = torch.rand(1300, 8, 8)
+    network = vaes.build("dense", (1, 8, 8), 5).eval()
+    images = torch.rand(1300, 1, 8, 8)
     means, log_vars = latents.posteriors(network, images)
     torch.testing.assert_close(means, network.encode(images))
     found = latents.divergences(means, log_vars)

@@ -136,24 +136,25 @@ def test_latents_that_say_nothing_are_not_active() -> None:
 
 def test_there_is_no_bound_for_bernoulli_on_grey(images: np.ndarray) -> None:
     grey = torch.tensor(images[:120]).float() / 255
-    network = vaes.build("dense", 28, 28, 3).eval()
+    network = vaes.build("dense", (1, 28, 28), 3).eval()
     assert not likelihood.is_proper(network.likelihood, grey)
     with pytest.raises(InputError, match="bernoulli gives grey pixels no likelihood"):
         likelihood.importance_bounds(network, grey, 2, seeded())
     assert likelihood.importance_bounds(network, grey.round(), 2, seeded()).max() < 0
-    logistic = vaes.build("dense", 28, 28, 3, "discretized_logistic").eval()
+    logistic = vaes.build("dense", (1, 28, 28), 3, "discretized_logistic").eval()
     assert likelihood.is_proper(logistic.likelihood, grey)
     bounds = likelihood.importance_bounds(logistic, grey, 2, seeded())
     assert bounds.shape == (120,)
     assert not bounds.requires_grad
 
 
-def test_the_model_of_a_network_agrees_with_its_own_parts(images: np.ndarray) -> None:
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_model_of_a_network_agrees_with_its_own_parts(images: np.ndarray, channels: int) -> None:
     """One importance sample is one draw of the bound: over many, the means agree."""
-    grey = torch.tensor(images[:20]).float() / 255
-    network = vaes.build("dense", 28, 28, 3, "discretized_logistic").eval()
-    elbo = likelihood.parts(network, grey, seeded(), n_draws=300).bounds().mean()
-    single = likelihood.importance_bounds(network, grey.repeat(300, 1, 1), 1, seeded(1)).view(300, 20).mean(dim=1)
+    some = torch.tensor(images[: 20 * channels]).reshape(20, channels, 28, 28).float() / 255
+    network = vaes.build("dense", (channels, 28, 28), 3, "discretized_logistic").eval()
+    elbo = likelihood.parts(network, some, seeded(), n_draws=300).bounds().mean()
+    single = likelihood.importance_bounds(network, some.repeat(300, 1, 1, 1), 1, seeded(1)).view(300, 20).mean(dim=1)
     assert abs(single.mean() - elbo) < 4 * single.std() * math.sqrt(2 / 300)
 
 

@@ -17,6 +17,10 @@ def judged(score: Callable[..., object], *more: object) -> Callable[[np.ndarray]
     return lambda values: score(sound, values, *more, 2, np.random.default_rng(2))
 
 
+def of_image(values: np.ndarray) -> np.ndarray:
+    return values[:, None, :, None]
+
+
 SCORES: dict[str, Callable[[np.ndarray], object]] = {
     "moments": samples.moments,
     "frechet_estimate": judged(samples.frechet_estimate),
@@ -25,9 +29,9 @@ SCORES: dict[str, Callable[[np.ndarray], object]] = {
     "frechet_to_prior": latents.frechet_to_prior,
     "kernel_to_prior": latents.kernel_to_prior,
     "ranks": lambda values: neighborhoods.ranks(values, [np.ones((N, 1), np.int64)]),
-    "squared_errors": lambda values: reconstruction.squared_errors(np.zeros((N, 3, 1), np.uint8), values[..., None]),
-    "psnr": lambda values: reconstruction.psnr(np.zeros((N, 3, 1), np.uint8), values[..., None]),
-    "ssim": lambda values: reconstruction.ssim(np.zeros((N, 3, 1), np.uint8), values[..., None]),
+    "squared_errors": lambda values: reconstruction.squared_errors(np.zeros((N, 1, 3, 1), np.uint8), of_image(values)),
+    "psnr": lambda values: reconstruction.psnr(np.zeros((N, 1, 3, 1), np.uint8), of_image(values)),
+    "ssim": lambda values: reconstruction.ssim(np.zeros((N, 1, 3, 1), np.uint8), of_image(values)),
 }
 
 

@@ -24,37 +24,41 @@ def noisy(images: np.ndarray, rng: np.random.Generator, amount: float) -> np.nda
     return (images / 255 + amount * rng.standard_normal(images.shape)).clip(0, 1)
 
 
-def test_psnr_is_torchmetrics_for_each_image_then_averaged(images: np.ndarray, rng: np.random.Generator) -> None:
-    some = images[:2100]
+@pytest.mark.parametrize("channels", [1, 3])
+def test_psnr_is_torchmetrics_for_each_image_then_averaged(
+    images: np.ndarray, rng: np.random.Generator, channels: int
+) -> None:
+    some = images[: 2100 * channels].reshape(2100, channels, 28, 28)
     guess = noisy(some, rng, 0.1)
     guess[0] = 0.5  # an image that is far worse tells the mean over images from that over pixels
     expected = peak_signal_noise_ratio(
-        torch.tensor(guess), torch.tensor(some / 255), data_range=1.0, dim=(1, 2), reduction="elementwise_mean"
+        torch.tensor(guess), torch.tensor(some / 255), data_range=1.0, dim=(1, 2, 3), reduction="elementwise_mean"
     )
     assert reconstruction.psnr(some, guess).mean() == pytest.approx(expected.item())
 
 
 def test_psnr_by_hand() -> None:
-    images = np.zeros((2, 3, 3), dtype=np.uint8)
-    guess = np.stack([np.full((3, 3), 0.1), np.full((3, 3), 0.01)])
+    images = np.zeros((2, 1, 3, 3), dtype=np.uint8)
+    guess = np.stack([np.full((1, 3, 3), 0.1), np.full((1, 3, 3), 0.01)])
     assert reconstruction.psnr(images, guess).tolist() == pytest.approx([20, 40])
-    perfect = reconstruction.psnr(images, np.zeros((2, 3, 3))).mean()
+    perfect = reconstruction.psnr(images, np.zeros((2, 1, 3, 3))).mean()
     assert perfect == pytest.approx(10 * np.log10(12 * 255**2))
     # What rounding does to grey values is just that.
-    grey = np.random.default_rng(1).uniform(size=(20, 50, 50))
+    grey = np.random.default_rng(1).uniform(size=(20, 1, 50, 50))
     assert reconstruction.psnr((255 * grey).round().astype(np.uint8), grey).mean() == pytest.approx(perfect, abs=0.1)
 
 
 def torchmetrics_ssim(images: np.ndarray, guess: np.ndarray) -> float:
     """Return the mean over windows wholly within the images; torchmetrics' own mean counts reflected borders too."""
-    pair = (torch.tensor(guess)[:, None], torch.tensor(images / 255)[:, None])
+    pair = (torch.tensor(guess), torch.tensor(images / 255))
     _, maps = structural_similarity_index_measure(*pair, data_range=1.0, return_full_image=True)
     return torch.as_tensor(maps)[..., 5:-5, 5:-5].mean().item()
 
 
 def test_ssim_is_torchmetrics(images: np.ndarray, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconstruction, "_BLOCK", 30)
-    for some in (images[:80], images[:50, 3:23, 7:20], images[:50, 4:15, :11]):
+    colour = images[:240].reshape(80, 3, 28, 28)
+    for some in (images[:80], images[:50, :, 3:23, 7:20], images[:50, :, 4:15, :11], colour, colour[..., 3:23, 7:20]):
         guess = noisy(some, rng, 0.1)
         assert reconstruction.ssim(some, guess).mean() == pytest.approx(torchmetrics_ssim(some, guess), rel=1e-9)
 
@@ -72,7 +76,7 @@ def test_ssim_falls_with_noise_and_sees_structure_that_the_error_does_not(
     some = images[:200]
     found = [reconstruction.ssim(some, noisy(some, rng, amount)).mean() for amount in (0.01, 0.05, 0.2)]
     assert found == sorted(found, reverse=True)
-    white = np.full((20, 16, 16), 200, dtype=np.uint8)
+    white = np.full((20, 1, 16, 16), 200, dtype=np.uint8)
     shifted = np.full(white.shape, 200 / 255 - 0.1)
     scattered = 200 / 255 + 0.1 * rng.choice([-1.0, 1.0], size=white.shape)
     assert reconstruction.mean_squared_error(white, shifted) == pytest.approx(
@@ -82,14 +86,16 @@ def test_ssim_falls_with_noise_and_sees_structure_that_the_error_does_not(
     assert reconstruction.ssim(white, scattered).mean() < 0.2
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("score", [reconstruction.squared_errors, reconstruction.psnr, reconstruction.ssim])
 def test_each_image_has_its_own_score_whatever_the_block(
     score: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    channels: int,
     images: np.ndarray,
     rng: np.random.Generator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    some = images[:7]
+    some = images[: 7 * channels].reshape(7, channels, 28, 28)
     guess = np.stack([noisy(some[i : i + 1], rng, 0.02 * (i + 1))[0] for i in range(7)])
     monkeypatch.setattr(reconstruction, "_BLOCK", 3)
     singly = [score(some[i : i + 1], guess[i : i + 1]).item() for i in range(7)]
@@ -101,14 +107,14 @@ def test_each_image_has_its_own_score_whatever_the_block(
 def test_images_smaller_than_the_window_have_a_smaller_one(
     height: int, width: int, images: np.ndarray, rng: np.random.Generator
 ) -> None:
-    some = images[:40, 10 : 10 + height, np.arange(width) % 28]
+    some = images[:40, :, 10 : 10 + height][..., np.arange(width) % 28]
     assert reconstruction.ssim(some, some / 255).mean() == pytest.approx(1, abs=1e-12)
     assert -1 <= reconstruction.ssim(some, rng.random(some.shape)).mean() < 0.9
 
 
 def test_ssim_of_a_single_window_by_its_definition(images: np.ndarray, rng: np.random.Generator) -> None:
     """Five rows and columns are one window: weighted moments over all pixels."""
-    x, y = images[7, 10:15, 10:15] / 255, rng.random((5, 5))
+    x, y = images[7, 0, 10:15, 10:15] / 255, rng.random((5, 5))
     offsets = np.arange(-2, 3)
     weights = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * 1.5**2))
     weights /= weights.sum()
@@ -117,13 +123,14 @@ def test_ssim_of_a_single_window_by_its_definition(images: np.ndarray, rng: np.r
     cov = (weights * (x - mean_x) * (y - mean_y)).sum()
     expected = (2 * mean_x * mean_y + 1e-4) * (2 * cov + 9e-4)
     expected /= (mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4)
-    assert reconstruction.ssim(images[7:8, 10:15, 10:15], y[None]).mean() == pytest.approx(expected, rel=1e-9)
+    found = reconstruction.ssim(images[7:8, :, 10:15, 10:15], y[None, None])
+    assert found.mean() == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("score", [reconstruction.mean_squared_error, reconstruction.psnr, reconstruction.ssim])
 def test_shapes_must_agree(score: Callable[[np.ndarray, np.ndarray], float]) -> None:
     with pytest.raises(ValueError, match="shapes differ"):
-        score(np.zeros((2, 3, 3), dtype=np.uint8), np.zeros((2, 9)))
+        score(np.zeros((2, 1, 3, 3), dtype=np.uint8), np.zeros((2, 9)))
 
 
 def test_a_value_shares_its_cell_with_its_interval() -> None:

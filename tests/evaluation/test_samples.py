@@ -26,7 +26,7 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_distance_is_that_of_torchmetrics(images: np.ndarray) -> None:
-    pixels = torch.tensor(images[:800, 10:14, 10:13]).unsqueeze(1)
+    pixels = torch.tensor(images[:800, :, 10:14, 10:13])
     peer = FrechetInceptionDistance(feature=FirstPixels(), reset_real_features=True).set_dtype(torch.float64)
     peer.update(pixels[:400], real=True)
     peer.update(pixels[400:], real=False)
@@ -97,7 +97,7 @@ def test_unequal_or_tiny_sets_are_refused(rng: np.random.Generator, n: int, m: i
 
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`")
 def test_kernel_distance_is_that_of_torchmetrics(images: np.ndarray) -> None:
-    pixels = torch.tensor(images[:800, 10:14, 10:13]).unsqueeze(1)
+    pixels = torch.tensor(images[:800, :, 10:14, 10:13])
     peer = KernelInceptionDistance(feature=FirstPixels(), subsets=1, subset_size=400).set_dtype(torch.float64)
     peer.update(pixels[:400], real=True)
     peer.update(pixels[400:], real=False)
@@ -151,7 +151,7 @@ def test_intervals_of_kernel_distance_and_coverage_fit_their_spread() -> None:
 
 def test_blur_is_not_sharp_and_noise_is_too_sharp(images: np.ndarray, rng: np.random.Generator) -> None:
     real = images[:300] / 255
-    blurred = (real + np.roll(real, 1, axis=1) + np.roll(real, 1, axis=2)) / 3
+    blurred = (real + np.roll(real, 1, axis=2) + np.roll(real, 1, axis=3)) / 3
     noisy = real + 0.2 * rng.normal(size=real.shape)
     mean = samples.sharpness(real).mean()
     assert samples.sharpness(blurred).mean() < 0.7 * mean
@@ -177,9 +177,20 @@ def test_the_interval_of_a_ratio_is_that_of_the_delta_method() -> None:
 
 def test_a_wave_has_its_power_at_its_frequency() -> None:
     wave = np.sin(2 * np.pi * 7 / 28 * np.arange(28))
-    frequencies, powers = samples.power_spectra(np.tile(wave, (2, 28, 1)))
+    frequencies, powers = samples.power_spectra(np.tile(wave, (2, 1, 28, 1)))
     assert powers.shape == (2, len(frequencies))
     assert frequencies[powers[1].argmax()] == pytest.approx(7 / 28)
+
+
+def test_the_spectrum_of_colour_is_the_mean_of_those_of_its_channels(images: np.ndarray) -> None:
+    colour = images[:60].reshape(20, 3, 28, 28)[..., :20] / 255
+    frequencies, powers = samples.power_spectra(colour)
+    alone = [samples.power_spectra(colour[:, [channel]]) for channel in range(3)]
+    for found, _ in alone:
+        np.testing.assert_array_equal(found, frequencies)
+    np.testing.assert_allclose(powers, np.mean([each for _, each in alone], axis=0), rtol=1e-12)
+    sharp = [samples.sharpness(colour[:, [channel]]) for channel in range(3)]
+    np.testing.assert_allclose(samples.sharpness(colour), np.mean(sharp, axis=0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])

@@ -70,7 +70,7 @@ def test_every_decoder_and_encoder_computes_what_torch_does(
 ) -> None:
     monkeypatch.chdir(finished.folder)
     test_image = artifacts.read_array(finished.folder / "data" / "processed" / "test_images.npy")[0]
-    Image.fromarray(np.kron(test_image, np.ones((3, 3), np.uint8))).save(tmp_path / "image.png")
+    Image.fromarray(np.kron(test_image[0], np.ones((3, 3), np.uint8))).save(tmp_path / "image.png")
     rows = [model["row"] for model in description["models"]]
     session.open(f"a={rows[0]}")
     for row in rows:

@@ -5,17 +5,18 @@ target's own hostile ones, as JSON. Nothing but the project's own error may come
 """
 
 import gzip
-import hashlib
 import io
 import json
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
 import sys
 import tempfile
 import threading
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,13 +27,17 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
+from PIL import Image
 
 from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
 from latentbench.data import sources
 from latentbench.data.formats import base as formats
 from latentbench.data.formats import idx
+from latentbench.data.formats.base import Wanted
 from latentbench.params import file as params_file
+from tests.data.small import N_CLASSES, take
+from tests.data.small import fetched as arrived
 from tests.idx_files import idx_bytes
 
 MIB = 2**20
@@ -40,7 +45,6 @@ MEMORY = 32 * MIB  # that reading one file may take, unless a target says otherw
 LONGEST_S = 20  # that one file may take
 SHOWN = 5  # failures that are told
 compress = partial(gzip.compress, mtime=0)  # equal seeds give equal files
-N_CLASSES = 3
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 1)
 NUMBERS = (b"-1", b"0", b"1e999", b"NaN", b"99999999999", b"18446744073709551616", b"0.5", b"9" * 400, b"null", b"[]")
 
@@ -103,18 +107,11 @@ def mutated(content: bytes, others: list[bytes], rng: np.random.Generator) -> by
 def small_dataset() -> dict[str, bytes]:
     rng = np.random.default_rng(3)
     return {
-        "train-images": idx_bytes(rng.integers(256, size=(6, 5, 4), dtype=np.uint8)),
-        "train-labels": idx_bytes(np.arange(6, dtype=np.uint8) % N_CLASSES),
-        "t10k-images": idx_bytes(rng.integers(256, size=(4, 5, 4), dtype=np.uint8)),
-        "t10k-labels": idx_bytes(np.arange(4, dtype=np.uint8) % N_CLASSES),
+        "train_images": idx_bytes(rng.integers(256, size=(6, 9, 8), dtype=np.uint8)),
+        "train_labels": idx_bytes(np.arange(6, dtype=np.uint8) % N_CLASSES),
+        "test_images": idx_bytes(rng.integers(256, size=(4, 9, 8), dtype=np.uint8)),
+        "test_labels": idx_bytes(np.arange(4, dtype=np.uint8) % N_CLASSES),
     }
-
-
-def raw_files(content: dict[str, bytes], *, known: bool) -> list[sources.RawFile]:
-    return [
-        sources.RawFile(name, name, 3 if "images" in name else 1, hashlib.sha256(whole).hexdigest() if known else None)
-        for name, whole in content.items()
-    ]
 
 
 def is_dataset(found: dict[str, bytes]) -> bool:
@@ -129,8 +126,8 @@ def is_dataset(found: dict[str, bytes]) -> bool:
         if axes == 1 and max(pixels) >= N_CLASSES:
             return False
         shapes[name] = shape
-    return all(shapes[f"{split}-images"][0] == shapes[f"{split}-labels"][0] > 0 for split in ("train", "t10k")) and (
-        shapes["train-images"][1:] == shapes["t10k-images"][1:]
+    return all(shapes[f"{split}_images"][0] == shapes[f"{split}_labels"][0] > 0 for split in ("train", "test")) and (
+        shapes["train_images"][1:] == shapes["test_images"][1:]
     )
 
 
@@ -140,11 +137,11 @@ def fetched(source: sources.Source, folder: Path, *, known: bool) -> None:
     for path in raw.glob("*") if raw.exists() else ():
         path.unlink()
     try:
-        sources.fetch([source], raw_files(whole, known=known), idx, raw, N_CLASSES)
+        take([source], whole, raw, known=known)
     except sources.SourceError:
         assert not raw.exists() or not list(raw.iterdir()), "something arrived of what was refused"
         raise
-    found = {path.name: path.read_bytes() for path in raw.iterdir()}
+    found = arrived(raw)
     assert found.keys() == whole.keys()
     assert found == whole if known else is_dataset(found)
 
@@ -157,25 +154,127 @@ def download(*, known: bool) -> Callable[[bytes, Path], None]:
         place.mkdir(exist_ok=True)
         whole[list(whole)[zlib.crc32(content) % len(whole)]] = content
         for name, each in whole.items():
-            (place / name).write_bytes(each)
+            (place / f"{name}-ubyte").write_bytes(each)
         fetched(sources.folder_source(place), folder, known=known)
 
     return read
 
 
 def read_idx(content: bytes, folder: Path) -> None:
-    path, refusal = folder / "file", None
+    path = folder / "file"
     path.write_bytes(content)
-    for axes in (1, 3):
-        try:
-            array = formats.read(idx, path, axes)
-        except formats.FormatError as error:
-            refusal = error
-        else:
-            assert idx_bytes(array) == content
-            return
-    assert refusal
-    raise refusal
+    assert idx_bytes(idx.load(path)) == content
+
+
+def reader(name: str, roles: dict[str, str], **options: Any) -> Callable[[bytes, Path], None]:
+    """Return a reader of one file of a format, or of a folder with it where a role is "".
+
+    Args:
+        name: of the format.
+        roles: the name of the file by what it is for.
+        options: of the format; `channels` and `size` are the description's own.
+    """
+    form = formats.of(name)
+    channels, size = options.pop("channels", None), options.pop("size", None)
+
+    def read(content: bytes, folder: Path) -> None:
+        place = folder / name
+        shutil.rmtree(place, ignore_errors=True)
+        (place / "files/class").mkdir(parents=True)
+        (place / "room").mkdir()
+        paths = {}
+        for role, file in roles.items():
+            path = place / "files" / file
+            path.write_bytes(content)
+            paths[role] = path if role else place / "files"
+        found = form.read(paths, Wanted(channels, size, "crop", 0, options, place / "room"))
+        for split in found.splits.values():
+            n, n_channels, _, _ = split.images.shape
+            assert split.images.dtype == np.uint8
+            assert n > 0
+            assert n_channels in (1, 3)
+            assert split.labels is None or (split.labels.ndim == 1 and split.labels.min() >= 0)
+
+    return read
+
+
+def picture(form: str, mode: str = "RGB") -> bytes:
+    rng, buffer = np.random.default_rng(4), io.BytesIO()
+    pixels = Image.fromarray(rng.integers(256, size=(12, 9, 3), dtype=np.uint8)).convert(mode)
+    pixels.save(buffer, format=form)
+    return buffer.getvalue()
+
+
+def huge_picture() -> bytes:
+    """Return a PNG of a few bytes that announces 60,000 x 60,000 pixels."""
+    whole = bytearray(picture("PNG"))
+    whole[16:24] = struct.pack(">II", 60_000, 60_000)
+    whole[29:33] = zlib.crc32(whole[12:29]).to_bytes(4, "big")
+    return bytes(whole)
+
+
+def archives() -> list[bytes]:
+    """Return `.npz` files that announce, or unpack to, what they must not."""
+    found = []
+    for arrays_in in ({"x_train": np.zeros((2, 3), np.uint8)}, {"other": np.zeros(3, np.uint8)}, {}):
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays_in)
+        found.append(buffer.getvalue())
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x_train.npy", npy("'|u1'", "(99999999, 99, 99)", bytes(2 * MIB)))
+    return [*found, buffer.getvalue(), b"PK\x03\x04", b""]
+
+
+def npz() -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, x_train=np.ones((3, 9, 8), np.uint8), y_train=np.arange(3))
+    return buffer.getvalue()
+
+
+def csv() -> list[bytes]:
+    rng = np.random.default_rng(5)
+    lines = [",".join(map(str, [label, *rng.integers(256, size=64)])) for label in range(4)]
+    header = ",".join(["label", *(f"pixel{index}" for index in range(64))])
+    return ["\n".join(lines).encode(), "\n".join([header, *lines]).encode()]
+
+
+def tables_of_pixels() -> list[bytes]:
+    line = b"1," + b",".join([b"7"] * 64)
+    return [
+        b"",
+        b"\n",
+        b"label\n",
+        line + b",7\n",
+        line.replace(b"7", b"256"),
+        line.replace(b"7", b"-1"),
+        line.replace(b"7", b"1.5"),
+        line.replace(b"7", b"nan"),
+        line.replace(b"1,", b"1000,"),
+        b'"' + line * 999,
+        b"9" * 9999,
+    ]
+
+
+def mat() -> bytes:
+    from scipy import io as scipy_io
+
+    buffer = io.BytesIO()
+    rng = np.random.default_rng(6)
+    images = rng.integers(256, size=(9, 8, 3, 4), dtype=np.uint8)
+    scipy_io.savemat(buffer, {"X": images, "y": np.arange(1, 5, dtype=np.uint8)[:, None]})
+    return buffer.getvalue()
+
+
+def parquet(content: list[Any] | None = None, labels: list[Any] | None = None) -> bytes:
+    import pyarrow as pa
+    from pyarrow import parquet as writer
+
+    content = [{"bytes": picture("PNG"), "path": None}] * 3 if content is None else content
+    table = pa.table({"image": content, "label": [0, 1, 2] if labels is None else labels})
+    buffer = io.BytesIO()
+    writer.write_table(table, buffer)
+    return buffer.getvalue()
 
 
 class Mirror:
@@ -214,7 +313,8 @@ def mirror() -> Callable[[bytes, Path], None]:
     sources._READ_TIMEOUT_S = 2
 
     def read(content: bytes, folder: Path) -> None:
-        server.answers = {name: answer(whole) for name, whole in small_dataset().items()} | {"train-images": content}
+        server.answers = {f"{name}-ubyte": answer(whole) for name, whole in small_dataset().items()}
+        server.answers |= {"train_images-ubyte": content}
         fetched(sources.http_source(server.address), folder, known=True)
 
     return read
@@ -257,7 +357,7 @@ def redirects() -> list[bytes]:
     """Return answers that are large, or lead astray."""
     bomb = compress(bytes(4 * MEMORY), compresslevel=1)
     return [
-        answer(bomb, "302 Found", "Location: /train-images", "Content-Encoding: gzip"),
+        answer(bomb, "302 Found", "Location: /train_images-ubyte", "Content-Encoding: gzip"),
         answer(bomb, "200 OK", "Content-Encoding: gzip"),
         answer(bomb, "503 Busy", "Content-Encoding: gzip"),
         answer(b"", "302 Found", "Location: file:///etc/passwd"),
@@ -367,11 +467,40 @@ def targets() -> dict[str, Callable[[], Target]]:
     """Return what can be given hostile files, each made when it is asked for."""
     dataset = list(small_dataset().values())
     packed = [compress(whole) for whole in dataset]
-    images = small_dataset()["train-images"]
+    images = small_dataset()["train_images"]
     return {
         "download": lambda: Target([*dataset, *packed], [*headers(), *bombs()], download(known=True)),
         "download of unknown content": lambda: Target([*dataset, *packed], headers(), download(known=False)),
         "idx": lambda: Target(dataset, headers(), read_idx),
+        "npz": lambda: Target([npz()], archives(), reader("npy", {"archive": "all.npz"}), 2 * MEMORY),
+        "csv": lambda: Target(csv(), tables_of_pixels(), reader("csv", {"train": "a.csv"}, size=(8, 8)), 3 * MEMORY),
+        "cifar": lambda: Target(
+            [bytes(range(256)) * 12 + b"\1", (bytes(range(256)) * 12 + b"\1") * 3],
+            [b"", bytes(3072), b"\x80\x04" + bytes(99), pickled()],
+            reader("cifar", {"train": "a.bin"}),
+        ),
+        "mat": lambda: Target([mat()], [b"", bytes(128), mat()[:200]], reader("mat", {"train": "a.mat"}), 3 * MEMORY),
+        "parquet": lambda: Target(
+            [parquet(), parquet([picture("JPEG")] * 3)],
+            [
+                b"",
+                b"PAR1PAR1",
+                parquet(labels=[0, 1, -1]),
+                parquet(labels=["a", "b", "c"]),
+                parquet([b"no picture"] * 3),
+                parquet([1, 2, 3]),
+                parquet([None] * 3),
+                parquet([huge_picture()] * 3),
+            ],
+            reader("parquet", {"train": "a.parquet"}),
+            4 * MEMORY,
+        ),
+        "images": lambda: Target(
+            [picture("PNG"), picture("PNG", "P"), picture("JPEG"), picture("GIF"), picture("BMP"), picture("TIFF")],
+            [b"", b"\x89PNG\r\n\x1a\n", huge_picture(), pickled(), b"GIF89a" + bytes(99), b"%!PS-Adobe EPSF"],
+            reader("images", {"": "class/a.png"}, size=(8, 8)),
+            3 * MEMORY,
+        ),
         "mirror": lambda: Target([answer(images), answer(compress(images))], redirects(), mirror()),
         "array": lambda: Target([npy("'<f4'", "(6,)"), npy("'|u1'", "(2, 3, 4)")], arrays(), read_array),
         "model": lambda: Target(valid_models(), models(), read_model),

@@ -58,7 +58,7 @@ def test_every_param_makes_stale_what_declares_it(finished: Workspace, monkeypat
     declared = Declared(finished.folder)
     for batch in batches(finished, declared):
         check_params(finished, declared, batch)
-    for key, other in (("diffusion_preset", "large"), ("evaluate.features", "pca")):
+    for key, other in (("data.dataset", "digits"), ("diffusion_preset", "large"), ("evaluate.features", "pca")):
         with changed(finished, key, other):
             assert Told().stale() == declared.after_param(key)
     assert Told().stale() == set()

@@ -25,19 +25,19 @@ import hashlib, torch
 from latentbench.networks import export
 from latentbench.networks.autoencoders import base as autoencoders
 torch.manual_seed(3)
-encoder = export.Encoder(autoencoders.build("conv", 20, 13, 5).eval())
-model = export.to_onnx(encoder, {"images": torch.zeros(4, 20, 13)}, "latents")
-export.check("it", model, encoder, torch.zeros(4, 20, 13))
+encoder = export.Encoder(autoencoders.build("conv", (1, 20, 13), 5).eval())
+model = export.to_onnx(encoder, {"images": torch.zeros(4, 1, 20, 13)}, "latents")
+export.check("it", model, encoder, torch.zeros(4, 1, 20, 13))
 print(hashlib.sha256(model).hexdigest())
 """
 
 
 @pytest.fixture(scope="module")
 def encoder() -> bytes:
-    """Return an exported encoder of images (20, 13) to 5 latents."""
+    """Return an exported encoder of images (1, 20, 13) to 5 latents."""
     torch.manual_seed(3)
-    module = export.Encoder(autoencoders.build("conv", 20, 13, 5).eval())
-    return export.to_onnx(module, {"images": torch.zeros(4, 20, 13)}, "latents")
+    module = export.Encoder(autoencoders.build("conv", (1, 20, 13), 5).eval())
+    return export.to_onnx(module, {"images": torch.zeros(4, 1, 20, 13)}, "latents")
 
 
 class Line(nn.Module):
@@ -64,22 +64,31 @@ def run(model: bytes, batch: Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("family", "architecture", "height", "width", "latent_dim", "kind"),
+    ("family", "architecture", "image_shape", "latent_dim", "kind"),
     [
-        (autoencoders, "dense", 28, 28, 64, {}),
-        (autoencoders, "conv", 28, 28, 5, {}),
-        (autoencoders, "conv", 20, 13, 2, {}),
-        (vaes, "dense", 20, 13, 1, {}),
-        (vaes, "conv", 28, 28, 64, {}),
-        (vaes, "conv", 20, 13, 2, {"likelihood": "discretized_logistic"}),
+        (autoencoders, "dense", (1, 28, 28), 64, {}),
+        (autoencoders, "conv", (1, 28, 28), 5, {}),
+        (autoencoders, "conv", (1, 20, 13), 2, {}),
+        (autoencoders, "conv", (3, 20, 13), 5, {}),
+        (vaes, "dense", (1, 20, 13), 1, {}),
+        (vaes, "conv", (1, 28, 28), 64, {}),
+        (vaes, "conv", (1, 20, 13), 2, {"likelihood": "discretized_logistic"}),
+        (vaes, "residual", (3, 20, 13), 5, {"likelihood": "discretized_logistic"}),
     ],
 )
 def test_any_batch_of_real_images_comes_out_as_from_torch(
-    images: np.ndarray, family: Any, architecture: str, height: int, width: int, latent_dim: int, kind: dict[str, str]
+    images: np.ndarray,
+    family: Any,
+    architecture: str,
+    image_shape: tuple[int, int, int],
+    latent_dim: int,
+    kind: dict[str, str],
 ) -> None:
+    channels, height, width = image_shape
     left = (28 - width) // 2
-    real = torch.tensor(images[:256, :height, left : left + width]) / 255
-    network = family.build(architecture, height, width, latent_dim, **kind)
+    shown = images[: 256 * channels].reshape(256, channels, 28, 28)
+    real = torch.tensor(shown[:, :, :height, left : left + width]) / 255
+    network = family.build(architecture, image_shape, latent_dim, **kind)
     with torch.no_grad():
         network.train()(real)  # moves the running means of batch norm
         network.eval().to(memory_format=torch.channels_last)
@@ -105,7 +114,7 @@ def test_the_file_says_what_goes_in_and_out_and_nothing_of_its_origin(root: Path
         value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in (*model.graph.input, *model.graph.output)
     }
-    assert shapes == {"images": ["n", 20, 13], "latents": ["n", 5]}
+    assert shapes == {"images": ["n", 1, 20, 13], "latents": ["n", 5]}
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", export.OPSET)]
     assert (model.producer_name, model.producer_version) == ("latentbench", "")
     for trace in (str(root), str(Path.cwd()), sys.prefix, "site-packages", ".py", "torch", "metadata", "forward"):
@@ -114,10 +123,10 @@ def test_the_file_says_what_goes_in_and_out_and_nothing_of_its_origin(root: Path
 
 def test_equal_weights_give_equal_bytes_whatever_the_example_the_memory_and_the_mode(encoder: bytes) -> None:
     torch.manual_seed(3)
-    network = autoencoders.build("conv", 20, 13, 5).train()
+    network = autoencoders.build("conv", (1, 20, 13), 5).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = export.Encoder(network)
-    assert export.to_onnx(module, {"images": torch.rand(1, 20, 13)}, "latents") == encoder
+    assert export.to_onnx(module, {"images": torch.rand(1, 1, 20, 13)}, "latents") == encoder
     assert network.training, "the module is not left as it was"
 
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, distributions
@@ -13,8 +14,8 @@ from latentbench.networks.likelihoods import DiscretizedLogistic
 LEVELS = torch.arange(256, dtype=torch.float64) / 255
 
 
-def logistic(log_scale: float, height: int = 1, width: int = 1) -> DiscretizedLogistic:
-    model = DiscretizedLogistic(height, width).double()
+def logistic(log_scale: float, width: int = 1) -> DiscretizedLogistic:
+    model = DiscretizedLogistic((1, 1, width)).double()
     with torch.no_grad():
         model.log_scale.fill_(log_scale)
     return model
@@ -22,30 +23,32 @@ def logistic(log_scale: float, height: int = 1, width: int = 1) -> DiscretizedLo
 
 def probabilities(location: float, log_scale: float) -> Tensor:
     """Return what the model gives each of the 256 values of a single pixel."""
-    nats = logistic(log_scale).nats(torch.full((256, 1, 1), location, dtype=torch.float64), LEVELS[:, None, None])
+    locations = torch.full((256, 1, 1, 1), location, dtype=torch.float64)
+    nats = logistic(log_scale).nats(locations, LEVELS[:, None, None, None])
     return torch.exp(-nats).detach()
 
 
 def test_bernoulli_is_that_of_torch_distributions_on_black_and_white() -> None:
-    logits, pixels = 3 * torch.randn(4, 6, 5), torch.randint(2, (4, 6, 5)).float()
-    model = likelihoods.build("bernoulli", 6, 5)
-    expected = -distributions.Bernoulli(logits=logits).log_prob(pixels).sum(dim=(1, 2))
+    logits, pixels = 3 * torch.randn(4, 3, 6, 5), torch.randint(2, (4, 3, 6, 5)).float()
+    model = likelihoods.build("bernoulli", (3, 6, 5))
+    expected = -distributions.Bernoulli(logits=logits).log_prob(pixels).sum(dim=(1, 2, 3))
     assert torch.allclose(model.nats(logits, pixels), expected, atol=1e-4)
     assert torch.equal(model.mean(logits), distributions.Bernoulli(logits=logits).mean)
 
 
 def test_bernoulli_on_grey_is_the_cross_entropy_which_is_least_at_the_pixel_itself() -> None:
-    model, grey = likelihoods.build("bernoulli", 1, 1), torch.tensor([[[0.3]]])
-    at = [model.nats(torch.logit(torch.tensor([[[p]]])), grey).item() for p in (0.2, 0.3, 0.4)]
+    model, grey = likelihoods.build("bernoulli", (1, 1, 1)), torch.tensor([[[[0.3]]]])
+    at = [model.nats(torch.logit(torch.tensor([[[[p]]]])), grey).item() for p in (0.2, 0.3, 0.4)]
     assert at[1] == pytest.approx(distributions.Bernoulli(0.3).entropy().item(), abs=1e-6)
     assert at[1] < min(at[0], at[2])
 
 
 def test_names_and_what_they_promise() -> None:
-    for name, proper, n_parameters in (("bernoulli", False, 0), ("discretized_logistic", True, 30)):
-        model = likelihoods.build(name, 6, 5)  # type: ignore[arg-type]
-        assert (model.name, model.proper_on_grey) == (name, proper)
-        assert sum(parameter.numel() for parameter in model.parameters()) == n_parameters
+    for name, proper, n_for_each in (("bernoulli", False, 0), ("discretized_logistic", True, 1)):
+        for image_shape in ((1, 6, 5), (3, 6, 5)):
+            model = likelihoods.build(name, image_shape)  # type: ignore[arg-type]
+            assert (model.name, model.proper_on_grey) == (name, proper)
+            assert sum(parameter.numel() for parameter in model.parameters()) == n_for_each * math.prod(image_shape)
 
 
 @pytest.mark.parametrize(
@@ -79,39 +82,43 @@ def test_each_bin_is_a_difference_of_two_cumulative_probabilities(location: floa
 )
 def test_the_mean_is_the_expected_pixel(location: float, log_scale: float) -> None:
     expected = (probabilities(location, log_scale) * LEVELS).sum().item()
-    found = logistic(log_scale).mean(torch.full((1, 1, 1), location, dtype=torch.float64)).item()
+    found = logistic(log_scale).mean(torch.full((1, 1, 1, 1), location, dtype=torch.float64)).item()
     assert found == pytest.approx(expected, abs=0.5 / 255)
     assert 0 <= found <= 1
 
 
-def test_pixels_and_images_are_kept_apart_and_each_pixel_has_its_own_scale() -> None:
-    model = DiscretizedLogistic(2, 3).double()
+@pytest.mark.parametrize("image_shape", [(1, 2, 3), (3, 2, 3)])
+def test_values_and_images_are_kept_apart_and_each_channel_of_each_pixel_has_its_own_scale(
+    image_shape: tuple[int, int, int],
+) -> None:
+    model = DiscretizedLogistic(image_shape).double()
     torch.nn.init.normal_(model.log_scale, mean=-3.0)
-    location, pixels = torch.rand(4, 2, 3).double(), torch.randint(256, (4, 2, 3)) / 255.0
+    location, pixels = torch.rand(4, *image_shape).double(), torch.randint(256, (4, *image_shape)) / 255.0
     pixels = pixels.double()
-    expected = torch.zeros(4).double()
-    for i, row, column in itertools.product(range(4), range(2), range(3)):
-        alone = logistic(model.log_scale.view(model.height, model.width)[row, column].item())
-        expected[i] += alone.nats(location[i : i + 1, row, column].view(1, 1, 1), pixels[i, row, column].view(1, 1, 1))[
-            0
-        ]
+    expected, means = torch.zeros(4).double(), torch.zeros_like(location)
+    for i, place in itertools.product(range(4), np.ndindex(image_shape)):
+        alone = logistic(model.log_scale.view(image_shape)[place].item())
+        one, pixel = (each[i][place].view(1, 1, 1, 1) for each in (location, pixels))
+        expected[i] += alone.nats(one, pixel)[0]
+        means[i][place] = alone.mean(one).item()
     assert torch.allclose(model.nats(location, pixels), expected, rtol=1e-12)
+    assert torch.allclose(model.mean(location), means, rtol=1e-12)
 
 
 def test_pixels_are_taken_to_the_nearest_of_256_values() -> None:
     """uint8 / 255 in float32 misses its integer by rounding; half a level more is another pixel."""
-    model, location = logistic(-3.0, 1, 256), torch.full((1, 1, 256), 0.4, dtype=torch.float64)
-    exact = model.nats(location, LEVELS.view(1, 1, 256))
-    assert torch.equal(model.nats(location, LEVELS.float().double().view(1, 1, 256)), exact)
-    assert torch.equal(model.nats(location, (LEVELS + 0.4 / 255).view(1, 1, 256)), exact)
-    assert not torch.allclose(model.nats(location, (LEVELS + 0.6 / 255).view(1, 1, 256)), exact)
+    model, location = logistic(-3.0, 256), torch.full((1, 1, 1, 256), 0.4, dtype=torch.float64)
+    exact = model.nats(location, LEVELS.view(1, 1, 1, 256))
+    assert torch.equal(model.nats(location, LEVELS.float().double().view(1, 1, 1, 256)), exact)
+    assert torch.equal(model.nats(location, (LEVELS + 0.4 / 255).view(1, 1, 1, 256)), exact)
+    assert not torch.allclose(model.nats(location, (LEVELS + 0.6 / 255).view(1, 1, 1, 256)), exact)
 
 
 def value_and_slopes(pixel: float, location: float, log_scale: float, dtype: torch.dtype) -> tuple[float, float, float]:
     """Return the nats of a pixel and their derivatives by location and by log scale."""
     model = logistic(log_scale).to(dtype)
-    output = torch.full((1, 1, 1), location, dtype=dtype).requires_grad_()
-    nats = model.nats(output, torch.full((1, 1, 1), pixel, dtype=dtype))
+    output = torch.full((1, 1, 1, 1), location, dtype=dtype).requires_grad_()
+    nats = model.nats(output, torch.full((1, 1, 1, 1), pixel, dtype=dtype))
     slopes = torch.autograd.grad(nats.sum(), (output, model.log_scale))
     return nats.item(), slopes[0].item(), slopes[1].item()
 
@@ -140,10 +147,10 @@ def test_a_far_location_costs_its_distance_in_scales(dtype: torch.dtype) -> None
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
-    model = DiscretizedLogistic(2, 4).double()
+    model = DiscretizedLogistic((2, 2, 2)).double()
     torch.nn.init.normal_(model.log_scale, mean=-3.0)
-    pixels = (torch.tensor([[0, 1, 100, 254], [255, 30, 0, 255]]) / 255.0).double().expand(2, 2, 4)
-    location = (pixels + 0.1 * torch.randn(2, 2, 4).double()).requires_grad_()
+    pixels = (torch.tensor([[[0, 1], [100, 254]], [[255, 30], [0, 255]]]) / 255.0).double().expand(2, 2, 2, 2)
+    location = (pixels + 0.1 * torch.randn(2, 2, 2, 2).double()).requires_grad_()
     assert torch.autograd.gradcheck(lambda output: model.nats(output, pixels), location)
 
     def of_scale(log_scale: Tensor) -> Tensor:
@@ -162,5 +169,5 @@ class _Nats(torch.nn.Module):
 
 
 def test_saturated_black_and_white_cost_nothing() -> None:
-    model = logistic(-3.0, 1, 2)
-    assert model.nats(torch.tensor([[[-2.0, 3.0]]]).double(), torch.tensor([[[0.0, 1.0]]]).double()).item() < 1e-15
+    model = logistic(-3.0, 2)
+    assert model.nats(torch.tensor([[[[-2.0, 3.0]]]]).double(), torch.tensor([[[[0.0, 1.0]]]]).double()).item() < 1e-15

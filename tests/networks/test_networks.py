@@ -1,6 +1,8 @@
 """The architectures are those of the reference report, at any image size; losses against torch.distributions."""
 
 import itertools
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from latentbench.networks.autoencoders import base as autoencoders
 from latentbench.networks.classifier import Classifier
 from latentbench.networks.vaes import base as vaes
 
-SIZES = [(28, 28), (20, 13), (9, 31), (32, 32)]
+GREY, COLOUR = (1, 28, 28), (3, 13, 20)
+SHAPES = [GREY, (1, 20, 13), (1, 9, 31), (1, 32, 32), COLOUR]
 
 
 def n_parameters(network: nn.Module) -> int:
@@ -28,27 +31,29 @@ def dense(*widths: int) -> int:
 def test_parameter_counts_are_those_of_the_report(latent_dim: int) -> None:
     batch_norms = 2 * (392 + 196 + 98)
     halves = dense(784, 392, 196, 98, latent_dim) + dense(latent_dim, 98, 196, 392, 784)
-    assert n_parameters(autoencoders.build("dense", 28, 28, latent_dim)) == halves + 2 * batch_norms
+    assert n_parameters(autoencoders.build("dense", GREY, latent_dim)) == halves + 2 * batch_norms
     conv = (9 * 1 * 16 + 16) + (9 * 16 * 8 + 8) + dense(392, latent_dim) + dense(latent_dim, 392)
     conv += (9 * 8 * 8 + 8) + (9 * 8 * 16 + 16) + (9 * 16 * 1 + 1)
-    assert n_parameters(autoencoders.build("conv", 28, 28, latent_dim)) == conv
+    assert n_parameters(autoencoders.build("conv", GREY, latent_dim)) == conv
     heads = 2 * dense(98, latent_dim)
-    assert n_parameters(vaes.build("dense", 28, 28, latent_dim)) == (
+    assert n_parameters(vaes.build("dense", GREY, latent_dim)) == (
         dense(784, 392, 196, 98) + heads + dense(latent_dim, 98, 196, 392, 784)
     )
     conv = (9 * 1 * 32 + 32) + (9 * 32 * 64 + 64) + dense(3136, 256) + 2 * dense(256, latent_dim)
     conv += dense(latent_dim, 3136) + (9 * 64 * 64 + 64) + (9 * 64 * 32 + 32) + (9 * 32 * 1 + 1)
-    assert n_parameters(vaes.build("conv", 28, 28, latent_dim)) == conv
+    assert n_parameters(vaes.build("conv", GREY, latent_dim)) == conv
 
 
-@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("image_shape", SHAPES)
 @pytest.mark.parametrize("family", [autoencoders, vaes])
 @pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
-def test_images_of_any_size_come_back_in_their_size(family: Any, architecture: str, height: int, width: int) -> None:
-    network = family.build(architecture, height, width, 5).eval()
-    images = torch.rand(3, height, width)
+def test_images_of_any_shape_come_back_in_their_shape(
+    family: Any, architecture: str, image_shape: tuple[int, int, int]
+) -> None:
+    network = family.build(architecture, image_shape, 5).eval()
+    images = torch.rand(4, *image_shape)
     latents = network.encode(images)
-    assert latents.shape == (3, 5)
+    assert latents.shape == (4, 5)
     decoded = network.decode(latents)
     assert decoded.shape == images.shape
     assert decoded.min() >= 0
@@ -56,19 +61,42 @@ def test_images_of_any_size_come_back_in_their_size(family: Any, architecture: s
     assert torch.equal(network(images), decoded)
 
 
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_classifier_and_denoiser_take_any_size(height: int, width: int) -> None:
-    images = torch.rand(4, height, width)
-    classifier = Classifier(height, width, 7).eval()
+@pytest.mark.parametrize("image_shape", SHAPES)
+def test_classifier_and_denoiser_take_any_shape(image_shape: tuple[int, int, int]) -> None:
+    images = torch.rand(4, *image_shape)
+    classifier = Classifier(image_shape, 7).eval()
     assert classifier(images).shape == (4, 7)
     features = classifier.features(images)
     assert torch.allclose(classifier.to_logits(features), classifier(images))
-    denoiser = denoisers.UNet(height, width, 8)
+    denoiser = denoisers.UNet(image_shape, 8)
     assert denoiser(images, torch.tensor([-1.5, 0.0, 0.3, 1.2])).shape == images.shape
 
 
+OF_COLOUR: dict[str, Callable[[], Callable[[Tensor], Tensor]]] = {
+    **{
+        f"{name} {architecture}": partial(family.build, architecture, COLOUR, 5)
+        for name, family in (("ae", autoencoders), ("vae", vaes))
+        for architecture in ("dense", "conv", "residual")
+    },
+    "classifier": lambda: Classifier(COLOUR, 7),
+    "denoiser": lambda: partial(denoisers.UNet(COLOUR, 8), noise=torch.zeros(2)),
+}
+
+
+@pytest.mark.parametrize("name", OF_COLOUR)
+def test_every_channel_of_colour_is_seen_and_has_its_own_values(name: str) -> None:
+    images = torch.rand(2, *COLOUR).requires_grad_()
+    output = OF_COLOUR[name]()(images)
+    (slopes,) = torch.autograd.grad(output.square().sum(), images)
+    assert (slopes.abs().amax(dim=(0, 2, 3)) > 0).all()
+    for values in (output[0], slopes[0]):
+        for one, other in itertools.combinations(values, 2):
+            assert not torch.allclose(one, other)
+
+
 @pytest.mark.parametrize(
-    ("network", "shape"), [(denoisers.UNet(12, 12, 8, 3), (12, 12)), (denoisers.ResidualMLP(7, 16, 2, 3), (7,))]
+    ("network", "shape"),
+    [(denoisers.UNet((1, 12, 12), 8, 3), (1, 12, 12)), (denoisers.ResidualMLP(7, 16, 2, 3), (7,))],
 )
 def test_denoisers_see_the_noise_level_and_the_class(network: nn.Module, shape: tuple[int, ...]) -> None:
     for parameter in network.parameters():  # their residual blocks start as the identity, which is blind to both
@@ -83,8 +111,8 @@ def test_denoisers_see_the_noise_level_and_the_class(network: nn.Module, shape: 
 @pytest.mark.parametrize("family", [autoencoders, vaes])
 @pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
 def test_one_by_one_equals_in_a_batch(family: Any, architecture: str) -> None:
-    network = family.build(architecture, 28, 28, 8).eval()
-    images = torch.rand(6, 28, 28)
+    network = family.build(architecture, GREY, 8).eval()
+    images = torch.rand(6, *GREY)
     singly = torch.cat([network.encode(image[None]) for image in images])
     assert torch.allclose(network.encode(images), singly, atol=1e-5)
 
@@ -98,26 +126,27 @@ def test_kl_is_that_of_torch_distributions() -> None:
     assert torch.equal(vaes.kl_from_standard_normal(torch.zeros(2, 3), torch.zeros(2, 3)), torch.zeros(2))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])
-def test_the_likelihood_interprets_what_the_decoder_says(architecture: str) -> None:
-    network = vaes.build(architecture, 12, 10, 4, "discretized_logistic").eval()
+def test_the_likelihood_interprets_what_the_decoder_says(architecture: str, channels: int) -> None:
+    network = vaes.build(architecture, (channels, 12, 10), 4, "discretized_logistic").eval()
     latents = 100 * torch.randn(3, 4)
     output = network.output(latents)
-    assert output.shape == (3, 12, 10)
+    assert output.shape == (3, channels, 12, 10)
     assert torch.equal(network.decode(latents), network.likelihood.mean(output))
-    assert dict(network.named_parameters())["likelihood.log_scale"].shape == (120,)
-    network = vaes.build(architecture, 12, 10, 4).eval()
+    assert dict(network.named_parameters())["likelihood.log_scale"].shape == (channels * 120,)
+    network = vaes.build(architecture, (channels, 12, 10), 4).eval()
     assert torch.equal(network.decode(latents), torch.sigmoid(network.output(latents)))
 
 
 def test_the_negative_elbo_is_a_cross_entropy_and_a_weighed_divergence() -> None:
-    network = vaes.build("dense", 12, 10, 4).eval()
-    images, noise = torch.rand(5, 12, 10), torch.randn(5, 4)
+    network = vaes.build("dense", (3, 12, 10), 4).eval()
+    images, noise = torch.rand(5, 3, 12, 10), torch.randn(5, 4)
     mean, log_var = network.posterior(images)
     posterior = distributions.Normal(mean, (log_var / 2).exp())
     kl = distributions.kl_divergence(posterior, distributions.Normal(0.0, 1.0)).sum(dim=1).mean()
     pixels = distributions.Bernoulli(logits=network.output(mean + posterior.scale * noise), validate_args=False)
-    reconstruction = -pixels.log_prob(images).sum(dim=(1, 2)).mean()
+    reconstruction = -pixels.log_prob(images).sum(dim=(1, 2, 3)).mean()
     parts = vaes.negative_elbo(network, images, noise, beta=3.0)
     torch.testing.assert_close(parts["kl"], kl)
     torch.testing.assert_close(parts["reconstruction"], reconstruction)
@@ -140,23 +169,23 @@ def test_reparameterised_draws_have_the_right_moments_and_gradients() -> None:
 
 
 def test_weights_go_to_arrays_and_back() -> None:
-    one, other = (autoencoders.build("dense", 12, 12, 3) for _ in range(2))
-    one(torch.rand(20, 12, 12))  # moves the running means of batch norm
+    one, other = (autoencoders.build("dense", (1, 12, 12), 3) for _ in range(2))
+    one(torch.rand(20, 1, 12, 12))  # moves the running means of batch norm
     weights.load(other, weights.to_arrays(one))
-    images = torch.rand(2, 12, 12)
+    images = torch.rand(2, 1, 12, 12)
     assert torch.equal(one.eval()(images), other(images))
     assert not other.training
 
 
 def test_weights_that_do_not_fit_are_told_by_name() -> None:
-    arrays = weights.to_arrays(autoencoders.build("dense", 12, 12, 3))
+    arrays = weights.to_arrays(autoencoders.build("dense", (1, 12, 12), 3))
     with pytest.raises(weights.WeightsError, match=r"encoder\.10\.weight is \(3, 18\), expected \(4, 18\)"):
-        weights.load(autoencoders.build("dense", 12, 12, 4), arrays)
+        weights.load(autoencoders.build("dense", (1, 12, 12), 4), arrays)
     arrays["surplus"] = arrays.pop("decoder.0.bias")
     with pytest.raises(weights.WeightsError, match=r"decoder\.0\.bias \(18,\) is missing; surplus \(18,\) is unknown"):
-        weights.load(autoencoders.build("dense", 12, 12, 3), arrays)
+        weights.load(autoencoders.build("dense", (1, 12, 12), 3), arrays)
     with pytest.raises(weights.WeightsError, match=r"and \d+ more"):
-        weights.load(autoencoders.build("conv", 12, 12, 3), arrays)
+        weights.load(autoencoders.build("conv", (1, 12, 12), 3), arrays)
 
 
 def test_an_upsampled_convolution_is_upsampling_and_a_convolution() -> None:

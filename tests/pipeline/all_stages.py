@@ -60,6 +60,7 @@ def filled(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[s
         definition = pipeline["stages"][stage]
         text = json.dumps(definition)
         for key, value in (
+            ("data.dataset", params["data"]["dataset"]),
             ("diffusion_preset", params["diffusion_preset"]),
             ("evaluate.features", params["evaluate"]["features"]),
         ):

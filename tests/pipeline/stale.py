@@ -11,7 +11,7 @@ from tests.pipeline.all_stages import covers, filled, leaves
 from tests.pipeline.workspace import Workspace
 
 # The names of other params, of files and of runs follow from these.
-NAMING = ("diffusion_preset", "evaluate.features", "rows")
+NAMING = ("data.dataset", "diffusion_preset", "evaluate.features", "rows")
 
 
 def and_what_follows(graph: networkx.DiGraph, names: Iterable[str]) -> set[str]:

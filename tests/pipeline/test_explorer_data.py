@@ -66,7 +66,7 @@ def test_denoisers_come_with_the_levels_they_are_called_at(finished: Workspace) 
         assert row["levels"][-1] == 0.0 < row["levels"][-2]
         assert (data / "diffusion" / row["row"] / "denoiser.onnx").is_file()
     pixels, latents = rows
-    assert (pixels["shape"], pixels["limits"]) == ([28, 28], [-1.0, 1.0])
+    assert (pixels["shape"], pixels["limits"]) == ([1, 28, 28], [-1.0, 1.0])
     assert (math.prod(latents["shape"]), latents["limits"]) == (SMALL["diffusion_latent.small.coder.latent_dim"], None)
     assert latents["guidance"] == pytest.approx(2.0)
     assert (pixels["classes_known"], latents["classes_known"]) == (False, True)

@@ -135,13 +135,22 @@ class Workspace:
             section[last] = value
         (self.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
+    def set_dataset(self, **changes: Any) -> None:
+        """Change what the file of Fashion-MNIST says."""
+        path = self.folder / "datasets/fashion_mnist.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.write_text(yaml.safe_dump(content | changes, sort_keys=False), encoding="utf-8")
+
     def take_data_from(self, folder: Path) -> None:
-        """Make a folder of files named as in data/raw the only source."""
-        names = {
-            f"data.files.{key}.name": key.replace("_", "-")
-            for key in ("train_images", "train_labels", "t10k_images", "t10k_labels")
+        """Make a folder of arrays, named as in data/raw, the only source."""
+        files = {
+            f"{split}_{kind}": f"{split}_{kind}.npy" for split in ("train", "test") for kind in ("images", "labels")
         }
-        self.set_params({"data.sources": [{"folder": str(folder)}], **names})
+        self.set_dataset(
+            format="npy",
+            sources=[{"folder": str(folder)}],
+            files={role: {"name": name} for role, name in files.items()},
+        )
 
     def outputs(self) -> dict[str, bytes]:
         """Return the bytes of everything that stages write, but for what it cost."""

@@ -39,6 +39,22 @@ def test_number_of_components_for_a_share_is_scikit_learns(points: np.ndarray) -
     assert fitted.components_for(1.0) <= 784
 
 
+@pytest.mark.parametrize("n", [2, 50, 783, 784])
+def test_fewer_points_than_coordinates_have_the_same_components(points: np.ndarray, n: int) -> None:
+    some = points[:n].astype(np.float64)
+    ours = PCA().fit(some)
+    m = len(ours.components_)
+    theirs = Peer(m, svd_solver="full").fit(some)
+    # Directions of next to no variance, as pixels have that hardly change, are of rounding.
+    told = theirs.explained_variance_ > 1e-6 * theirs.explained_variance_[0]
+    np.testing.assert_allclose(ours.variances_[:m][told], theirs.explained_variance_[told], rtol=1e-8)
+    assert ours.variances_[n:].max(initial=0.0) == 0.0
+    aligned = np.abs(np.sum(ours.components_ * theirs.components_, axis=1))
+    np.testing.assert_allclose(aligned[told], 1.0, atol=1e-6)
+    np.testing.assert_allclose(ours.inverse_transform(ours.transform(some)), some, atol=1e-9)
+    np.testing.assert_allclose(ours.components_ @ ours.components_.T, np.eye(m), atol=1e-9)
+
+
 def test_signs_do_not_depend_on_the_order_of_the_points(points: np.ndarray) -> None:
     one, other = PCA(10).fit(points[:1000]), PCA(10).fit(points[:1000][::-1])
     np.testing.assert_allclose(one.components_, other.components_, atol=1e-6)
@@ -68,5 +84,6 @@ def test_draws_have_the_moments_of_the_kept_components(points: np.ndarray) -> No
 
 
 def test_pixels_are_rounded_and_cut_off() -> None:
-    found = gaussian.to_pixels(np.array([[-0.2, 0.5, 1.3, 1 / 255]]), 2, 2)
-    assert found.tolist() == [[[0, 128], [255, 1]]]
+    points = np.array([[-0.2, 0.5, 1.3, 1 / 255, 0.0, 1.0]])
+    assert gaussian.to_pixels(points[:, :4], (1, 2, 2)).tolist() == [[[[0, 128], [255, 1]]]]
+    assert gaussian.to_pixels(points, (3, 1, 2)).tolist() == [[[[0, 128]], [[255, 1]], [[0, 255]]]]

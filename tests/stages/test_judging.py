@@ -74,7 +74,7 @@ def test_real_images_are_as_good_as_can_be(real: dict[str, float]) -> None:
 
 
 def test_noise_is_none_of_that(judge: Judge, real: dict[str, float], rng: np.random.Generator) -> None:
-    noise = judge.judge("noise", rng.integers(256, size=(N, 28, 28)).astype(np.uint8)).scores
+    noise = judge.judge("noise", rng.integers(256, size=(N, 1, 28, 28)).astype(np.uint8)).scores
     assert noise["frechet"] > 20 * real["frechet"]
     assert noise["kernel_distance"] > 20 * abs(real["kernel_distance"])
     assert noise["density"] == noise["coverage"] == 0
@@ -102,7 +102,7 @@ def test_half_of_the_classes_is_half_a_cover(judge: Judge, dataset: Dataset, rea
 
 def test_blur_cannot_hide(judge: Judge, dataset: Dataset) -> None:
     images = dataset.train_images[:N] / 4
-    blurred = images + np.roll(images, 1, axis=1) + np.roll(images, 1, axis=2) + np.roll(images, (1, 1), axis=(1, 2))
+    blurred = images + np.roll(images, 1, axis=2) + np.roll(images, 1, axis=3) + np.roll(images, (1, 1), axis=(2, 3))
     judged = judge.judge("blur", blurred.astype(np.uint8))
     assert judged.scores["sharpness"] < 0.7
     # What two runs are compared by is there, and is what the scores are made of.
@@ -118,7 +118,7 @@ def test_blur_cannot_hide(judge: Judge, dataset: Dataset) -> None:
 
 
 def scored(n: int, judge: str = "a") -> SampleScores:
-    return SampleScores({"n": n}, judge, "target", np.zeros((1, 2, 2), dtype=np.uint8), {}, {})
+    return SampleScores({"n": n}, judge, "target", np.zeros((1, 1, 2, 2), dtype=np.uint8), {}, {})
 
 
 def test_rows_at_unequal_terms_are_refused() -> None:
@@ -132,7 +132,7 @@ def test_rows_at_unequal_terms_are_refused() -> None:
 
 def test_what_was_judged_is_read_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    shown = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    shown = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)
     groups, right = {"frechet": np.array([1.0, 1 / 3])}, {"cas": np.array([True, False])}
     wrote = SampleScores(
         {"n": 2, "frechet": 1 / 3}, "a", "t", shown, groups, right, {"n": 2}, "bernoulli", np.array([0.1])

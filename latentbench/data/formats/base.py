@@ -1,40 +1,117 @@
 """What a format of raw data has to offer.
 
-Each file beside this one is a format: it has the file's name, which `data.format` takes, and defines the functions of
-`Format`. Its files hold one array of unsigned bytes: images (count, height, width) or labels (count).
+Each file beside this one is a format: it has the file's name, which `format` in a dataset's own file takes, and defines
+the functions of `Format`. A format that tells from its first bytes how long a file is (`Announces`) has downloads cut
+off as soon as they are longer.
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from latentbench import plugins
+from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
 
 # No image dataset of this kind is larger; a header that claims more is damaged or hostile.
 MAX_BYTES = 4 * 2**30
+MAX_LABEL = 999
+
+SPLITS = ("train", "validation", "test")
 
 
 class FormatError(LatentbenchError):
     """A file is not what its format and place say; the message tells why."""
 
 
+@dataclass(frozen=True)
+class Split:
+    """A part of a dataset.
+
+    Attributes:
+        images: (n, c, h, w) uint8, 1 or 3 channels.
+        labels: (n,) integers from 0, or None.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was read.
+
+    Attributes:
+        splits: by name, of `SPLITS`; "train" is always there.
+        classes: names of the labels, where the files have them.
+        notes: what a user should know of how it was read, a sentence each.
+    """
+
+    splits: Mapping[str, Split]
+    classes: list[str] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a format beside its files, as a dataset's own file has it.
+
+    Attributes:
+        channels, size, fit, background: of the images; None for what the files have.
+        options: of the format.
+        room: an empty folder for temporary files.
+    """
+
+    channels: int | None
+    size: tuple[int, int] | None
+    fit: str
+    background: int | tuple[int, int, int]
+    options: Mapping[str, Any]
+    room: Path
+
+    def option(self, name: str, default: Any, allowed: Callable[[Any], bool], rule: str) -> Any:
+        """Return an option of the format.
+
+        Raises:
+            FormatError: it is not allowed; the message tells the rule.
+        """
+        value = self.options.get(name, default)
+        if not allowed(value):
+            raise FormatError(f"options.{name} must be {rule}, not {value!r}")
+        return value
+
+
 class Format(Protocol):
     """The functions of a format's module."""
 
-    def header_length(self, n_axes: int) -> int:
-        """Return how many bytes of a file with so many axes are enough for `parse_header`."""
+    OPTIONS: tuple[str, ...]  # names of what else it takes
 
-    def parse_header(self, start: bytes, n_axes: int) -> tuple[tuple[int, ...], int]:
-        """Return the shape that a header announces and the header's own length in bytes.
+    def read(self, files: Mapping[str, Path], wanted: Wanted) -> Found:
+        """Read a dataset.
 
         Args:
-            start: the first `header_length(n_axes)` bytes of the file, or fewer where it is shorter.
-            n_axes: 3 for images, 1 for labels.
+            files: by what each is for; of a format of folders, the folder alone, under "".
+            wanted: what else is asked for.
 
         Raises:
-            FormatError: it is no such header, or announces nothing or more than 4 GiB.
+            FormatError: a file is damaged, of another format, or lacks something; the message names the file.
+        """
+
+
+@runtime_checkable
+class Announces(Protocol):
+    """A format whose files tell their length at their start."""
+
+    HEADER: int  # bytes that are always enough to tell
+
+    def announced(self, start: bytes) -> int:
+        """Return how many bytes a file has that begins with these.
+
+        Raises:
+            FormatError: it is no such file, or announces nothing or more than 4 GiB.
         """
 
 
@@ -47,32 +124,113 @@ def of(name: str) -> Format:
     return cast(Format, plugins.load("latentbench.data.formats", name))
 
 
-def read(form: Format, path: Path, n_axes: int) -> np.ndarray:
-    """Memory-map an uncompressed file of a format as uint8, read-only.
+def by_split(files: Mapping[str, Path], kinds: tuple[str, ...]) -> dict[str, dict[str, list[Path]]]:
+    """Sort files by split and by kind: `train_images`, or `train_images_1` and so on where there are several.
+
+    Args:
+        files: by role.
+        kinds: such as "images" and "labels"; "" for a format whose files hold both.
+
+    Raises:
+        FormatError: a role is none of these, or there is no file to train on.
+    """
+    found: dict[str, dict[str, list[Path]]] = {}
+    for role in sorted(files, key=_in_order):
+        words = role.removesuffix(f"_{role.rsplit('_', 1)[-1]}") if role.rsplit("_", 1)[-1].isdecimal() else role
+        split, _, kind = words.partition("_")
+        if split not in SPLITS or kind not in kinds:
+            allowed = ", ".join(f"{split}_{kind}".rstrip("_") for split in SPLITS for kind in kinds)
+            raise FormatError(
+                f"files.{role}: this format takes {allowed}, and _1, _2, ... after each where there are several"
+            )
+        found.setdefault(split, {}).setdefault(kind, []).append(files[role])
+    if kinds[0] not in found.get("train", {}):
+        raise FormatError(f"files: there is no {f'train_{kinds[0]}'.rstrip('_')}")
+    for split, each in found.items():
+        if kinds[0] not in each:
+            raise FormatError(f"files: there is no {split}_{kinds[0]}")
+    return found
+
+
+def _in_order(role: str) -> tuple[str, int]:
+    words, _, number = role.rpartition("_")
+    return (words, int(number)) if number.isdecimal() else (role, 0)
+
+
+def room_for(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return uint8 zeros of a shape in a new temporary file, whose room on the disk is taken at once.
+
+    Raises:
+        ArtifactError: there is no room for it.
+    """
+    n_bytes = int(np.prod(shape, dtype=object))
+    whole = artifacts.zeros((-(-n_bytes // 4),), path)  # float32, of four bytes
+    return whole.view(np.uint8)[:n_bytes].reshape(shape)
+
+
+def channels_first(images: np.ndarray, name: str) -> np.ndarray:
+    """Return images as (n, c, h, w), from that, (n, height, width, channels) or (n, height, width).
+
+    Raises:
+        FormatError: the shape is none of these.
+    """
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
+        return images.transpose(0, 3, 1, 2)
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return images
+    raise FormatError(
+        f"{name}: images must be (n, height, width), or have 1 or 3 channels before or after these, not {images.shape}"
+    )
+
+
+def check_shape(shape: tuple[int, ...], item_bytes: int) -> None:
+    """Refuse a shape that no array of a dataset has, of numbers of so many bytes.
+
+    Raises:
+        FormatError: it has another number of axes, or is that of nothing or of more than 4 GiB.
+    """
+    if not 1 <= len(shape) <= 4:
+        raise FormatError(f"the header announces {len(shape)} axes; images have 3 or 4, labels 1 or 2")
+    if 0 in shape:
+        raise FormatError(f"the header announces an empty array of shape {shape}")
+    if np.prod(shape, dtype=object) * item_bytes > MAX_BYTES:
+        raise FormatError(f"oversized: the header announces shape {shape}, more than {MAX_BYTES} bytes")
+
+
+def mapped(path: Path, parse: Callable[[bytes], tuple[tuple[int, ...], int, np.dtype]], header: int) -> np.ndarray:
+    """Memory-map the array of an uncompressed file, read-only.
+
+    Args:
+        path: of the file.
+        parse: returns the shape that a header announces, the header's length, and the type of the numbers.
+        header: bytes that are enough for `parse`.
 
     Raises:
         FormatError: it cannot be read, is no such file, or its length is not what its header announces.
     """
     try:
         with path.open("rb") as file:
-            shape, length = form.parse_header(file.read(form.header_length(n_axes)), n_axes)
-        expected = length + int(np.prod(shape, dtype=object))
+            shape, length, dtype = parse(file.read(header))
+        expected = length + int(np.prod(shape, dtype=object)) * dtype.itemsize
         if path.stat().st_size != expected:
-            raise FormatError(f"{path} has {path.stat().st_size} bytes, its header announces {expected}")
-        return np.memmap(path, dtype=np.uint8, mode="r", offset=length, shape=shape)
+            raise FormatError(f"{path.name} has {path.stat().st_size} bytes, its header announces {expected}")
+        return np.memmap(path, dtype=dtype, mode="r", offset=length, shape=shape)
     except OSError as error:
-        raise FormatError(f"cannot read {path}: {error}") from error
+        raise FormatError(f"cannot read {path.name}: {error}") from error
 
 
-def check_shape(shape: tuple[int, ...], n_axes: int) -> None:
-    """Refuse a shape that no dataset has.
-
-    Raises:
-        FormatError: it has another number of axes, or is that of nothing or of more than 4 GiB.
-    """
-    if len(shape) != n_axes:
-        raise FormatError(f"the header announces {len(shape)} axes, not {n_axes}")
-    if 0 in shape:
-        raise FormatError(f"the header announces an empty array of shape {shape}")
-    if np.prod(shape, dtype=object) > MAX_BYTES:
-        raise FormatError(f"oversized: the header announces shape {shape}, more than {MAX_BYTES} bytes")
+def read_pairs(files: Mapping[str, Path], load: Callable[[Path], np.ndarray]) -> Found:
+    """Read a dataset whose images and labels are arrays, in files of their own."""
+    splits = {}
+    for split, kinds in by_split(files, ("images", "labels")).items():
+        arrays = {
+            kind: (load(paths[0]) if len(paths) == 1 else np.concatenate([load(path) for path in paths]))
+            for kind, paths in kinds.items()
+        }
+        labels = arrays.get("labels")
+        if labels is not None and labels.ndim != 1:
+            raise FormatError(f"{split}_labels: labels have 1 axis, not {labels.ndim}")
+        splits[split] = Split(channels_first(arrays["images"], f"{split}_images"), labels)
+    return Found(splits)

@@ -1,35 +1,77 @@
-"""The IDX format: a four-byte magic number, big-endian sizes, then unsigned bytes in C order."""
+"""The IDX format: a four-byte magic number, big-endian sizes, then bytes, or integers of four bytes, in C order."""
 
 import struct
+from collections.abc import Mapping
+from pathlib import Path
 
-from latentbench.data.formats.base import FormatError, check_shape
+import numpy as np
 
-_UNSIGNED_BYTE = 0x08
+from latentbench.data.formats import base
+from latentbench.data.formats.base import FormatError, Found, Wanted
+
+OPTIONS = ("transposed", "first_label")  # images lie on their side, and labels count from 1, as EMNIST's letters do
+
+_TYPES: dict[int, np.dtype] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
+_MOST_AXES = 4
+HEADER = 4 + 4 * _MOST_AXES
 
 
-def header_length(n_axes: int) -> int:
-    """Return the length of a header in bytes."""
-    return 4 + 4 * n_axes
-
-
-def parse_header(start: bytes, n_axes: int) -> tuple[tuple[int, ...], int]:
-    """Return the shape that a header announces and the header's own length in bytes.
+def parse_header(start: bytes) -> tuple[tuple[int, ...], int, np.dtype]:
+    """Return the shape that a header announces, the header's own length in bytes, and the type of the numbers.
 
     Args:
-        start: at least the first `4 + 4 * n_axes` bytes of the file.
-        n_axes: 3 for images (count, height, width), 1 for labels (count).
+        start: the first `HEADER` bytes of the file, or fewer where it is shorter.
 
     Raises:
-        FormatError: the file is shorter than a header, is no IDX file of unsigned bytes with so many axes, is empty, or
-            announces more than 4 GiB.
+        FormatError: the file is shorter than a header, is no IDX file of bytes or integers with the axes of images or
+            labels, is empty, or announces more than 4 GiB.
     """
-    length = header_length(n_axes)
+    if len(start) < 4:
+        raise FormatError(f"truncated: {len(start)} bytes are no whole IDX header")
+    zero, kind, axes = struct.unpack(">HBB", start[:4])
+    if zero != 0 or kind not in _TYPES or not 1 <= axes <= _MOST_AXES:
+        raise FormatError(
+            f"the magic number is {start[:4].hex()}, not 000008 (bytes) or 00000c (integers) and 01 to 04 (axes)"
+        )
+    length = 4 + 4 * axes
     if len(start) < length:
         raise FormatError(f"truncated: {len(start)} bytes are no whole IDX header ({length} bytes)")
-    zero, kind, axes = struct.unpack(">HBB", start[:4])
-    if zero != 0 or kind != _UNSIGNED_BYTE or axes != n_axes:
-        expected = f"0000{_UNSIGNED_BYTE:02x}{n_axes:02x}"
-        raise FormatError(f"the magic number is {start[:4].hex()}, not {expected}")
-    shape = struct.unpack(f">{n_axes}I", start[4:length])
-    check_shape(shape, n_axes)
-    return shape, length
+    shape = struct.unpack(f">{axes}I", start[4:length])
+    base.check_shape(shape, _TYPES[kind].itemsize)
+    return shape, length, _TYPES[kind]
+
+
+def announced(start: bytes) -> int:
+    """Return how many bytes a file has that begins with these."""
+    shape, length, dtype = parse_header(start)
+    return length + int(np.prod(shape, dtype=object)) * dtype.itemsize
+
+
+def load(path: Path) -> np.ndarray:
+    """Memory-map an uncompressed IDX file, read-only; of labels with more beside them, as QMNIST's, the labels alone.
+
+    Raises:
+        FormatError: it cannot be read, is no such file, or its length is not what its header announces.
+    """
+    array = base.mapped(path, parse_header, HEADER)
+    return array[:, 0] if array.ndim == 2 else array
+
+
+def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
+    """Read a dataset: `train_images`, `train_labels` and so on, a file each.
+
+    Raises:
+        FormatError: a file is no such array, or labels are below the first.
+    """
+    transposed = wanted.option("transposed", False, lambda value: isinstance(value, bool), "true or false")
+    first = wanted.option("first_label", 0, lambda value: value in (0, 1), "0 or 1")
+
+    def array(path: Path) -> np.ndarray:
+        found = load(path)
+        if found.ndim > 1:
+            return found.swapaxes(1, 2) if transposed else found
+        if found.min() < first:
+            raise FormatError(f"{path.name} has the label {found.min()}, and they count from {first}")
+        return found - np.asarray(first, found.dtype) if first else found
+
+    return base.read_pairs(files, array)

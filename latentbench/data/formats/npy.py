@@ -1,39 +1,136 @@
-"""NumPy's own format, as `numpy.save` writes arrays of uint8 in C order."""
+"""NumPy's own formats: an array in each `.npy` file, or several by name in one `.npz`."""
 
 import io
+import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
 
-from latentbench.data.formats.base import FormatError, check_shape
+from latentbench.data.formats import base
+from latentbench.data.formats.base import FormatError, Found, Split, Wanted
 
-_LENGTH = 128  # of the header that NumPy writes for any array of few axes: it fills up to a multiple of 64
+OPTIONS = ("arrays",)  # of an .npz: the name of each array by what it is for, such as {train_images: x}
+
+# An .npz names its arrays as Keras does, or as MedMNIST does.
+_NAMES = (
+    {"train_images": "x_train", "train_labels": "y_train", "test_images": "x_test", "test_labels": "y_test"},
+    {
+        f"{split}_{kind}": f"{short}_{kind}"
+        for split, short in (("train", "train"), ("validation", "val"), ("test", "test"))
+        for kind in ("images", "labels")
+    },
+)
+_MAGIC = b"\x93NUMPY"
+_MOST_HEADER = 4096  # bytes; that of an array of few axes has 128
+_BLOCK = 4096  # images that are converted at a time
 
 
-def header_length(n_axes: int) -> int:  # noqa: ARG001
-    """Return the length of a header in bytes."""
-    return _LENGTH
-
-
-def parse_header(start: bytes, n_axes: int) -> tuple[tuple[int, ...], int]:
-    """Return the shape that a header announces and the header's own length in bytes.
-
-    Args:
-        start: at least the first 128 bytes of the file.
-        n_axes: 3 for images (count, height, width), 1 for labels (count).
+def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
+    """Read a dataset: a file for each array, or `archive` for all.
 
     Raises:
-        FormatError: the file is shorter than a header, holds no unsigned bytes in C order with so many axes, is empty,
-            or announces more than 4 GiB.
+        FormatError: a file is damaged, or holds no such arrays.
     """
-    stream = io.BytesIO(start[:_LENGTH])
+    if set(files) == {"archive"}:
+        names = wanted.option("arrays", None, lambda value: value is None or isinstance(value, dict), "names by role")
+        files = _unpacked(files["archive"], names, wanted.room)
+    found = base.read_pairs(files, lambda path: load(path, wanted.room))
+    return Found({split: Split(each.images, each.labels) for split, each in found.splits.items()})
+
+
+def parse_header(start: bytes) -> tuple[tuple[int, ...], int, np.dtype]:
+    """Return the shape that a header announces, the header's length in bytes, and the type of the numbers.
+
+    Raises:
+        FormatError: it is no header of an array of plain numbers in C order, or announces nothing or more than 4 GiB.
+    """
+    stream = io.BytesIO(start[:_MOST_HEADER])
     try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise FormatError("the header is of another version of the format than 1.0: numpy.save writes that")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        elif version == (2, 0):
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
+        else:
+            raise FormatError(f"the header is of version {version} of the format: numpy.save writes 1.0")
     except (ValueError, TypeError, LookupError, EOFError, TokenError, SyntaxError, RecursionError) as error:
         raise FormatError(f"this is no header of a .npy file: {error}") from error
-    if dtype != np.uint8 or fortran:
-        raise FormatError(f"it holds {dtype} in {'Fortran' if fortran else 'C'} order, not uint8 in C order")
-    check_shape(shape, n_axes)
-    return shape, stream.tell()
+    if fortran or dtype.kind not in "uif" or dtype.hasobject:
+        raise FormatError(f"it holds {dtype} in {'Fortran' if fortran else 'C'} order, not numbers in C order")
+    base.check_shape(tuple(shape), dtype.itemsize)
+    return tuple(shape), stream.tell(), dtype
+
+
+def load(path: Path, room: Path) -> np.ndarray:
+    """Return the array of a `.npy` file, memory-mapped: uint8, or integers of labels.
+
+    Images of floats on the scale from 0 to 1 become bytes, in a file in `room`.
+
+    Raises:
+        FormatError: it cannot be read, is no such file, has another length than its header announces, or holds numbers
+            that are neither bytes nor on that scale.
+    """
+    array = base.mapped(path, parse_header, _MOST_HEADER)
+    if array.ndim == 2:  # labels, as MedMNIST has them
+        if array.shape[1] != 1:
+            raise FormatError(f"{path.name} is {array.shape}: it holds neither images nor one label for each")
+        array = array[:, 0]
+    return (
+        array
+        if array.dtype == np.uint8
+        else _as_bytes(array, path.name, room)
+        if array.ndim > 1
+        else _whole(array, path)
+    )
+
+
+def _whole(labels: np.ndarray, path: Path) -> np.ndarray:
+    if not np.all(np.isfinite(labels)) or np.any(labels != np.floor(labels)) or labels.min() < 0:
+        raise FormatError(f"{path.name}: labels must be whole numbers from 0")
+    return np.asarray(labels).astype(np.int64)
+
+
+def _as_bytes(images: np.ndarray, name: str, room: Path) -> np.ndarray:
+    is_float = images.dtype.kind == "f"
+    high = 1.0 if is_float else 255
+    whole = base.room_for(room / f"{name}.bytes.npy", images.shape)
+    for start in range(0, len(images), _BLOCK):
+        block = np.asarray(images[start : start + _BLOCK])
+        if not (block.min() >= 0 and block.max() <= high):  # NaN included
+            raise FormatError(
+                f"{name}: images of {images.dtype} must lie between 0 and {high:g}; these reach from {block.min()} to "
+                f"{block.max()}"
+            )
+        whole[start : start + _BLOCK] = np.rint(block * 255.0) if is_float else block
+    return whole
+
+
+def _unpacked(archive: Path, names: Mapping[str, str] | None, room: Path) -> dict[str, Path]:
+    """Unpack the arrays of an `.npz` into files in `room`; return these by what each is for."""
+    try:
+        with zipfile.ZipFile(archive) as members:
+            there = {info.filename.removesuffix(".npy"): info for info in members.infolist()}
+            choices = [names] if names is not None else [names for names in _NAMES if set(names.values()) & set(there)]
+            if not choices or choices[0]["train_images"] not in there:
+                raise FormatError(
+                    f"{archive.name} holds {', '.join(sorted(there)) or 'nothing'}: name in options.arrays which is "
+                    "train_images, train_labels, ..."
+                )
+            found = {}
+            for role, name in choices[0].items():
+                if name not in there:
+                    if names is not None:
+                        raise FormatError(f"{archive.name} has no array {name!r}; it has {', '.join(sorted(there))}")
+                    continue
+                if there[name].file_size > base.MAX_BYTES + _MOST_HEADER:
+                    raise FormatError(f"oversized: {archive.name} would unpack {there[name].file_size} bytes of {name}")
+                found[role] = room / f"{role}.npy"
+                with members.open(there[name]) as packed, found[role].open("wb") as whole:
+                    shutil.copyfileobj(packed, whole, 1 << 20)
+    except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise FormatError(f"{archive.name} is no whole .npz file: {error}") from error
+    return found

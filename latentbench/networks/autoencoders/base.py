@@ -3,6 +3,7 @@
 Each file beside this one is an architecture: it has the file's name and defines `Network`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,23 +16,23 @@ class Autoencoder(nn.Module):
     """An encoder to `latent_dim` numbers and a decoder back to pixels; an architecture supplies both networks.
 
     Args:
-        height, width: of the images.
+        image_shape: channels, height and width of an image.
         latent_dim: numbers that an image becomes.
     """
 
     encoder: nn.Module
     decoder: nn.Module
 
-    def __init__(self, height: int, width: int, latent_dim: int) -> None:
+    def __init__(self, image_shape: Sequence[int], latent_dim: int) -> None:
         super().__init__()
-        self.height, self.width, self.latent_dim = height, width, latent_dim
+        self.image_shape, self.latent_dim = tuple(image_shape), latent_dim
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map images (n, height, width) in [0, 1] to latents (n, latent_dim)."""
+        """Map images (n, c, h, w) in [0, 1] to latents (n, latent_dim)."""
         return torch.as_tensor(self.encoder(images))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Map latents (n, latent_dim) to images (n, height, width) in [0, 1]."""
+        """Map latents (n, latent_dim) to images (n, c, h, w) in [0, 1]."""
         return torch.as_tensor(self.decoder(latents))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -39,18 +40,18 @@ class Autoencoder(nn.Module):
         return self.decode(self.encode(images))
 
 
-def build(architecture: str, height: int, width: int, latent_dim: int, **options: Any) -> Autoencoder:
+def build(architecture: str, image_shape: Sequence[int], latent_dim: int, **options: Any) -> Autoencoder:
     """Return a freshly initialised autoencoder.
 
     Args:
         architecture: the name of a file beside this one.
-        height, width, latent_dim: as for `Autoencoder`.
+        image_shape, latent_dim: as for `Autoencoder`.
         options: what else the architecture takes.
 
     Raises:
         InputError: there is no such architecture, or it does not take these options.
     """
-    shape: dict[str, Any] = {"height": height, "width": width, "latent_dim": latent_dim}
+    shape: dict[str, Any] = {"image_shape": image_shape, "latent_dim": latent_dim}
     network: type[Autoencoder] = plugins.load("latentbench.networks.autoencoders", architecture).Network
     plugins.check_options(f"the autoencoder {architecture}", network, shape, options)
     return network(**shape, **options)

@@ -1,5 +1,7 @@
 """The convolutional autoencoder of the reference report."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from latentbench.networks.autoencoders.base import Autoencoder
@@ -9,13 +11,13 @@ from latentbench.networks.blocks import CropToImage, UpsampledConv2d, glorot_uni
 class Network(Autoencoder):
     """Two convolutions with max pooling to a dense latent; a dense layer and two upsamplings back."""
 
-    def __init__(self, height: int, width: int, latent_dim: int) -> None:
-        super().__init__(height, width, latent_dim)
+    def __init__(self, image_shape: Sequence[int], latent_dim: int) -> None:
+        super().__init__(image_shape, latent_dim)
+        channels, height, width = image_shape
         rows, columns = -(-height // 4), -(-width // 4)  # what two poolings leave, rounded up
         self.encoder = nn.Sequential(
-            nn.Unflatten(1, (1, height)),
             # Pooling first gives the same as ReLU first, on a quarter of the pixels.
-            nn.Conv2d(1, 16, 3, padding=1),
+            nn.Conv2d(channels, 16, 3, padding=1),
             nn.MaxPool2d(2, ceil_mode=True),
             nn.ReLU(),
             nn.Conv2d(16, 8, 3, padding=1),
@@ -32,8 +34,8 @@ class Network(Autoencoder):
             nn.ReLU(),
             UpsampledConv2d(8, 16),
             nn.ReLU(),
-            UpsampledConv2d(16, 1),
+            UpsampledConv2d(16, channels),
             nn.Sigmoid(),
-            CropToImage(height, width),
+            CropToImage(image_shape),
         )
         glorot_uniform(self)

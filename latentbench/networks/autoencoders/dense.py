@@ -1,5 +1,7 @@
 """The dense autoencoder of the reference report."""
 
+import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import nn
@@ -9,18 +11,18 @@ from latentbench.networks.blocks import glorot_uniform
 
 
 class Network(Autoencoder):
-    """784-392-196-98-L-98-196-392-784 for 28x28 images: each layer halves, with batch norm and ReLU."""
+    """784-392-196-98-L-98-196-392-784 for grey 28x28 images: each layer halves, with batch norm and ReLU."""
 
-    def __init__(self, height: int, width: int, latent_dim: int) -> None:
-        super().__init__(height, width, latent_dim)
-        pixels = height * width
+    def __init__(self, image_shape: Sequence[int], latent_dim: int) -> None:
+        super().__init__(image_shape, latent_dim)
+        pixels = math.prod(image_shape)
         widths = [pixels, pixels // 2, pixels // 4, pixels // 8]
         self.encoder = nn.Sequential(nn.Flatten(), *_layers(widths), nn.Linear(widths[-1], latent_dim))
         self.decoder = nn.Sequential(
             *_layers([latent_dim, *widths[:0:-1]]),
             nn.Linear(widths[1], pixels),
             nn.Sigmoid(),
-            nn.Unflatten(1, (height, width)),
+            nn.Unflatten(1, tuple(image_shape)),
         )
         glorot_uniform(self)
 

@@ -1,5 +1,7 @@
 """Residual convolutions, the strongest of the autoencoders."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from latentbench.networks.autoencoders.base import Autoencoder
@@ -9,8 +11,8 @@ from latentbench.networks.blocks import n_residual_features, residual_decoder, r
 class Network(Autoencoder):
     """Residual convolutions on 2x2 patches."""
 
-    def __init__(self, height: int, width: int, latent_dim: int) -> None:
-        super().__init__(height, width, latent_dim)
-        n_features = n_residual_features(height, width)
-        self.encoder = nn.Sequential(residual_encoder(height, width), nn.Linear(n_features, latent_dim))
-        self.decoder = nn.Sequential(residual_decoder(latent_dim, height, width), nn.Sigmoid())
+    def __init__(self, image_shape: Sequence[int], latent_dim: int) -> None:
+        super().__init__(image_shape, latent_dim)
+        n_features = n_residual_features(image_shape)
+        self.encoder = nn.Sequential(residual_encoder(image_shape), nn.Linear(n_features, latent_dim))
+        self.decoder = nn.Sequential(residual_decoder(latent_dim, image_shape), nn.Sigmoid())

@@ -3,6 +3,7 @@
 Each file beside this one is an architecture: it has the file's name and defines `Network`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,26 +22,26 @@ class VAE(nn.Module):
     decoder: nn.Module
     likelihood: likelihoods.Likelihood
 
-    def __init__(self, height: int, width: int, latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
+    def __init__(self, image_shape: Sequence[int], latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
         super().__init__()
-        self.height, self.width, self.latent_dim = height, width, latent_dim
-        self.likelihood = likelihoods.build(likelihood, height, width)
+        self.image_shape, self.latent_dim = tuple(image_shape), latent_dim
+        self.likelihood = likelihoods.build(likelihood, image_shape)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map images (n, height, width) in [0, 1] to the mean and log variance of q(z | x), each (n, latent_dim)."""
+        """Map images (n, c, h, w) in [0, 1] to the mean and log variance of q(z | x), each (n, latent_dim)."""
         hidden = self.trunk(images)
         return self.to_mean(hidden), self.to_log_var(hidden)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map images (n, height, width) in [0, 1] to the posterior means (n, latent_dim)."""
+        """Map images (n, c, h, w) in [0, 1] to the posterior means (n, latent_dim)."""
         return self.posterior(images)[0]
 
     def output(self, latents: Tensor) -> Tensor:
-        """Map latents (n, latent_dim) to the decoder's raw output (n, height, width), as `likelihood` takes it."""
+        """Map latents (n, latent_dim) to the decoder's raw output (n, c, h, w), as `likelihood` takes it."""
         return torch.as_tensor(self.decoder(latents))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Map latents (n, latent_dim) to the mean images (n, height, width) in [0, 1] of `likelihood`."""
+        """Map latents (n, latent_dim) to the mean images (n, c, h, w) in [0, 1] of `likelihood`."""
         return self.likelihood.mean(self.output(latents))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -72,7 +73,7 @@ def negative_elbo(network: VAE, images: Tensor, noise: Tensor, beta: float = 1.0
 
     Args:
         network: the VAE.
-        images: (n, height, width) in [0, 1].
+        images: (n, c, h, w) in [0, 1].
         noise: (n, latent_dim), standard normal.
         beta: weight of the divergence.
 
@@ -88,8 +89,7 @@ def negative_elbo(network: VAE, images: Tensor, noise: Tensor, beta: float = 1.0
 
 def build(
     architecture: str,
-    height: int,
-    width: int,
+    image_shape: Sequence[int],
     latent_dim: int,
     likelihood: likelihoods.Name = "bernoulli",
     **options: Any,
@@ -98,13 +98,13 @@ def build(
 
     Args:
         architecture: the name of a file beside this one.
-        height, width, latent_dim, likelihood: as for `VAE`.
+        image_shape, latent_dim, likelihood: as for `VAE`.
         options: what else the architecture takes.
 
     Raises:
         InputError: there is no such architecture, or it does not take these options.
     """
-    shape: dict[str, Any] = {"height": height, "width": width, "latent_dim": latent_dim, "likelihood": likelihood}
+    shape: dict[str, Any] = {"image_shape": image_shape, "latent_dim": latent_dim, "likelihood": likelihood}
     network: type[VAE] = plugins.load("latentbench.networks.vaes", architecture).Network
     plugins.check_options(f"the VAE {architecture}", network, shape, options)
     return network(**shape, **options)

@@ -1,5 +1,7 @@
 """The convolutional VAE of the reference report."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from latentbench.networks import likelihoods
@@ -10,12 +12,12 @@ from latentbench.networks.vaes.base import VAE
 class Network(VAE):
     """Two strided convolutions and a dense layer to the heads; transposed convolutions back."""
 
-    def __init__(self, height: int, width: int, latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
-        super().__init__(height, width, latent_dim, likelihood)
+    def __init__(self, image_shape: Sequence[int], latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
+        super().__init__(image_shape, latent_dim, likelihood)
+        channels, height, width = image_shape
         rows, columns = -(-height // 4), -(-width // 4)  # what two strides of 2 leave, rounded up
         self.trunk = nn.Sequential(
-            nn.Unflatten(1, (1, height)),
-            nn.Conv2d(1, 32, 3, stride=2, padding=1),
+            nn.Conv2d(channels, 32, 3, stride=2, padding=1),
             nn.ReLU(),
             nn.Conv2d(32, 64, 3, stride=2, padding=1),
             nn.ReLU(),
@@ -33,7 +35,7 @@ class Network(VAE):
             nn.ReLU(),
             nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1),
             nn.ReLU(),
-            nn.ConvTranspose2d(32, 1, 3, padding=1),
-            CropToImage(height, width),
+            nn.ConvTranspose2d(32, channels, 3, padding=1),
+            CropToImage(image_shape),
         )
         glorot_uniform(self)

@@ -1,5 +1,7 @@
 """The dense VAE of the reference report."""
 
+import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import nn
@@ -10,11 +12,11 @@ from latentbench.networks.vaes.base import VAE
 
 
 class Network(VAE):
-    """784-392-196-98 with ReLU, then the two heads; the decoder mirrors it."""
+    """784-392-196-98 for grey 28x28 images, with ReLU, then the two heads; the decoder mirrors it."""
 
-    def __init__(self, height: int, width: int, latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
-        super().__init__(height, width, latent_dim, likelihood)
-        pixels = height * width
+    def __init__(self, image_shape: Sequence[int], latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
+        super().__init__(image_shape, latent_dim, likelihood)
+        pixels = math.prod(image_shape)
         widths = [pixels, pixels // 2, pixels // 4, pixels // 8]
         self.trunk = nn.Sequential(nn.Flatten(), *_layers(widths))
         self.to_mean = nn.Linear(widths[-1], latent_dim)
@@ -22,7 +24,7 @@ class Network(VAE):
         self.decoder = nn.Sequential(
             *_layers([latent_dim, *widths[:0:-1]]),
             nn.Linear(widths[1], pixels),
-            nn.Unflatten(1, (height, width)),
+            nn.Unflatten(1, tuple(image_shape)),
         )
         glorot_uniform(self)
 

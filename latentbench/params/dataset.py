@@ -1,0 +1,143 @@
+"""A dataset's own file, `datasets/<name>.yaml`: what it is, where it is, and how its files are read."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from latentbench.params.base import ParamsError, Section, validate
+
+FOLDER = Path("datasets")
+SMALLEST, LARGEST = 8, 128  # pixels of a side of an image
+
+Side = Annotated[int, Field(ge=SMALLEST, le=LARGEST)]
+Level = Annotated[int, Field(ge=0, le=255)]
+
+
+class Source(Section):
+    """One place to take the files from: exactly one of the four."""
+
+    folder: str | None = None
+    http: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    debian: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")] | None = None
+    python: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+
+    @field_validator("http", mode="before")
+    @classmethod
+    def _no_secrets(cls, address: object) -> object:
+        """Refuse them before any other rule would tell the address."""
+        if isinstance(address, str) and ("@" in address or "?" in address):
+            raise ValueError("it must hold no name, password or query: the file is in git, and addresses are logged")
+        return address
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        kinds = list(type(self).model_fields)
+        given = [name for name in kinds if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a source has exactly one of {', '.join(kinds)}, not {' and '.join(given) or 'none'}")
+        if self.folder is not None and not Path(self.folder).is_absolute():
+            raise ValueError(f"folder must be an absolute path (experiments run in other folders), not {self.folder!r}")
+        return self
+
+
+class File(Section):
+    """One file of a dataset.
+
+    Attributes:
+        name: what it is called in a source, with or without `.gz` there.
+        member: the file inside it that is meant, where it is a zip or tar archive.
+        sha256: of its content, uncompressed where the file is gzipped.
+        md5: of the file as its publisher has it.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    member: Annotated[str, Field(min_length=1)] | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+
+
+class Description(Section):
+    """A dataset.
+
+    Attributes:
+        title: for people.
+        licence, citation, home: what its publisher says of it.
+        format: of the files: a module in latentbench/data/formats.
+        sources: the first one that works is taken.
+        files: by what each is for, as the format tells: `train_images`, say. None of a folder of pictures.
+        classes: names of the labels 0, 1, ...; None where the files name them, or where there are no labels.
+        channels: 1 for grey, 3 for colour; None for what the files have.
+        size: height and width; None for what the files have.
+        fit: how a picture of another shape is brought to `size`.
+        background: what shows where a picture is transparent, or was padded: a grey level, or red, green and blue.
+        options: what else the format takes.
+    """
+
+    title: Annotated[str, Field(min_length=1)]
+    licence: str | None = None
+    citation: str | None = None
+    home: str | None = None
+    format: str
+    sources: Annotated[list[Source], Field(min_length=1)]
+    files: dict[str, File] = Field(default_factory=dict)
+    classes: Annotated[list[str], Field(min_length=2, max_length=1000)] | None = None
+    channels: Literal[1, 3] | None = None
+    size: Annotated[list[Side], Field(min_length=2, max_length=2)] | None = None
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    background: Level | Annotated[list[Level], Field(min_length=3, max_length=3)] = 0
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _distinct_classes(self) -> Self:
+        if self.classes is not None and len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes {self.classes} must differ from each other")
+        return self
+
+
+def fingerprint(description: Description, folder: Path) -> str | None:
+    """Return what tells whether the files of a source folder have changed: a hash of names, sizes and times.
+
+    None where each file has a checksum, which then tells more.
+    """
+    if not description.files:
+        watched = sorted(path for path in folder.rglob("*") if path.is_file())
+    elif all(file.sha256 or file.md5 for file in description.files.values()):
+        return None
+    else:
+        names = {name for file in description.files.values() for name in (file.name, f"{file.name}.gz")}
+        watched = sorted(folder / name for name in names if (folder / name).is_file())
+    digest = hashlib.sha256()
+    for path in watched:
+        known = path.stat()
+        digest.update(f"{path.relative_to(folder)}\0{known.st_size}\0{known.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
+
+
+def names() -> list[str]:
+    """Return the names of the datasets that there are, in alphabetical order."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name: str) -> Description:
+    """Read and check the file of a dataset, in the folder of this process.
+
+    Raises:
+        ParamsError: there is no such file, it is no YAML, or something in it is wrong.
+    """
+    path = FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise ParamsError(
+            f"data.dataset: there is no {path}; there are {', '.join(names()) or 'none'}, a file each "
+            "('make dataset' writes one for a folder of yours)"
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ParamsError(f"{path} cannot be read: {error}") from error
+    try:
+        return validate(Description, content)
+    except ParamsError as error:
+        raise ParamsError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
