@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data browser repro explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report plots \
+.PHONY: help setup data browser repro dataset explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
 	benchmark-diffusion benchmark-explorer benchmark-startup clean
 
@@ -58,6 +58,10 @@ browser: data  ## install Chromium, which the tests of the explorer drive, where
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium >/dev/null || \
 		{ apt-get update --quiet --quiet && \
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium >/dev/null; }
+
+dataset: setup  ## describe a folder of your own images: datasets/NAME.yaml (NAME=my_photos FROM=/path/to/folder SIZE="64 64")
+	python -m tools.dataset "$(or $(NAME),$(error give a name, NAME=...))" \
+		"$(or $(FROM),$(error give the folder of the images, FROM=...))" $(if $(SIZE),--size $(SIZE))
 
 explore: setup  ## open the latent explorer of the last run in the browser
 	python -m latentbench.explore

@@ -1,0 +1,170 @@
+"""Describe a folder of your own images: look at the files, say what they are, and write datasets/<name>.yaml."""
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import InputError, LatentbenchError
+from latentbench.data import pictures
+from latentbench.data.formats import images
+from latentbench.params import dataset
+from latentbench.params.base import validate
+from latentbench.params.dataset import Description
+
+_SIDE = 64  # of the images that pictures of other sizes are brought to, unless told otherwise
+_LOOKED_AT = 500  # pictures whose size is looked up
+_SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"}
+_SPLITS |= {"validation": "validation", "test": "test", "t10k": "test", "testing": "test"}
+_SUFFIXES = {".npz": "npy", ".npy": "npy", ".csv": "csv", ".parquet": "parquet", ".mat": "mat", ".bin": "cifar"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    options = _parser().parse_args(arguments)
+    path = dataset.FOLDER / f"{options.name}.yaml"
+    try:
+        if path.exists() and not options.replace:
+            raise InputError(f"{path} is there already: take another name, or give --replace")
+        found, told = describe(options.name, options.folder.resolve(), options.size)
+        validate(Description, found)
+        artifacts.write_text(path, yaml.safe_dump(found, sort_keys=False, allow_unicode=True, default_flow_style=None))
+    except LatentbenchError as error:
+        sys.exit(f"dataset: {error}")
+    for line in told:
+        progress.note(line)
+    progress.note(f"written: {path}. Now: dvc exp run -S data.dataset={options.name}")
+
+
+def describe(name: str, folder: Path, size: tuple[int, int] | None = None) -> tuple[dict[str, Any], list[str]]:
+    """Return what a dataset's file says of a folder, and what was found there, a sentence each.
+
+    Args:
+        name: of the dataset.
+        folder: of the images.
+        size: height and width that they are brought to; None for their own, or 64 x 64 where they differ.
+
+    Raises:
+        InputError: there is no such folder, or nothing in it that could be read.
+        FormatError: pictures and folders in it do not go together, or a file is damaged.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    found: dict[str, Any] = {"title": name.replace("_", " "), "sources": [{"folder": str(folder)}]}
+    told = []
+    if any(path.suffix.lower() in pictures.SUFFIXES for path in folder.rglob("*")):
+        found["format"] = "images"
+        told += _look_at_pictures(folder, found, size)
+    else:
+        found |= _look_at_files(folder)
+        told.append(f"{folder}: {found['format']}, {', '.join(found['files'])}")
+        if size is not None:
+            found["size"] = list(size)
+        elif found["format"] == "csv":
+            raise InputError("a table of pixels does not tell their height and width: give --size HEIGHT WIDTH")
+    return found, told
+
+
+def _look_at_pictures(folder: Path, found: dict[str, Any], size: tuple[int, int] | None) -> list[str]:
+    listed, classes = images.layout(folder)
+    n = {split: len(paths) for split, (paths, _) in listed.items()}
+    told = [f"{folder}: " + ", ".join(f"{count} {split} pictures" for split, count in n.items())]
+    if classes is None:
+        told.append("They have no classes.")
+    else:
+        labels = Counter(label for _, each in listed.values() for label in each)
+        fewest = min(labels, key=lambda label: labels[label])
+        told.append(
+            f"They are of {len(classes)} classes, the smallest {classes[fewest]} with {labels[fewest]} pictures."
+        )
+    if "test" not in n:
+        told.append("There is no test part: one is drawn (data.test_share in params.yaml).")
+    paths = [path for each, _ in listed.values() for path in each]
+    step = max(1, len(paths) // _LOOKED_AT)
+    there = Counter(pictures.shapes(paths[::step]))
+    sizes = {shape[1:] for shape in there}
+    colours = {shape[0] for shape in there}
+    common = ", ".join(f"{height} x {width}" for _, height, width in dict(there.most_common(3)))
+    if size is None and (len(sizes) > 1 or not _fits(*next(iter(sizes)))):
+        size = (_SIDE, _SIDE)
+        told.append(
+            f"Their sizes are {common}{', ...' if len(sizes) > 3 else ''}: all are brought to {_SIDE} x {_SIDE}."
+        )
+    else:
+        told.append(f"Their size is {common} (height x width).")
+    told.append(
+        "They are " + ("in colour." if colours == {3} else "grey." if colours == {1} else "grey and in colour.")
+    )
+    if size is not None:
+        found["size"] = list(size)
+    return told
+
+
+def _fits(height: int, width: int) -> bool:
+    return all(dataset.SMALLEST <= side <= dataset.LARGEST for side in (height, width))
+
+
+def _look_at_files(folder: Path) -> dict[str, Any]:
+    """Return format and files of a folder without pictures."""
+    there = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    plain = {path: Path(path.name.removesuffix(".gz")) for path in there}
+    forms = {_format(path, name) for path, name in plain.items()} - {None}
+    if len(forms) != 1:
+        raise InputError(f"{folder} holds {'files of several formats' if forms else 'nothing that could be read'}")
+    (form,) = forms
+    kept = {path: name for path, name in plain.items() if _format(path, name) == form}
+    if form == "npy" and any(name.suffix == ".npz" for name in kept.values()):
+        if len(kept) > 1:
+            raise InputError(f"{folder} holds several .npz files: leave one")
+        (name,) = kept.values()
+        return {"format": form, "files": {"archive": {"name": name.name}}}
+    return {"format": form, "files": {role: {"name": name} for role, name in sorted(_roles(form, kept).items())}}
+
+
+def _format(path: Path, name: Path) -> str | None:
+    if re.search(r"idx\d", name.name):
+        return "idx"
+    return _SUFFIXES.get(name.suffix.lower()) if path.stat().st_size else None
+
+
+def _roles(form: str | None, kept: dict[Path, Path]) -> dict[str, str]:
+    """Return the name of each file by what it is for, as its name tells."""
+    pairs = form in ("idx", "npy")
+    roles: dict[str, list[str]] = {}
+    for name in sorted(name.name for name in kept.values()):
+        words = re.split(r"[^a-z0-9]+", name.lower())
+        split = next((_SPLITS[word] for word in words if word in _SPLITS), "train" if len(kept) <= 1 + pairs else None)
+        if split is None:
+            raise InputError(f"{name}: call it train..., val... or test..., so that its part can be told")
+        labels = any(word.startswith(("label", "target", "y")) for word in words)
+        roles.setdefault(f"{split}_{'labels' if labels else 'images'}" if pairs else split, []).append(name)
+    return {
+        (role if len(names) == 1 else f"{role}_{number}"): name
+        for role, names in roles.items()
+        for number, name in enumerate(names, start=1)
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools.dataset", description=__doc__)
+    parser.add_argument("name", type=_name, help="of the dataset, as data.dataset takes it")
+    parser.add_argument("folder", type=Path, help="of the images")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="that all are brought to")
+    parser.add_argument("--replace", action="store_true", help="write over a description that is there")
+    return parser
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text):
+        raise argparse.ArgumentTypeError(f"must be letters, digits, _, . and -, not {text!r}")
+    return text
+
+
+if __name__ == "__main__":
+    main()
