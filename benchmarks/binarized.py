@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from latentbench import inference, plugins, seeding, threads, training
-from latentbench.core import progress
-from latentbench.data.formats import base as formats
+from latentbench.core import artifacts, progress
 from latentbench.evaluation import likelihood
 from latentbench.networks.vaes import base as vaes
 
@@ -31,12 +30,12 @@ _N_VALIDATION = 10_000
 
 
 def read_grey(split: str, n: int | None = None) -> Tensor:
-    """Return the first n images of "train" or "t10k", or all, (n, 28, 28) uint8."""
-    return torch.tensor(formats.read(formats.of("idx"), RAW / f"{split}-images", 3)[:n])
+    """Return the first n images of "train" or "test", or all, (n, 1, 28, 28) uint8."""
+    return torch.tensor(artifacts.read_array(RAW / f"{split}_images.npy")[:n])
 
 
 def binarize(images: Tensor, uniform: Tensor) -> Tensor:
-    """Turn grey images (n, height, width) uint8 into black and white ones, float32, with noise in [0, 1) for coins."""
+    """Turn grey images (n, c, h, w) uint8 into black and white ones, float32, with noise in [0, 1) for coins."""
     return (uniform < inference.to_unit(images)).float()
 
 
@@ -99,9 +98,9 @@ def main() -> None:
     options = parser.parse_args()
     threads.use(None)
     torch.manual_seed(seeding.derive(options.seed, "binarized", "weights"))
-    network = vaes.build(options.architecture, 28, 28, options.latent_dim, "bernoulli")
+    network = vaes.build(options.architecture, (1, 28, 28), options.latent_dim, "bernoulli")
     train(network, options)
-    test = inference.to_unit(fixed_binarization(read_grey("t10k", options.images), options.seed, "test"))
+    test = inference.to_unit(fixed_binarization(read_grey("test", options.images), options.seed, "test"))
     generator = seeding.torch_generator(options.seed, "binarized", "importance samples")
     nats = -likelihood.importance_bounds(network, test, options.samples, generator)
     print(

@@ -52,7 +52,7 @@ class Eye:
         self._test = self._features(torch.tensor(Dataset(PROCESSED).test_images))
 
     def distances(self, drawn: Tensor) -> tuple[float, float]:
-        """Return Fréchet and kernel distance of images (n, height, width) uint8 from as many test images."""
+        """Return Fréchet and kernel distance of images (n, c, h, w) uint8 from as many test images."""
         features, target = self._features(drawn), self._test[: len(drawn)]
         generator = np.random.default_rng(0)
         frechet = samples.frechet_distance(samples.moments(features), samples.moments(target))
@@ -66,7 +66,7 @@ class Eye:
 
 
 def draw(model: DiffusionModel, n: int, sampling: Sampling) -> Tensor:
-    """Return n samples, (n, height, width) uint8."""
+    """Return n samples, (n, c, h, w) uint8."""
     return model.draw(0, range(n), sampling)
 
 
@@ -143,7 +143,7 @@ def train_peer(network: UNet2DModel, images: Tensor, budget_s: float, batch_size
         for group in optimiser.param_groups:
             group["lr"] = 1e-3 * 0.5 * (1.0 + np.cos(np.pi * done))
         chosen = torch.randint(len(images), (batch_size,), generator=generator)
-        x0 = 2.0 * inference.to_unit(images[chosen])[:, None] - 1.0
+        x0 = 2.0 * inference.to_unit(images[chosen]) - 1.0
         eps, t = torch.randn(x0.shape, generator=generator), torch.randint(1000, (batch_size,), generator=generator)
         loss = (network(scheduler.add_noise(x0, eps, t), t).sample - eps).square().mean()
         optimiser.zero_grad()
@@ -158,21 +158,21 @@ def train_peer(network: UNet2DModel, images: Tensor, budget_s: float, batch_size
 
 @torch.no_grad()
 def draw_peer(network: UNet2DModel, scheduler: DDPMScheduler | DDIMScheduler, steps: int, n: int) -> Tensor:
-    """Return n samples, (n, height, width) uint8."""
+    """Return n samples, (n, c, h, w) uint8."""
     generator, drawn = seeding.torch_generator(0, "peer samples"), []
     for start in range(0, n, _BATCH):
         x = torch.randn((min(_BATCH, n - start), 1, 28, 28), generator=generator)
         scheduler.set_timesteps(steps)
         for t in scheduler.timesteps:
             x = scheduler.step(network(x, t).sample, t, x, generator=generator).prev_sample
-        drawn.append(inference.to_pixels((x[:, 0] + 1.0) / 2.0))
+        drawn.append(inference.to_pixels((x + 1.0) / 2.0))
     return torch.cat(drawn)
 
 
 def compare_with_peer(eye: Eye, budget_s: float | None, peer_steps: Sequence[int]) -> None:
     """Print and write distance over sampling time of both sides, and how soon ours is as near as the peer's best."""
     if budget_s is None:
-        budget_s = max(artifacts.read_json(TIMING / f"diffusion_{row}.json")["seconds"] for row in ROWS)
+        budget_s = max(artifacts.read_json(TIMING / f"diffusion@{row}.json")["seconds"] for row in ROWS)
     rows = ours()
     peer = build_peer(_size(rows["diffusion"][0].denoiser))
     dataset = Dataset(PROCESSED)

@@ -139,7 +139,7 @@ def main() -> None:
     """Train one model and print how long its epochs took and where its loss arrived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=MODELS)
-    parser.add_argument("images", type=Path, help="folder of train.npy and validation.npy, (n, 28, 28) uint8 each")
+    parser.add_argument("images", type=Path, help="folder of train.npy and validation.npy, (n, 1, 28, 28) uint8 each")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--warm-up", type=int, required=True, help="images to train on before the clock runs")
@@ -153,7 +153,7 @@ def main() -> None:
     build, loss, xla_helps = MODELS[options.model]
     model = build()
     train, validation = (
-        np.load(options.images / f"{part}.npy")  # noqa: TID251 - the project is not installed here
+        np.load(options.images / f"{part}.npy")[:, 0]  # noqa: TID251 - the project is not installed here
         .astype(np.float32)
         .reshape(-1, *model.input_shape[1:])
         / 255

@@ -22,7 +22,7 @@ from sklearn import manifold, neighbors
 from sklearn.model_selection import RandomizedSearchCV
 
 from latentbench import threads
-from latentbench.data.formats import base as formats
+from latentbench.core import artifacts
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
 from latentbench.reduction.isomap import Isomap
@@ -34,10 +34,10 @@ Data = dict[str, np.ndarray]
 def load() -> Data:
     """Return the real images as points in [0, 1] and their labels."""
     data: Data = {}
-    for name, split in (("train", "train"), ("test", "t10k")):
-        images = formats.read(formats.of("idx"), RAW / f"{split}-images", 3)
+    for name in ("train", "test"):
+        images = artifacts.read_array(RAW / f"{name}_images.npy")
         data[name] = images.reshape(len(images), -1) / np.float32(255)
-        data[f"{name}_labels"] = np.array(formats.read(formats.of("idx"), RAW / f"{split}-labels", 1))
+        data[f"{name}_labels"] = np.array(artifacts.read_array(RAW / f"{name}_labels.npy"))
     return data
 
 

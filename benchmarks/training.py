@@ -25,7 +25,6 @@ from torch.nn import functional
 
 from latentbench import inference, seeding, threads, training
 from latentbench.core import artifacts
-from latentbench.data import idx
 from latentbench.data.splits import stratified_subset
 from latentbench.networks.autoencoders import base as autoencoders
 from latentbench.networks.vaes import base as vaes
@@ -47,10 +46,10 @@ class Case:
 
 
 CASES = {
-    "dense_ae": Case("dense AE", lambda: autoencoders.build("dense", 28, 28, LATENT_DIM), 64, 3.0),
-    "conv_ae": Case("conv AE", lambda: autoencoders.build("conv", 28, 28, LATENT_DIM), 64, 2.0),
-    "dense_vae": Case("dense VAE", lambda: vaes.build("dense", 28, 28, LATENT_DIM), 32, None),
-    "conv_vae": Case("conv VAE", lambda: vaes.build("conv", 28, 28, LATENT_DIM), 32, 2.0),
+    "dense_ae": Case("dense AE", lambda: autoencoders.build("dense", (1, 28, 28), LATENT_DIM), 64, 3.0),
+    "conv_ae": Case("conv AE", lambda: autoencoders.build("conv", (1, 28, 28), LATENT_DIM), 64, 2.0),
+    "dense_vae": Case("dense VAE", lambda: vaes.build("dense", (1, 28, 28), LATENT_DIM), 32, None),
+    "conv_vae": Case("conv VAE", lambda: vaes.build("conv", (1, 28, 28), LATENT_DIM), 32, 2.0),
 }
 
 
@@ -71,10 +70,10 @@ class Result:
 
 def write_images(folder: Path, n_images: int) -> None:
     """Write the first n train images, a stratified tenth of them apart for validation, as both sides read them."""
-    images, labels = idx.read(RAW / "train-images", 3)[:n_images], idx.read(RAW / "train-labels", 1)[:n_images]
+    images, labels = (artifacts.read_array(RAW / f"train_{kind}.npy")[:n_images] for kind in ("images", "labels"))
     validation = stratified_subset(labels, len(labels) // 10, seeding.numpy_generator(0, "validation"))
-    np.save(folder / "validation.npy", images[validation], allow_pickle=False)
-    np.save(folder / "train.npy", np.delete(images, validation, axis=0), allow_pickle=False)
+    artifacts.write_array(folder / "validation.npy", images[validation])
+    artifacts.write_array(folder / "train.npy", np.delete(images, validation, axis=0))
 
 
 def loss_of(network: nn.Module) -> training.Loss:

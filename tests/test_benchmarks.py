@@ -1,0 +1,47 @@
+"""Benchmarks are run by hand, in minutes or hours: at least they fit the library that they time."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from latentbench.core import artifacts
+from tests.imports import imported_modules
+
+
+@pytest.mark.parametrize("name", ["binarized", "diffusion", "explorer", "reduction", "startup", "training"])
+def test_a_benchmark_imports_what_there_is(name: str) -> None:
+    module = importlib.import_module(f"benchmarks.{name}")
+    assert callable(module.main)
+
+
+def test_every_benchmark_is_tested(root: Path) -> None:
+    files = {path.stem for path in (root / "benchmarks").glob("*.py")} - {"__init__"}
+    assert files == {"binarized", "diffusion", "explorer", "reduction", "startup", "training", "keras_peer"}
+    # It runs in an environment of its own, without the project.
+    assert not [each for each in imported_modules(root / "benchmarks/keras_peer.py") if each.startswith("latentbench")]
+
+
+def test_the_networks_that_are_timed_take_the_images_that_are_given(
+    root: Path, raw_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import binarized, reduction, training
+
+    assert raw_data == root / "data/raw"
+    monkeypatch.chdir(root)
+    training.write_images(tmp_path, 200)
+    images = torch.tensor(artifacts.read_array(tmp_path / "train.npy")[:8]) / 255
+    assert images.shape == (8, 1, 28, 28)
+    for case in training.CASES.values():
+        assert case.build().eval()(images).shape == images.shape
+    points = reduction.load()
+    assert {name: array.shape for name, array in points.items()} == {
+        "train": (60_000, 784),
+        "train_labels": (60_000,),
+        "test": (10_000, 784),
+        "test_labels": (10_000,),
+    }
+    assert points["test"].dtype == np.float32
+    assert binarized.read_grey("test", 5).shape == (5, 1, 28, 28)
