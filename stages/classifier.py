@@ -23,7 +23,8 @@ def main() -> None:
             _train(run, params)
         else:
             _find_components(run)
-        artifacts.write_json(paths.model("auto") / "model.json", {"features": "classifier"})
+        features = "classifier" if run.dataset.labelled else "pca"
+        artifacts.write_json(paths.model("auto") / "model.json", {"features": features})
 
 
 def _train(run: trainings.Run, params: ClassifierParams) -> None:

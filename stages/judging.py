@@ -45,7 +45,7 @@ class Judge:
 
     Args:
         see: maps uint8 images (n, c, h, w) to features (n, d) float32.
-        classify: maps them to class probabilities (n, n_classes).
+        classify: maps them to class probabilities (n, n_classes); None where there are no classes.
         dataset: whose test images are the target.
         params: of the stage.
         seed: of all that is drawn.

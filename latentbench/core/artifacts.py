@@ -114,8 +114,8 @@ def _sweep(path: Path) -> None:
             os.close(descriptor)
 
 
-def zeros(shape: tuple[int, ...], path: Path | None = None) -> np.ndarray:
-    """Return float32 zeros, in memory or in a new `.npy` file that changes with them.
+def zeros(shape: tuple[int, ...], path: Path | None = None, dtype: Any = np.float32) -> np.ndarray:
+    """Return zeros, float32 or as told, in memory or in a new `.npy` file that changes with them.
 
     Its room on the disk is taken at once: where it is lacking later, the system kills whoever writes to the array.
 
@@ -123,10 +123,10 @@ def zeros(shape: tuple[int, ...], path: Path | None = None) -> np.ndarray:
         ArtifactError: there is no room for it.
     """
     if path is None:
-        return np.zeros(shape, dtype=np.float32)
-    n_bytes = math.prod(shape) * np.dtype(np.float32).itemsize
+        return np.zeros(shape, dtype=dtype)
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     try:
-        array: np.ndarray = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        array: np.ndarray = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         with path.open("r+b") as file:
             if sys.platform == "darwin":  # lacks posix_fallocate
                 file.seek(path.stat().st_size - array.nbytes)

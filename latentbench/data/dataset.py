@@ -68,7 +68,7 @@ class Dataset:
     @cached_property
     def labelled(self) -> bool:
         """Whether the images have labels; all of those of others are 0."""
-        return bool(artifacts.read_json(self._folder / "dataset.json").get("labelled", True))
+        return bool(artifacts.read_json(self._folder / "dataset.json")["labelled"])
 
     @cached_property
     def scaler(self) -> tuple[np.ndarray, np.ndarray]:

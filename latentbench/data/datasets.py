@@ -56,8 +56,6 @@ def obtain(description: Description, folder: Path, places: Sequence[Source] | No
             places = [_place(each) for each in description.sources]
         name, found = sources.fetch(places, files, form, fetched, read)
         progress.note(f"the data came from: {name}")
-        for note in found.notes:
-            progress.note(note)
         _write(found, description, folder, _watched(name, places, description))
         return name
 
@@ -115,7 +113,7 @@ def _checked(found: Found, description: Description, room: Path) -> Found:
     if labelled and classes is None:
         highest = max(int(split.labels.max()) for split in splits.values() if split.labels is not None)
         classes = [str(label) for label in range(highest + 1)]
-    return Found(splits, classes if labelled else None, found.notes)
+    return Found(splits, classes if labelled else None)
 
 
 def _reshaped(name: str, split: Split, description: Description, room: Path) -> Split:
@@ -126,7 +124,7 @@ def _reshaped(name: str, split: Split, description: Description, room: Path) -> 
     if (wanted_channels, *size) == (channels, height, width):
         return split
     background = _wanted(description, room).background
-    whole = formats.room_for(room / f"{name}_resized.npy", (n, wanted_channels, *size))
+    whole = artifacts.zeros((n, wanted_channels, *size), room / f"{name}_resized.npy", np.uint8)
     images = pictures.resized(split.images, wanted_channels, size, description.fit, background)
     for index, image in enumerate(progress.bar(images, total=n, desc=f"{name}: {size[0]} x {size[1]}", unit="image")):
         whole[index] = image

@@ -156,7 +156,7 @@ GENERATORS = (
     _BITS,
     Column(
         "classifier",
-        "Hash of the classifier that judged: distances under others do not compare.",
+        "Hash of the classifier that judged, or of the components after `pca:`; distances under others do not compare.",
         None,
         kind="word",
     ),

@@ -39,7 +39,7 @@ def dataset(images: np.ndarray, labels: np.ndarray, tmp_path_factory: pytest.Tem
         artifacts.write_array(folder / f"{name}_images.npy", images[part])
         artifacts.write_array(folder / f"{name}_labels.npy", labels[part])
     artifacts.write_array(folder / "val_index.npy", np.arange(0, 4000, 10))
-    artifacts.write_json(folder / "dataset.json", {"classes": [str(label) for label in range(10)]})
+    artifacts.write_json(folder / "dataset.json", {"classes": [str(label) for label in range(10)], "labelled": True})
     return Dataset(folder)
 
 

@@ -13,7 +13,6 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 
 from latentbench import plugins
-from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
 
 # No image dataset of this kind is larger; a header that claims more is damaged or hostile.
@@ -47,12 +46,10 @@ class Found:
     Attributes:
         splits: by name, of `SPLITS`; "train" is always there.
         classes: names of the labels, where the files have them.
-        notes: what a user should know of how it was read, a sentence each.
     """
 
     splits: Mapping[str, Split]
     classes: list[str] | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,17 +152,6 @@ def by_split(files: Mapping[str, Path], kinds: tuple[str, ...]) -> dict[str, dic
 def _in_order(role: str) -> tuple[str, int]:
     words, _, number = role.rpartition("_")
     return (words, int(number)) if number.isdecimal() else (role, 0)
-
-
-def room_for(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Return uint8 zeros of a shape in a new temporary file, whose room on the disk is taken at once.
-
-    Raises:
-        ArtifactError: there is no room for it.
-    """
-    n_bytes = int(np.prod(shape, dtype=object))
-    whole = artifacts.zeros((-(-n_bytes // 4),), path)  # float32, of four bytes
-    return whole.view(np.uint8)[:n_bytes].reshape(shape)
 
 
 def channels_first(images: np.ndarray, name: str) -> np.ndarray:

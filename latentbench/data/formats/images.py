@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from latentbench import machine
+from latentbench.core import artifacts
 from latentbench.data import pictures
-from latentbench.data.formats import base
 from latentbench.data.formats.base import FormatError, Found, Split, Wanted
 
 OPTIONS = ()
@@ -37,7 +37,7 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
     splits = {}
     for split, (paths, labels) in listed.items():
         shape = (len(paths), channels, *size)
-        whole = base.room_for(wanted.room / f"{split}.npy", shape)
+        whole = artifacts.zeros(shape, wanted.room / f"{split}.npy", np.uint8)
         pictures.decode_all(paths, decode, whole, f"{split} images", machine.n_cores())
         splits[split] = Split(whole, None if classes is None else np.array(labels))
     return Found(splits, classes)

@@ -10,6 +10,7 @@ from tokenize import TokenError
 
 import numpy as np
 
+from latentbench.core import artifacts
 from latentbench.data.formats import base
 from latentbench.data.formats.base import FormatError, Found, Split, Wanted
 
@@ -97,7 +98,7 @@ def _whole(labels: np.ndarray, path: Path) -> np.ndarray:
 def _as_bytes(images: np.ndarray, name: str, room: Path) -> np.ndarray:
     is_float = images.dtype.kind == "f"
     high = 1.0 if is_float else 255
-    whole = base.room_for(room / f"{name}.bytes.npy", images.shape)
+    whole = artifacts.zeros(images.shape, room / f"{name}.bytes.npy", np.uint8)
     for start in range(0, len(images), _BLOCK):
         block = np.asarray(images[start : start + _BLOCK])
         if not (block.min() >= 0 and block.max() <= high):  # NaN included

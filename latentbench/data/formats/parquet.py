@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentbench import machine
+from latentbench.core import artifacts
 from latentbench.data import pictures
 from latentbench.data.formats import base
 from latentbench.data.formats.base import FormatError, Found, Split, Wanted
@@ -51,7 +52,7 @@ def _read(
     if n == 0:
         raise FormatError(f"{paths[0].name} has no lines")
     channels, size = shape
-    whole = base.room_for(wanted.room / f"{split}.npy", (n, channels, *size))
+    whole = artifacts.zeros((n, channels, *size), wanted.room / f"{split}.npy", np.uint8)
     decode = partial(pictures.decoded, channels=channels, size=size, fit=wanted.fit, background=wanted.background)
     labels: list[int] = []
     start = 0
