@@ -108,11 +108,17 @@ def _checked(found: Found, description: Description, room: Path) -> Found:
         if len(split.images) != len(split.labels):
             raise FormatError(f"{name} has {len(split.images)} images but {len(split.labels)} labels")
         highest = int(split.labels.max())
+        if highest > formats.MAX_LABEL:
+            raise FormatError(f"{name} has the label {highest}; there may be {formats.MAX_LABEL + 1} classes, from 0")
         if classes is not None and highest >= len(classes):
             raise FormatError(f"{name} has the label {highest}, but there are names for {len(classes)} classes")
     if labelled and classes is None:
         highest = max(int(split.labels.max()) for split in splits.values() if split.labels is not None)
         classes = [str(label) for label in range(highest + 1)]
+    if labelled and classes is not None and not 2 <= len(classes) <= formats.MAX_LABEL + 1:
+        raise FormatError(
+            f"there may be 2 to {formats.MAX_LABEL + 1} classes, not {len(classes)}; images of one kind need no labels"
+        )
     return Found(splits, classes if labelled else None)
 
 

@@ -298,6 +298,24 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "raw/dataset.json").read_text())["classes"] is None
 
 
+@pytest.mark.parametrize(
+    ("highest", "says"), [(0, "2 to 1000 classes, not 1"), (1000, "has the label 1000; there may")]
+)
+def test_there_are_from_2_to_1000_classes(tmp_path: Path, highest: int, says: str) -> None:
+    np.save(tmp_path / "train_images.npy", np.zeros((3, 8, 8), dtype=np.uint8))
+    np.save(tmp_path / "train_labels.npy", np.array([0, 0, highest]))
+    roles = files("train_images", "train_labels", suffix=".npy")
+    with pytest.raises(SourceError, match=says):
+        obtained(tmp_path, tmp_path / "raw", format="npy", files=roles)
+    np.save(tmp_path / "train_labels.npy", np.array([0, 0, 2**40]))  # and no list of so many names is made
+    with pytest.raises(SourceError, match="has the label 1099511627776"):
+        obtained(tmp_path, tmp_path / "raw", format="npy", files=roles)
+    np.save(tmp_path / "train_labels.npy", np.array([0, 0, 999]))
+    found = obtained(tmp_path, tmp_path / "raw", format="npy", files=roles)
+    assert found["train_labels"].dtype == np.uint16
+    assert found["train_labels"].tolist() == [0, 0, 999]
+
+
 def test_an_option_that_a_format_does_not_have_is_told(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"the format csv has no lable; it has label, highest"):
         obtained(tmp_path, tmp_path / "raw", format="csv", options={"lable": "last"})

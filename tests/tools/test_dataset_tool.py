@@ -78,9 +78,10 @@ def test_grey_pictures_of_one_size_stay_as_they_are(place: Path, capsys: pytest.
 
 
 def test_a_size_may_be_told(place: Path) -> None:
-    picture(place / "cat/1.png")
+    for label in ("cat", "dog"):
+        picture(place / label / "1.png")
     dataset.main(["mine", str(place), "--size", "16", "24"])
-    assert arrays(place.parent / "raw")["train_images"] == (1, 3, 16, 24)
+    assert arrays(place.parent / "raw")["train_images"] == (2, 3, 16, 24)
 
 
 def test_arrays_and_idx_files_are_told_apart_by_their_names(

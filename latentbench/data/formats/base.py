@@ -17,7 +17,7 @@ from latentbench.core.errors import LatentbenchError
 
 # No image dataset of this kind is larger; a header that claims more is damaged or hostile.
 MAX_BYTES = 4 * 2**30
-MAX_LABEL = 999
+MAX_LABEL = 999  # of 1,000 classes, the most that there may be
 
 SPLITS = ("train", "validation", "test")
 
@@ -203,6 +203,22 @@ def mapped(path: Path, parse: Callable[[bytes], tuple[tuple[int, ...], int, np.d
         if path.stat().st_size != expected:
             raise FormatError(f"{path.name} has {path.stat().st_size} bytes, its header announces {expected}")
         return np.memmap(path, dtype=dtype, mode="r", offset=length, shape=shape)
+    except OSError as error:
+        raise FormatError(f"cannot read {path.name}: {error}") from error
+
+
+def records(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Memory-map a file of records of bytes without a header, (n, *shape) uint8, read-only.
+
+    Raises:
+        FormatError: it cannot be read, or is no whole number of records.
+    """
+    length = int(np.prod(shape))
+    try:
+        size = path.stat().st_size
+        if size == 0 or size % length or size > MAX_BYTES:
+            raise FormatError(f"{path.name} has {size} bytes, no whole number of records of {length}")
+        return np.memmap(path, dtype=np.uint8, mode="r", shape=(size // length, *shape))
     except OSError as error:
         raise FormatError(f"cannot read {path.name}: {error}") from error
 

@@ -33,17 +33,11 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
 
 def _records(path: Path, n_labels: int) -> np.ndarray:
     length = n_labels + int(np.prod(_SHAPE))
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(2)
-        if start[:1] == _PICKLE and size % length:
-            raise FormatError(
-                f"{path.name} is of the pickled version, which can run any code when it is read: take the binary one "
-                "(cifar-10-binary.tar.gz or cifar-100-binary.tar.gz)"
-            )
-        if size == 0 or size % length or size > base.MAX_BYTES:
-            raise FormatError(f"{path.name} has {size} bytes, no whole number of records of {length}")
-        return np.memmap(path, dtype=np.uint8, mode="r", shape=(size // length, length))
-    except OSError as error:
-        raise FormatError(f"cannot read {path.name}: {error}") from error
+    with path.open("rb") as file:
+        starts_as_pickle = file.read(1) == _PICKLE
+    if starts_as_pickle and path.stat().st_size % length:
+        raise FormatError(
+            f"{path.name} is of the pickled version, which can run any code when it is read: take the binary one "
+            "(cifar-10-binary.tar.gz or cifar-100-binary.tar.gz)"
+        )
+    return base.records(path, (length,))

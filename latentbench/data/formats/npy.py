@@ -12,7 +12,7 @@ import numpy as np
 
 from latentbench.core import artifacts
 from latentbench.data.formats import base
-from latentbench.data.formats.base import FormatError, Found, Split, Wanted
+from latentbench.data.formats.base import FormatError, Found, Wanted
 
 OPTIONS = ("arrays",)  # of an .npz: the name of each array by what it is for, such as {train_images: x}
 
@@ -25,7 +25,6 @@ _NAMES = (
         for kind in ("images", "labels")
     },
 )
-_MAGIC = b"\x93NUMPY"
 _MOST_HEADER = 4096  # bytes; that of an array of few axes has 128
 _BLOCK = 4096  # images that are converted at a time
 
@@ -39,8 +38,7 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
     if set(files) == {"archive"}:
         names = wanted.option("arrays", None, lambda value: value is None or isinstance(value, dict), "names by role")
         files = _unpacked(files["archive"], names, wanted.room)
-    found = base.read_pairs(files, lambda path: load(path, wanted.room))
-    return Found({split: Split(each.images, each.labels) for split, each in found.splits.items()})
+    return base.read_pairs(files, lambda path: load(path, wanted.room))
 
 
 def parse_header(start: bytes) -> tuple[tuple[int, ...], int, np.dtype]:
@@ -80,13 +78,9 @@ def load(path: Path, room: Path) -> np.ndarray:
         if array.shape[1] != 1:
             raise FormatError(f"{path.name} is {array.shape}: it holds neither images nor one label for each")
         array = array[:, 0]
-    return (
-        array
-        if array.dtype == np.uint8
-        else _as_bytes(array, path.name, room)
-        if array.ndim > 1
-        else _whole(array, path)
-    )
+    if array.dtype == np.uint8:
+        return array
+    return _as_bytes(array, path.name, room) if array.ndim > 1 else _whole(array, path)
 
 
 def _whole(labels: np.ndarray, path: Path) -> np.ndarray:

@@ -29,15 +29,19 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
     """
     image = wanted.option("image", "image", lambda value: isinstance(value, str), "the name of a column")
     label = wanted.option("label", "label", lambda value: value is None or isinstance(value, str), "a column, or null")
-    splits = {}
-    shape = (wanted.channels, wanted.size)
-    for split, kinds in base.by_split(files, ("",)).items():
-        paths = kinds[""]
-        if shape[0] is None or shape[1] is None:
-            channels, height, width = _first(paths[0], image, wanted).shape
-            shape = (wanted.channels or channels, wanted.size or (height, width))
-        splits[split] = _read(split, paths, image, label, shape, wanted)  # type: ignore[arg-type]
-    return Found(splits)
+    by_split = base.by_split(files, ("",))
+    shape = _shape(by_split["train"][""][0], image, wanted)
+    return Found({split: _read(split, kinds[""], image, label, shape, wanted) for split, kinds in by_split.items()})
+
+
+def _shape(path: Path, image: str, wanted: Wanted) -> tuple[int, tuple[int, int]]:
+    """Return the channels and the size that all images get, where they are not told those of the first."""
+    if wanted.channels is not None and wanted.size is not None:
+        return wanted.channels, wanted.size
+    for batch in _batches(path, [image]):
+        channels, height, width = pictures.decoded(_encoded(batch, image, path)[0], wanted.channels, wanted.size).shape
+        return channels, (height, width)
+    raise FormatError(f"{path.name} has no lines")
 
 
 def _read(
@@ -80,12 +84,6 @@ def _same_size(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
             "'size' what all are brought to"
         )
     return pixels
-
-
-def _first(path: Path, image: str, wanted: Wanted) -> np.ndarray:
-    for batch in _batches(path, [image]):
-        return pictures.decoded(_encoded(batch, image, path)[0], wanted.channels, wanted.size, wanted.fit)
-    raise FormatError(f"{path.name} has no lines")
 
 
 def _opened(path: Path) -> Any:

@@ -23,19 +23,8 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:  # noqa: ARG001
     for split, kinds in base.by_split(files, ("images", "labels")).items():
         if "labels" not in kinds:
             raise FormatError(f"files: there is no {split}_labels")
-        images, labels = (_records(kinds[kind][0], shape) for kind, shape in (("images", _SHAPE), ("labels", ())))
+        images, labels = (base.records(kinds[kind][0], shape) for kind, shape in (("images", _SHAPE), ("labels", ())))
         if labels.min() < 1:
             raise FormatError(f"{kinds['labels'][0].name} has the label 0: STL-10 counts from 1")
         splits[split] = Split(images.swapaxes(2, 3), np.asarray(labels) - 1)
     return Found(splits)
-
-
-def _records(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    length = int(np.prod(shape))
-    try:
-        size = path.stat().st_size
-        if size == 0 or size % length or size > base.MAX_BYTES:
-            raise FormatError(f"{path.name} has {size} bytes, no whole number of {length}")
-        return np.memmap(path, dtype=np.uint8, mode="r", shape=(size // length, *shape))
-    except OSError as error:
-        raise FormatError(f"cannot read {path.name}: {error}") from error
