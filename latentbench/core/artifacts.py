@@ -45,6 +45,8 @@ _NO_ARRAY = (
 )
 # What safetensors raises, and NumPy for types that it lacks.
 _NO_WEIGHTS = (OSError, safetensors.SafetensorError, TypeError, AttributeError)
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)  # it cannot be asked for otherwise
 
 
 class ArtifactError(LatentbenchError):
@@ -69,7 +71,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                temporary.chmod(0o644)
+                temporary.chmod(0o666 & ~_UMASK)  # as any other new file: it was made for its owner alone
                 temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)  # it may be in its place already, or its folder gone

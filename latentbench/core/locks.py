@@ -41,7 +41,7 @@ def held(path: Path, doing: str) -> Iterator[bool]:
 def _acquire(path: Path, doing: str) -> tuple[int, bool]:
     waited = False
     while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
