@@ -19,7 +19,7 @@ def main() -> None:
         judge = session.judge(n)
         for row, index in chosen.items():
             images, labels = dataset.train_images[index], np.asarray(dataset.train_labels[index])
-            judged = judge.judge(row, images, labels, from_train=True, validates=row == "real_validation")
+            judged = judge.judge(row, images, labels, from_train=True)
             session.keep(row, judge, images, judged)
 
 

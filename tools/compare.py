@@ -42,7 +42,7 @@ _N_NAMED = 5  # of one kind, in a sentence
 _NO_CHANGE = Change(0.0, 0.0, 0.0, 1.0)
 _Later = Callable[[Mapping[int, np.ndarray]], Change]  # a change, from the means of all resamples
 # Params of the judge: under others the same images have other scores.
-_OF_THE_JUDGE = ("evaluate.n_groups", "evaluate.features", "evaluate.coverage_k", "evaluate.cas_epochs")
+_OF_THE_JUDGE = ("evaluate.n_groups", "evaluate.features", "evaluate.coverage_k")
 _MEANINGS = {
     "row": "The row of the comparison.",
     "score": "Which of its scores; README says what each means.",

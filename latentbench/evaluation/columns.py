@@ -139,7 +139,9 @@ GENERATORS = (
         None,
         interval=True,
     ),
-    Column("cas", "Accuracy on test images of a classifier taught by these images alone.", "higher", interval=True),
+    Column(
+        "cas", "Accuracy on test images of a linear classifier taught by these images alone.", "higher", interval=True
+    ),
     Column("classes_present", "How many classes the classifier sees among the images.", None),
     Column(
         "rarest_class_share",

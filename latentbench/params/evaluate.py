@@ -18,5 +18,4 @@ class EvaluateParams(Section):
     bound_draws: Annotated[int, Field(ge=1)]
     features: str
     coverage_k: Annotated[int, Field(ge=1)]
-    cas_epochs: Annotated[int, Field(ge=1)]
     likelihood_images: Annotated[int, Field(ge=2)] | None

@@ -25,7 +25,6 @@ PARAMS = {
     "bound_draws": 1,
     "features": "classifier",
     "coverage_k": 5,
-    "cas_epochs": 5,
     "likelihood_images": 10,
 }
 
