@@ -14,9 +14,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data browser repro dataset explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report plots \
+.PHONY: help setup data browser repro quick dataset explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
-	benchmark-diffusion benchmark-explorer benchmark-startup clean
+	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ browser: data  ## install Chromium, which the tests of the explorer drive, where
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium >/dev/null || \
 		{ apt-get update --quiet --quiet && \
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium >/dev/null; }
+
+quick: data  ## a sketch of the whole comparison in minutes, from few images: quick/report/index.html (SET="latent_dim=16")
+	python -m tools.quick $(if $(SET),--set $(SET))
 
 dataset: setup  ## describe a folder of your own images: datasets/NAME.yaml (NAME=my_photos FROM=/path/to/folder SIZE="64 64")
 	python -m tools.dataset "$(or $(NAME),$(error give a name, NAME=...))" \
@@ -109,6 +112,9 @@ benchmark-reduction: data  ## time neighbours, kNN and Isomap against their peer
 benchmark-startup: setup  ## time how fast each stage starts, against importing every large package (a minute or two)
 	python -m benchmarks.startup
 
+benchmark-load: setup  ## time a training alone and beside busy processes (a minute)
+	python -m benchmarks.load
+
 benchmark-explorer: browser  ## time the explorer's map and its decoding in a browser (a minute)
 	python -m benchmarks.explorer
 
@@ -130,4 +136,4 @@ plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.plots_page
 
 clean:  ## remove the virtual environment and the caches of the tools (results and DVC's cache stay)
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick

@@ -168,7 +168,7 @@ def _declared(name: str, kind: str, item: dict[str, str]) -> list[str]:
 
 def _check_code_is_local() -> None:
     """Refuse to run another checkout's library: DVC would file its results under this one's code."""
-    if not Path(latentbench.__file__).resolve().is_relative_to(Path.cwd().resolve()):
+    if Path(latentbench.__file__).resolve().parent != Path("latentbench").resolve():
         sys.exit(
             f"the library at {Path(latentbench.__file__).parent} is not the one in {Path.cwd()}: "
             "uninstall it, or run the stage from its own folder with 'python -m stages.<name>'"

@@ -4,6 +4,7 @@ One HTML file that can be sent, and opens without a network. `make report` runs 
 no part of git: costs differ from run to run.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -28,8 +29,12 @@ _FIRST_PARAMS = ("latent_dim", "n_samples", "seed", "threads", "device", "precis
 
 def main() -> None:
     """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--note", help="what is said of the run before all else")
+    note = parser.parse_args().note
     try:
-        text = report(Run(Path()), facts(Path()))
+        about = ({"note": note} if note else {}) | facts(Path())
+        text = report(Run(Path()), about)
         artifacts.write_text(_PAGE, text)
     except LatentbenchError as error:
         sys.exit(f"report: {error}")
@@ -41,17 +46,26 @@ def facts(root: Path) -> dict[str, str]:
 
     Raises:
         ExperimentError: the workspace is no git repository.
-        ArtifactError: it has no dvc.lock or params.yaml.
+        ArtifactError: it has no params.yaml, and neither data/raw nor dvc.lock.
     """
-    lock = yaml.safe_load(artifacts.read_bytes(root / "dvc.lock"))
     changed = experiments.changed_files()
     params = yaml.safe_load(artifacts.read_bytes(root / "params.yaml"))
     found = {
         "commit": experiments.revision_of("HEAD") + (f", with changes of {', '.join(changed)}" if changed else ""),
-        "data": f"{lock['stages']['download']['outs'][0]['md5']} (MD5 of data/raw in dvc.lock)",
+        "data": _data(root),
         "versions": ", ".join(["python " + sys.version.split()[0], *(f"{name} {version(name)}" for name in _PACKAGES)]),
     }
     return found | {name: yaml.safe_dump(params[name]).split("\n")[0] for name in _FIRST_PARAMS}
+
+
+def _data(root: Path) -> str:
+    """Return the title of the dataset, and what DVC knows it by; a sketch has no dvc.lock."""
+    described = root / "data/raw/dataset.json"
+    title = f"{artifacts.read_json(described)['title']}, " if described.exists() else ""
+    if (root / "dvc.lock").exists() or not title:
+        lock = yaml.safe_load(artifacts.read_bytes(root / "dvc.lock"))
+        return f"{title}{lock['stages']['download']['outs'][0]['md5']} (MD5 of data/raw in dvc.lock)"
+    return title.removesuffix(", ")
 
 
 def report(run: Run, about: dict[str, str]) -> str:
@@ -94,13 +108,7 @@ class Contents:
         yield self._generators()
         yield self._table("evaluate/likelihoods", "Likelihoods", "What VAEs and the diffusion model on pixels pay.")
         yield self._claims()
-        yield Section(
-            "Figures of the reference report beside ours",
-            "What the report prints, what the same methods give without its mistakes, and why they differ; as "
-            "'make reference' left them.",
-            published_results.side_by_side(self.run.table("reference/reference")),
-            glossary.of_columns("reference/reference"),
-        )
+        yield self._reference()
         yield Section(
             "Costs",
             "What each row took on the machine of this run; seconds and memory differ from run to run.",
@@ -214,6 +222,18 @@ class Contents:
             f"have no interval, and differ from a factor of {claims.FACTOR:g} on.",
             found.assign(figure=found["figure"].map(pictures)),
             glossary.of_columns("claims/claims"),
+        )
+
+    def _reference(self) -> Section:
+        name, title = "reference/reference", "Figures of the reference report beside ours"
+        if not (self._metrics / f"{name}.csv").exists():
+            return Section(title, f"The run has no metrics/{name}.csv.")
+        return Section(
+            title,
+            "What the report prints, what the same methods give without its mistakes, and why they differ; as "
+            "'make reference' left them.",
+            published_results.side_by_side(self.run.table(name)),
+            glossary.of_columns(name),
         )
 
     def _seeds(self) -> Section:

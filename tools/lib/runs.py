@@ -1,7 +1,6 @@
 """One run of the pipeline as the tools read it: its committed tables, and what it cost."""
 
 import math
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ import yaml
 
 from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
-from tools.lib import cache, rows
+from tools.lib import rows
 
 _TIMES = ("transform_s_per_1000", "knn_s_per_1000", "sample_s_per_1000")
 
@@ -158,12 +157,10 @@ class Run:
         They are the same where the stage does nothing else.
         """
         found = {}
-        for outs in cache.outputs_by_stage(artifacts.read_bytes(self.root / "dvc.lock")).values():
-            names = [Path(path).stem for path in outs if Path(path).parent.as_posix() == "data/timing"]
-            whole = [name for name in names if not name.startswith("fit@")]
-            for row in (Path(path).parent.name for path in outs if re.fullmatch(r"metrics/[^/]+/metrics\.json", path)):
-                if len(whole) == 1:
-                    found[row] = (whole[0], next((name for name in names if name.startswith("fit@")), whole[0]))
+        for row, family in rows.families(self.params).items():
+            whole, fit = f"{family}@{row}", f"fit@{row}"
+            has_fit = (self.root / "data/timing" / f"{fit}.json").exists()
+            found[row] = (whole, fit if has_fit else whole)
         return found
 
     def cost(self, row: str, name: str) -> Score:

@@ -1,0 +1,58 @@
+"""`make quick`: a sketch in a folder of its own that leaves the project as it was."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from latentbench.core import artifacts
+from latentbench.params.base import ParamsError
+from tests.pipeline.workspace import Workspace
+from tools import quick
+
+FEW = ["rows.isomap=[]", "rows.ae=[ae_conv]", "rows.vae=[]", "rows.diffusion=[]"]
+
+
+def test_a_sketch_has_every_table_and_picture_and_changes_nothing_else(finished: Workspace, tmp_path: Path) -> None:
+    workspace = finished.copy(tmp_path / "copy")
+    before = workspace.run("git", "status", "--porcelain").stdout
+    locked = (workspace.folder / "dvc.lock").read_bytes()
+    done = workspace.run("python", "-m", "tools.quick", "--set", *FEW, "latent_dim=4", "data.test_size=150")
+    folder = workspace.folder / "quick"
+    assert "a sketch is in quick" in done.stderr
+    page = (folder / "report/index.html").read_text(encoding="utf-8")
+    assert "A sketch, from few images and short trainings (budget 0.08)" in page
+    table = artifacts.read_table(folder / "metrics/evaluate/representations.csv").set_index("row")
+    assert list(table.index) == ["raw", "pca", "ae_conv"]
+    assert table.loc["ae_conv", "dims"] == 4
+    assert (folder / "metrics/evaluate/reconstructions.png").is_file()
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    assert (params["budget"], params["data"]["test_size"]) == (quick._SKETCH["budget"], 150)
+    assert workspace.run("git", "status", "--porcelain").stdout == before
+    assert (workspace.folder / "dvc.lock").read_bytes() == locked
+    assert workspace.run("dvc", "status").stdout == finished.run("dvc", "status").stdout
+
+
+def test_a_stage_that_fails_is_named_with_its_log(finished: Workspace, tmp_path: Path) -> None:
+    workspace = finished.copy(tmp_path / "copy")
+    damaged = workspace.folder / "data/raw/train_images.npy"
+    damaged.unlink()
+    damaged.write_bytes(b"no array")
+    done = workspace.run("python", "-m", "tools.quick", "--set", *FEW, check=False)
+    assert done.returncode == 1
+    assert "train_images.npy" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [("latent_dim", "a change is KEY=VALUE"), ("latent_dimm=3", "no param"), ("budget=0", "budget: .*greater than 0")],
+)
+def test_a_wrong_change_is_told(
+    change: str, says: str, root: Path, finished: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    with pytest.raises((quick.QuickError, ParamsError, quick.experiments.ExperimentError), match=says):
+        quick.sketched(params, [change])
+    assert not (finished.folder / "quick").exists()

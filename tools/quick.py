@@ -1,0 +1,243 @@
+"""Sketch the whole comparison in minutes: every row and every picture, from few images and short trainings.
+
+The stages run in quick/, a folder of their own that is no part of git, side by side and without DVC: nothing is
+committed, cached or compared with other runs. `make quick` runs this; SET='latent_dim=16 data.dataset=digits' changes
+params. The report of the sketch is quick/report/index.html.
+"""
+
+import argparse
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from latentbench import machine
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
+from latentbench.params import file
+from tools.lib import experiments
+
+_FOLDER = Path("quick")
+_LINKED = ("latentbench", "stages", "explorer", "datasets", "tools", "dvc.yaml")  # beside data and params
+_FETCHED = ("data/raw", "data/explorer_libraries")  # by `make data`
+_N_TRAIN, _N_TEST, _N_SAMPLES = 6000, 1000, 1000
+# What is drawn or counted more often than a sketch needs.
+_SKETCH: dict[str, Any] = {
+    "budget": 0.08,
+    "threads": 1,  # stages run side by side
+    "isomap.n_sheets": 2,
+    "latent_explore.map_points": 2000,
+    "diffusion_explore.n_compared": 100,
+    "diffusion_explore.calls": [5, 10],
+    "diffusion_explore.n_edited": 50,
+    "diffusion_explore.inpaint_calls": 20,
+    "diffusion_explore.inpaint_repeats": 1,
+    "evaluate.importance_samples": 16,
+    "evaluate.likelihood_images": 200,
+    "evaluate.bound_draws": 1,
+}
+
+
+class QuickError(LatentbenchError):
+    """The sketch cannot be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run of a stage.
+
+    Attributes:
+        name: as DVC has it, such as "vae@vae_dense".
+        module: that is run.
+        arguments: that it is run with.
+        after: the names of the runs whose outputs it reads.
+    """
+
+    name: str
+    module: str
+    arguments: Sequence[str]
+    after: frozenset[str]
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="params of the sketch")
+    parser.add_argument("--workers", type=int, default=machine.n_cores(), help="stages side by side (default: cores)")
+    options = parser.parse_args()
+    try:
+        params = sketched(yaml.safe_load(artifacts.read_bytes(Path("params.yaml"))), options.set)
+        prepare(_FOLDER, params)
+        run(_FOLDER, tasks(), options.workers)
+        write_report(_FOLDER)
+    except LatentbenchError as error:
+        sys.exit(f"quick: {error}")
+    except KeyboardInterrupt:
+        sys.exit("quick: interrupted")
+
+
+def sketched(params: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Return the params of a sketch: the project's own, smaller, and with changes such as "latent_dim=16".
+
+    Raises:
+        ParamsError: they are wrong.
+        QuickError: a change has no value, its key is none of the params, or the raw data is not there.
+    """
+    missing = [name for name in _FETCHED if not Path(name).is_dir()]
+    if missing:
+        raise QuickError(f"{', '.join(missing)} is not there: run 'make data'")
+    found = dict(params)
+    for key, value in _SKETCH.items():
+        _put(found, key, value)
+    found["data"] = dict(found["data"])
+    for split, most in (("train", _N_TRAIN), ("test", _N_TEST)):
+        images = Path(_FETCHED[0]) / f"{split}_images.npy"
+        is_more = images.exists() and len(artifacts.read_array(images)) > most
+        found["data"][f"{split}_size"] = most if is_more else None
+    found["n_samples"] = min(int(found["n_samples"]), _N_SAMPLES)
+    for change in changes:
+        key, sign, value = change.partition("=")
+        if not sign:
+            raise QuickError(f"{change}: a change is KEY=VALUE")
+        _put(found, key, experiments.read_value(key, value))
+    file.check(found)
+    return found
+
+
+def _put(params: dict[str, Any], key: str, value: Any) -> None:
+    """Set a param by its dotted key; the sections on the way are copied."""
+    *path, last = key.split(".")
+    section = params
+    for part in path:
+        if not isinstance(section.get(part), Mapping):
+            raise QuickError(f"{key}: there is no such param")
+        section[part] = dict(section[part])
+        section = section[part]
+    if last not in section:
+        raise QuickError(f"{key}: there is no such param")
+    section[last] = value
+
+
+def prepare(folder: Path, params: Mapping[str, Any]) -> None:
+    """Make the folder of the sketch anew: links to code and raw data, and params.yaml."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    for name in (*_LINKED, *_FETCHED):
+        link = folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(Path(name).resolve())
+    artifacts.write_text(folder / "params.yaml", yaml.safe_dump(dict(params), sort_keys=False))
+
+
+def tasks() -> list[Task]:
+    """Return the runs of all stages that come after the raw data, as DVC resolves them."""
+    from dvc.repo import Repo  # slow to import
+
+    with Repo() as repo:
+        graph = repo.index.graph
+        found = []
+        for stage in graph.nodes:
+            if {out.def_path for out in stage.outs} & set(_FETCHED):
+                continue
+            _, _, module, *arguments = stage.cmd.split()  # python -m stages.<name> ...
+            after = (
+                other.addressing
+                for other in graph.successors(stage)
+                if not {out.def_path for out in other.outs} & set(_FETCHED)
+            )
+            found.append(Task(stage.addressing, module, arguments, frozenset(after)))
+    return found
+
+
+def run(folder: Path, todo: Sequence[Task], n_workers: int) -> None:
+    """Run stages side by side, each once what it reads is there; workers import the libraries once.
+
+    Raises:
+        QuickError: a stage fails; its log is named.
+    """
+    logs = folder.resolve() / "logs"
+    logs.mkdir()
+    waiting, running, done = list(todo), dict[Future[None], str](), set[str]()
+    # What takes long and what others wait for goes first.
+    waiting.sort(key=lambda task: -_n_behind(task.name, todo))
+    with (
+        ProcessPoolExecutor(n_workers, get_context("spawn"), partial(_enter, str(folder.resolve()))) as workers,
+        progress.counter(total=len(todo), desc="quick", unit="stage") as bar,
+    ):
+        while waiting or running:
+            ready = [task for task in waiting if task.after <= done][: n_workers - len(running)]
+            for task in ready:
+                waiting.remove(task)
+                running[workers.submit(_run, task, logs / f"{task.name}.txt")] = task.name
+            bar.set_postfix_str(", ".join(running.values()))
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                name = running.pop(future)
+                if future.exception() is not None:
+                    workers.shutdown(wait=False, cancel_futures=True)
+                    log = logs / f"{name}.txt"
+                    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
+                    raise QuickError("\n".join([f"{name} failed: {future.exception()}; the end of {log}:", *lines]))
+                done.add(name)
+                bar.update()
+
+
+def _n_behind(name: str, todo: Sequence[Task]) -> int:
+    """Return how many runs wait for one, however indirectly."""
+    behind, new = set[str](), {name}
+    while new:
+        new = {task.name for task in todo if task.after & new} - behind
+        behind |= new
+    return len(behind)
+
+
+def _enter(folder: str) -> None:
+    os.chdir(folder)
+    sys.path.insert(0, folder)
+
+
+def _run(task: Task, log: Path) -> None:
+    """Run a stage in this process as Python would run its module, all that it prints going to a file."""
+    kept = os.dup(1), os.dup(2)
+    with log.open("wb") as room:
+        os.dup2(room.fileno(), 1)
+        os.dup2(room.fileno(), 2)
+    sys.argv = [task.module, *task.arguments]
+    try:
+        runpy.run_module(task.module, run_name="__main__")
+    except SystemExit as error:
+        if error.code:
+            raise QuickError(str(error.code)) from None
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in enumerate(kept, start=1):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def write_report(folder: Path) -> None:
+    """Write the page of the sketch, which says on top that it is one.
+
+    Raises:
+        QuickError: that fails.
+    """
+    budget = yaml.safe_load(artifacts.read_bytes(folder / "params.yaml"))["budget"]
+    note = f"A sketch, from few images and short trainings (budget {budget:g}); 'make repro' gives the results."
+    if subprocess.run([sys.executable, "-m", "tools.report", "--note", note], cwd=folder, check=False).returncode:
+        raise QuickError("the report cannot be written")
+    progress.note(f"a sketch is in {folder}; the numbers that count are those of 'make repro'")
+
+
+if __name__ == "__main__":
+    main()
