@@ -45,13 +45,13 @@ def fixed_binarization(images: Tensor, seed: int, name: str) -> Tensor:
     return inference.to_pixels(binarize(images, uniform))
 
 
-def loss_of(network: vaes.VAE, warm_up_epochs: int) -> training.Loss:
-    """Return the negative evidence lower bound, its KL divergence weighed less in the first epochs of training."""
+def loss_of(network: vaes.VAE, warm_up_share: float) -> training.Loss:
+    """Return the negative evidence lower bound, its KL divergence weighed less in a first share of the training."""
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         grey = batch.tensors[0]
         images = binarize(grey, batch.uniform(*grey.shape[1:]))
-        return vaes.negative_elbo(network, images, batch.normal(network.latent_dim), batch.ramp(warm_up_epochs))
+        return vaes.negative_elbo(network, images, batch.normal(network.latent_dim), batch.ramp(warm_up_share))
 
     return loss
 
@@ -70,7 +70,7 @@ def train(network: vaes.VAE, options: argparse.Namespace) -> None:
     )
     run = training.fit(
         network,
-        loss_of(network, options.warm_up),
+        loss_of(network, options.warm_up / options.epochs),
         [grey[:-n_validation]],
         [validation],
         plan,

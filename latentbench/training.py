@@ -13,15 +13,17 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from latentbench import devices, parallel, seeding
+from latentbench import devices, optimizers, parallel, seeding
 from latentbench.checkpoints import Checkpoint, CheckpointError
 from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
 
 Schedule = Literal["constant", "cosine"]
+Optimizer = Literal["adamw", "muon"]
 
 _EVALUATION_BATCH = 1000
 _STEPS_BETWEEN_CHECKS = 50  # reading a loss makes a GPU wait
+_MOST_VALIDATIONS = 50  # in a training of many short epochs
 
 
 class DivergenceError(LatentbenchError):
@@ -33,19 +35,20 @@ class Plan:
     """How to train.
 
     Attributes:
-        epochs: passes over the training data, at most.
+        epochs: passes over the training data, at most; the last may be a part of one.
         batch_size: images per step, over all processes.
-        learning_rate: Adam's largest step size.
+        learning_rate: the largest step size.
         schedule: "constant", or "cosine" down to zero over all epochs (Loshchilov & Hutter 2017, without restarts).
         warmup_steps: the learning rate rises linearly over so many steps first.
         weight_decay: decoupled, of matrices and kernels but not of biases and norms (Loshchilov & Hutter 2019).
         clip_norm: shorten the gradient to this norm where it is longer (Pascanu et al. 2013); None never does.
-        patience: stop after this many epochs without an improvement; None never stops early.
+        patience: stop after this many validations without an improvement; None never stops early.
         min_delta: a smaller fall of the validation loss does not count as an improvement for `patience`.
         ema_decay: average the weights with this decay per step; None trains without an average.
+        optimizer: "muon" for matrices and kernels and AdamW for the rest, or "adamw" for all.
     """
 
-    epochs: int
+    epochs: float
     batch_size: int
     learning_rate: float
     schedule: Schedule = "constant"
@@ -55,6 +58,7 @@ class Plan:
     patience: int | None = None
     min_delta: float = 0.0
     ema_decay: float | None = None
+    optimizer: Optimizer = "adamw"
 
 
 @dataclass(frozen=True)
@@ -80,18 +84,18 @@ class Batch:
 
     Attributes:
         tensors: the share of each of the data's tensors.
-        epochs_done: how many epochs of the training are over, with fractions; infinity in validation.
+        progress: the share of the training that is over, 1 in validation.
     """
 
     def __init__(
-        self, tensors: Sequence[Tensor], generator: torch.Generator, epochs_done: float, share: slice, n: int
+        self, tensors: Sequence[Tensor], generator: torch.Generator, progress: float, share: slice, n: int
     ) -> None:
-        self.tensors, self.epochs_done = tensors, epochs_done
+        self.tensors, self.progress = tensors, progress
         self._generator, self._share, self._n = generator, share, n
 
-    def ramp(self, epochs: float) -> float:
-        """Return the share of the first `epochs` of the training that is over, 1 once they are and in validation."""
-        return min(1.0, self.epochs_done / epochs) if epochs else 1.0
+    def ramp(self, share: float) -> float:
+        """Return how much of the first `share` of the training is over, 1 once it all is and in validation."""
+        return min(1.0, self.progress / share) if share else 1.0
 
     def normal(self, *shape: int) -> Tensor:
         """Draw standard-normal noise, (rows of this batch, *shape) float32."""
@@ -119,7 +123,7 @@ class Step:
 
     epoch: int
     step: int
-    n_steps: int  # in this epoch
+    n_steps: int  # in a whole epoch
     images_done: int  # in all epochs
     images_total: int
     loss: Tensor
@@ -127,9 +131,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What `fit` yields after each epoch: means of the parts of the loss, and whether these weights are the best."""
+    """What `fit` yields after each validation: means of the parts of the loss, and whether these weights are the best.
 
-    epoch: int
+    That is after each epoch, or after several where they are many, and at the end. `epoch` tells how many were done.
+    """
+
+    epoch: float
     train: dict[str, float]
     validation: dict[str, float]
     best: bool
@@ -145,7 +152,9 @@ def fit(
     compute: Compute | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Iterator[Step | Epoch]:
-    """Train `network` in place, yielding after every batch and after every epoch.
+    """Train `network` in place, yielding after every batch and after every validation.
+
+    There is a validation after each epoch. Where they are more than 50, several go by in between.
 
     When the iterator is exhausted, the network holds the weights of the epoch with the lowest validation loss (of
     the running average, where `plan.ema_decay` asks for one) and is in evaluation mode. The order of the images
@@ -172,44 +181,48 @@ def fit(
     parallel.synchronise_batch_norm(network)
     train = [tensor.to(compute.device) for tensor in train]
     validation = [tensor.to(compute.device) for tensor in validation]
-    run = _Run(network, plan)
+    sizes = _batch_sizes(len(train[0]), plan.batch_size)
+    run = _Run(network, plan, len(sizes))
     if checkpoint is not None:
         run.restore_from(checkpoint)
         yield from run.epochs
-    sizes = _batch_sizes(len(train[0]), plan.batch_size)
     parallel.share(min(sizes))  # told now, and not at the end of the first epoch
+    whole, part = divmod(run.total, len(sizes))
+    images_total = whole * len(train[0]) + sum(sizes[:part])
     with _compiled(network, compute.compile):
         while not run.is_over():
-            epoch = len(run.epochs) + 1
-            order = torch.randperm(len(train[0]), generator=seeding.torch_generator(seed, "epoch", epoch))
-            batches = order.to(compute.device).split(sizes)
-            network.train()
-            while run.step < len(batches):
-                indices, name = batches[run.step], ("epoch", epoch, "step", run.step)
-                # Dropout has no generator argument: it draws from torch's own.
-                devices.seed(compute.device, seeding.derive(seed, *name, "dropout", parallel.rank()))
-                share = parallel.share(len(indices))
-                batch = Batch(
-                    [tensor[indices[share]] for tensor in train],
-                    seeding.torch_generator(seed, *name),
-                    epoch - 1 + run.step / len(batches),
-                    share,
-                    len(indices),
-                )
-                with _autocast(compute):
-                    parts = loss(batch)
-                run.descend(parts, len(batch.tensors[0]), len(indices), len(batches))
-                due = checkpoint is not None and parallel.is_main() and checkpoint.is_due()
-                if due or run.step % _STEPS_BETWEEN_CHECKS == 0 or run.step == len(batches):
-                    run.check_steps()
-                if due and checkpoint is not None:
-                    checkpoint.save(run.state())
-                done = (epoch - 1) * len(order) + sum(sizes[: run.step])
-                yield Step(epoch, run.step, len(batches), done, plan.epochs * len(order), parts["loss"].detach())
-            with run.averaged(), _autocast(compute):
-                means = evaluate(network, loss, validation, seed)
-                event = run.end_epoch(parallel.agreed(means, compute.device))
-            yield event
+            if not run.is_validation_due():  # which is true at once where a training was stopped before one
+                epoch = run.done // len(sizes) + 1
+                order = torch.randperm(len(train[0]), generator=seeding.torch_generator(seed, "epoch", epoch))
+                batches = order.to(compute.device).split(sizes)
+                network.train()
+                for step in range(run.done % len(sizes), min(len(sizes), run.total - (epoch - 1) * len(sizes))):
+                    indices, name = batches[step], ("epoch", epoch, "step", step)
+                    # Dropout has no generator argument: it draws from torch's own.
+                    devices.seed(compute.device, seeding.derive(seed, *name, "dropout", parallel.rank()))
+                    share = parallel.share(len(indices))
+                    batch = Batch(
+                        [tensor[indices[share]] for tensor in train],
+                        seeding.torch_generator(seed, *name),
+                        run.done / run.total,
+                        share,
+                        len(indices),
+                    )
+                    with _autocast(compute):
+                        parts = loss(batch)
+                    run.descend(parts, len(batch.tensors[0]), len(indices))
+                    due = checkpoint is not None and parallel.is_main() and checkpoint.is_due()
+                    if due or (step + 1) % _STEPS_BETWEEN_CHECKS == 0 or run.done in (run.total, epoch * len(sizes)):
+                        run.check_steps()
+                    if due and checkpoint is not None:
+                        checkpoint.save(run.state())
+                    images_done = (epoch - 1) * len(order) + sum(sizes[: step + 1])
+                    yield Step(epoch, step + 1, len(sizes), images_done, images_total, parts["loss"].detach())
+            if run.is_validation_due():
+                with run.averaged(), _autocast(compute):
+                    means = evaluate(network, loss, validation, seed)
+                    event = run.validated(parallel.agreed(means, compute.device))
+                yield event
     if checkpoint is not None and parallel.is_main():
         checkpoint.save(run.state())  # what comes after may be interrupted too
     network.load_state_dict(run.best)
@@ -232,23 +245,23 @@ def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int) 
     for start in range(0, len(data[0]), _EVALUATION_BATCH):
         rows = [tensor[start : start + _EVALUATION_BATCH] for tensor in data]
         n = len(rows[0])
-        for name, value in loss(Batch(rows, generator, math.inf, slice(0, n), n)).items():
+        for name, value in loss(Batch(rows, generator, 1.0, slice(0, n), n)).items():
             totals[name] = totals.get(name, 0.0) + value.item() * n
     return {name: total / len(data[0]) for name, total in totals.items()}
 
 
 def follow(run: Iterator[Step | Epoch], table: Path, label: str) -> dict[str, float]:
-    """Run a training to its end: a progress bar with loss and time left, and the table of losses growing at each epoch.
+    """Run a training to its end: a progress bar with loss and time left, and the table of losses growing with it.
 
     Only the main process of several writes and draws.
 
     Args:
         run: what `fit` returned.
-        table: CSV file with a line per epoch, `train_<part>` and `validation_<part>` for each part of the loss.
+        table: CSV file with a line per validation, `train_<part>` and `validation_<part>` for each part of the loss.
         label: what the progress bar says.
 
     Returns:
-        The number of epochs run, the best epoch, and its validation means by part.
+        How many epochs were run, after how many the weights were best, and the validation means by part then.
     """
     lines: list[dict[str, float]] = []
     summary: dict[str, float] = {}
@@ -272,75 +285,89 @@ def follow(run: Iterator[Step | Epoch], table: Path, label: str) -> dict[str, fl
             if event.best:
                 summary = {f"validation_{part}": mean for part, mean in event.validation.items()}
                 summary["best_epoch"] = event.epoch
-    return summary | {"epochs": len(lines)}
+    return summary | {"epochs": lines[-1]["epoch"]}
 
 
 class _Run:
     """All that a training knows while it goes on; `state` and `restore` carry it over to another process.
 
     Attributes:
-        epochs: what was yielded at the end of each epoch.
-        step: how many steps of the epoch after those are done.
+        total: steps of the whole training.
+        done: steps that are over.
+        epochs: what was yielded at each validation.
         best: the weights with the lowest validation loss so far.
     """
 
-    def __init__(self, network: nn.Module, plan: Plan) -> None:
-        self._network, self._plan = network, plan
-        matrices = [weight for weight in network.parameters() if weight.ndim > 1]
-        others = [weight for weight in network.parameters() if weight.ndim <= 1]
+    def __init__(self, network: nn.Module, plan: Plan, steps_in_epoch: int) -> None:
+        self._network, self._plan, self._steps_in_epoch = network, plan, steps_in_epoch
+        self.total = max(1, round(plan.epochs * steps_in_epoch))
+        self._between = steps_in_epoch * math.ceil(plan.epochs / _MOST_VALIDATIONS)  # steps from one to the next
+        weights = list(network.parameters())
+        orthogonal = [weight for weight in weights if plan.optimizer == "muon" and weight.ndim > 1]
+        others = [weight for weight in weights if not _holds(orthogonal, weight)]
+        decays = {True: plan.weight_decay, False: 0.0}
         groups = [
-            {"params": matrices, "weight_decay": plan.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": [weight for weight in others if (weight.ndim > 1) is is_matrix], "weight_decay": decay}
+            for is_matrix, decay in decays.items()
         ]
-        self._optimiser = torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True)
+        self._optimisers: list[torch.optim.Optimizer] = []
+        if orthogonal:
+            self._optimisers.append(optimizers.Muon(orthogonal, plan.learning_rate, plan.weight_decay))
+        if others:
+            self._optimisers.append(torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True))
         self._average = None if plan.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
         self._names: list[str] = []  # of the parts of the loss
-        self._sums: list[Tensor] = []  # a line for each step of this epoch: each part, summed over the images
+        self._sums: list[Tensor] = []  # since the last validation, for each step: the parts, summed over images
         self._n_images = 0  # of those steps
         self._mark, self._epochs_without_gain = math.inf, 0  # the loss that was last fallen below by min_delta
         self.epochs: list[Epoch] = []
-        self.step = 0
+        self.done = 0
         self.best = copy.deepcopy(network.state_dict())
 
     def is_over(self) -> bool:
         """Tell whether all epochs are done, or patience is at its end."""
         patience = self._plan.patience
         impatient = patience is not None and self._epochs_without_gain >= patience
-        return impatient or len(self.epochs) >= self._plan.epochs
+        return impatient or (self.done == self.total and not self._sums)
 
-    def descend(self, parts: Mapping[str, Tensor], n_own: int, n: int, n_steps: int) -> None:
+    def is_validation_due(self) -> bool:
+        """Tell whether it is time to validate, and that has not been done."""
+        return bool(self._sums) and (self.done == self.total or self.done % self._between == 0)
+
+    def descend(self, parts: Mapping[str, Tensor], n_own: int, n: int) -> None:
         """Take one step down the gradient.
 
         Args:
             parts: of the loss, each a mean over this process's share of the batch.
             n_own, n: images in that share, and in the whole batch.
-            n_steps: steps in an epoch.
         """
-        done, total = len(self.epochs) * n_steps + self.step, self._plan.epochs * n_steps
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._plan.learning_rate * _schedule_factor(self._plan, done, total)
-        self._optimiser.zero_grad()
+        rate = self._plan.learning_rate * _schedule_factor(self._plan, self.done, self.total)
+        for optimiser in self._optimisers:
+            optimiser.zero_grad()
+            for group in optimiser.param_groups:
+                group["lr"] = rate
         (parts["loss"] * (n_own / n)).backward()
         parallel.sum_gradients(self._network)
         if self._plan.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._network.parameters(), self._plan.clip_norm)
-        self._optimiser.step()
+        for optimiser in self._optimisers:
+            optimiser.step()
         if self._average is not None and self._plan.ema_decay is not None:
-            _update_average(self._average, self._network, self._plan.ema_decay, done)
+            _update_average(self._average, self._network, self._plan.ema_decay, self.done)
         self._names = list(parts)
         own = torch.stack([part.detach().float() * n_own for part in parts.values()])
         self._sums.append(parallel.sum_over_processes(own))
         self._n_images += n
-        self.step += 1
+        self.done += 1
 
     def check_steps(self) -> None:
-        """Refuse to go on when a loss of this epoch is not finite.
+        """Refuse to go on when a loss since the last validation is not finite.
 
         Raises:
             DivergenceError: it is not.
         """
         loss = torch.stack(self._sums).sum(dim=0)[self._names.index("loss")].item() / self._n_images
-        _check_finite(loss, f"the loss by step {self.step} of epoch {len(self.epochs) + 1}", self._plan)
+        _check_finite(loss, f"the loss by {self._place()}", self._plan)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -353,10 +380,12 @@ class _Run:
         yield
         self._network.load_state_dict(trained)
 
-    def end_epoch(self, validation: dict[str, float]) -> Epoch:
-        """Take note of the epoch that is over; the network holds the weights that were validated."""
+    def validated(self, validation: dict[str, float]) -> Epoch:
+        """Take note of a validation; the network holds the weights that were validated."""
         loss = validation["loss"]
-        _check_finite(loss, f"the validation loss after epoch {len(self.epochs) + 1}", self._plan)
+        done = self.done / self._steps_in_epoch
+        epoch = int(done) if done.is_integer() else round(done, 6)
+        _check_finite(loss, f"the validation loss after epoch {epoch}", self._plan)
         best = all(loss < epoch.validation["loss"] for epoch in self.epochs)
         if best:
             self.best = copy.deepcopy(self._network.state_dict())
@@ -366,8 +395,8 @@ class _Run:
             self._epochs_without_gain += 1
         totals = torch.stack(self._sums).cpu().double().sum(dim=0)
         means = {name: total / self._n_images for name, total in zip(self._names, totals.tolist(), strict=True)}
-        self.epochs.append(Epoch(len(self.epochs) + 1, means, validation, best))
-        self._sums, self._n_images, self.step = [], 0, 0
+        self.epochs.append(Epoch(epoch, means, validation, best))
+        self._sums, self._n_images = [], 0
         return self.epochs[-1]
 
     def state(self) -> bytes:
@@ -377,12 +406,12 @@ class _Run:
         if self._average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self._average.state_dict().items()}
         for place, weight in enumerate(self._weights()):
-            tensors |= {f"adam.{place}.{name}": value for name, value in self._optimiser.state[weight].items()}
+            tensors |= {f"optimiser.{place}.{name}": value for name, value in self._kept(weight).items()}
         if self._sums:
             tensors["sums"] = torch.stack(self._sums)
         numbers = {
             "epochs": [asdict(epoch) for epoch in self.epochs],
-            "step": self.step,
+            "done": self.done,
             "names": self._names,
             "n_images": self._n_images,
             "mark": self._mark,
@@ -410,7 +439,7 @@ class _Run:
                 f"{checkpoint.path} holds no state of this training; delete it to begin anew ({problem:.300})"
             ) from error
         if parallel.is_main():
-            progress.note(f"going on from step {self.step} of epoch {len(self.epochs) + 1} ({checkpoint.path})")
+            progress.note(f"going on from {self._place()} ({checkpoint.path})")
 
     def restore(self, state: bytes) -> None:
         """Become what `state` was called on."""
@@ -423,18 +452,32 @@ class _Run:
             self._average.load_state_dict(_below("average.", tensors))
         for place, weight in enumerate(self._weights()):
             # In the weight's own memory format: the fused step walks through both side by side.
-            self._optimiser.state[weight] = {
-                name: value.to(weight.device) if name == "step" else torch.empty_like(weight).copy_(value)
-                for name, value in _below(f"adam.{place}.", tensors).items()
-            }
+            self._kept(weight).update(
+                (name, value.to(weight.device) if name == "step" else torch.empty_like(weight).copy_(value))
+                for name, value in _below(f"optimiser.{place}.", tensors).items()
+            )
         self.epochs = [Epoch(**epoch) for epoch in numbers["epochs"]]
-        self.step, self._names, self._n_images = numbers["step"], numbers["names"], numbers["n_images"]
+        self.done, self._names, self._n_images = numbers["done"], numbers["names"], numbers["n_images"]
         self._mark, self._epochs_without_gain = numbers["mark"], numbers["epochs_without_gain"]
         device = next(self._network.parameters()).device
         self._sums = list(tensors["sums"].to(device)) if "sums" in tensors else []
 
+    def _place(self) -> str:
+        epoch, step = divmod(max(self.done - 1, 0), self._steps_in_epoch)
+        return f"step {step + 1} of epoch {epoch + 1}"
+
     def _weights(self) -> list[nn.Parameter]:
-        return [weight for group in self._optimiser.param_groups for weight in group["params"]]
+        return [weight for each in self._optimisers for group in each.param_groups for weight in group["params"]]
+
+    def _kept(self, weight: nn.Parameter) -> dict[str, Tensor]:
+        """Return what its optimiser remembers of a weight, to be changed in place."""
+        owners = (each for each in self._optimisers for group in each.param_groups if _holds(group["params"], weight))
+        found: dict[str, Tensor] = next(owners).state[weight]
+        return found
+
+
+def _holds(weights: Sequence[nn.Parameter], weight: nn.Parameter) -> bool:
+    return any(each is weight for each in weights)
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

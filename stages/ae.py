@@ -35,7 +35,7 @@ def main() -> None:
             network,
             loss,
             [images],
-            training.Plan(**params.training.values()),
+            trainings.plan(run, params.training),
             seeding.derive(seed, row, "training"),
             {"method": "ae", "network": shape, "seed": seed},
         )

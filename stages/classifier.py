@@ -48,7 +48,7 @@ def _train(run: trainings.Run, params: ClassifierParams) -> None:
         network,
         loss,
         [images, labels],
-        training.Plan(**params.training.values()),
+        trainings.plan(run, params.training),
         seeding.derive(params.seed, "classifier", "training"),
         {"network": shape, "seed": params.seed},
     )

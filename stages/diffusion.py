@@ -17,7 +17,7 @@ from latentbench.diffusion.spaces import LATENT_DEVIATION, LatentSpace, NoisyCod
 from latentbench.networks import texture, weights
 from latentbench.params.base import ParamsError, View
 from latentbench.params.diffusion import Coder, LatentDiffusionParams, PixelDiffusionParams
-from latentbench.training import Batch, Plan
+from latentbench.training import Batch
 from stages import exporting, lifecycle, paths, trainings
 from stages.trainings import Run
 
@@ -61,7 +61,7 @@ def main() -> None:
                 told = torch.where(batch.uniform() < guidance.dropped_share, len(run.dataset.classes), truth)
             return {"loss": model.denoiser.loss(x0, level, eps, process.weighting, told)}
 
-        plan = Plan(**size.training.values(), ema_decay=process.ema_decay)
+        plan = trainings.plan(run, size.training, process.ema_decay)
         seed = seeding.derive(run.project.seed, row, "training")
         table = paths.METRICS / row / "loss.csv"
         summary = trainings.train(run, row, model.denoiser, loss, [data, labels], plan, seed, table)
@@ -97,7 +97,7 @@ def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params:
         error, smoothed = functional.mse_loss(decoded, originals), texture.loss(decoded, originals)
         return {"loss": error + params.texture * smoothed, "mse": error, "texture": smoothed}
 
-    plan, seed = Plan(**params.training.values()), seeding.derive(run.project.seed, row, "coder")
+    plan, seed = trainings.plan(run, params.training), seeding.derive(run.project.seed, row, "coder")
     table = paths.model(row) / "coder_loss.csv"
     trainings.train(run, f"{row}: coder", noisy, loss, [images], plan, seed, table, "coder")
     space.to(run.compute.device).fit(images[run.dataset.fit_index])

@@ -1,6 +1,7 @@
 """What the stages that train have in common: where they compute, how they go on, what they keep, embeddings."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,8 +20,9 @@ from latentbench.data.dataset import Dataset
 from latentbench.networks import weights
 from latentbench.params.base import View
 from latentbench.params.project import Project
-from latentbench.training import Compute
-from stages import lifecycle, paths, sizes
+from latentbench.params.training import Training
+from latentbench.training import Compute, Plan
+from stages import lifecycle, paths
 
 _CHECKPOINT_INTERVAL_S = 15.0
 
@@ -73,13 +75,29 @@ def stage(name: str, row: str | None = None) -> Iterator[Run]:
             yield Run(view, project, Dataset(paths.PROCESSED), compute, checkpoint)
 
 
+def plan(run: Run, recipe: Training, ema_decay: float | None = None) -> Plan:
+    """Return how a recipe trains on the stage's images: `budget` shortens or lengthens it, its shares grow with it.
+
+    Args:
+        run: of the stage.
+        recipe: a `training` section.
+        ema_decay: of the running average of the weights; None trains without one.
+    """
+    values = recipe.values()
+    n_images = len(run.dataset.fit_index)
+    epochs = values.pop("images") * run.project.budget / n_images
+    n_steps = epochs * math.ceil(n_images / recipe.batch_size)
+    warmup_steps = round(values.pop("warmup_share") * n_steps)
+    return Plan(epochs=epochs, warmup_steps=warmup_steps, ema_decay=ema_decay, **values)
+
+
 def train(
     run: Run,
     name: str,
     network: nn.Module,
     loss: training.Loss,
     data: Sequence[Tensor],
-    plan: training.Plan,
+    plan: Plan,
     seed: int,
     table: Path,
     part: str = "",
@@ -100,9 +118,6 @@ def train(
     fit_part = [tensor[run.dataset.fit_index] for tensor in data]
     validation_part = [tensor[run.dataset.validation_index] for tensor in data]
     checkpoint = run.checkpoint.part(part) if part else run.checkpoint
-    n_steps = plan.epochs * -(-len(fit_part[0]) // plan.batch_size)
-    warmup = sizes.at_most(f"{name}: training.warmup_steps", plan.warmup_steps, n_steps // 4, f"of {n_steps} steps")
-    plan = dataclasses.replace(plan, warmup_steps=warmup)
     events = training.fit(network, loss, fit_part, validation_part, plan, seed, run.compute, checkpoint)
     return training.follow(events, table, name)
 
@@ -121,7 +136,7 @@ def train_and_save(
     network: nn.Module,
     loss: training.Loss,
     data: Sequence[Tensor],
-    plan: training.Plan,
+    plan: Plan,
     seed: int,
     description: Mapping[str, Any],
 ) -> None:

@@ -15,7 +15,7 @@ def main() -> None:
     row = lifecycle.row(__doc__)
     with trainings.stage("vae", row) as run:
         params, seed = run.view.section(VAEParams, row), run.project.seed
-        beta, warmup_epochs = params.beta, params.warmup_epochs
+        beta, beta_warmup_share = params.beta, params.beta_warmup_share
         latent_dim = params.latent_dim or run.project.latent_dim
         images = torch.tensor(run.dataset.train_images)
         shape = {
@@ -30,7 +30,9 @@ def main() -> None:
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
             originals = inference.to_unit(batch.tensors[0])
-            return base.negative_elbo(network, originals, batch.normal(latent_dim), beta * batch.ramp(warmup_epochs))
+            return base.negative_elbo(
+                network, originals, batch.normal(latent_dim), beta * batch.ramp(beta_warmup_share)
+            )
 
         trainings.train_and_save(
             run,
@@ -38,9 +40,9 @@ def main() -> None:
             network,
             loss,
             [images],
-            training.Plan(**params.training.values()),
+            trainings.plan(run, params.training),
             seeding.derive(seed, row, "training"),
-            {"method": "vae", "network": shape, "seed": seed, "beta": beta, "warmup_epochs": warmup_epochs},
+            {"method": "vae", "network": shape, "seed": seed, "beta": beta, "beta_warmup_share": beta_warmup_share},
         )
         trainings.save_embeddings(run, row, network.encode)
         exporting.export_coder(run, row, network)

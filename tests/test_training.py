@@ -250,17 +250,48 @@ def test_the_noise_of_an_image_does_not_depend_on_how_a_batch_is_shared(cuts: li
     assert integers.unique().numel() > 3
 
 
-def test_a_loss_knows_how_many_epochs_are_done() -> None:
+def test_a_loss_knows_how_much_of_the_training_is_over() -> None:
     network = nn.Linear(1, 1)
     told: list[float] = []
+    ramps: list[float] = []
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
-        told.append(batch.epochs_done)
+        told.append(batch.progress)
+        ramps.append(batch.ramp(0.5))
         return {"loss": network(batch.tensors[0]).square().mean()}
 
     data = [torch.randn(10, 1)]
     epochs(network, loss, [data, data], Plan(2, 4, 0.1))
-    assert told == pytest.approx([0, 1 / 3, 2 / 3, np.inf, 1, 4 / 3, 5 / 3, np.inf])
+    assert told == pytest.approx([0, 1 / 6, 1 / 3, 1, 1 / 2, 2 / 3, 5 / 6, 1])
+    assert ramps == pytest.approx([0, 1 / 3, 2 / 3, 1, 1, 1, 1, 1])
+
+
+def test_the_last_epoch_may_be_a_part_of_one() -> None:
+    """And the learning rate falls to zero by its end, and not by the end of a whole one."""
+    for length, n_steps, expected in ((2.4, 7, [1, 2, 2.333333]), (0.1, 1, [0.333333]), (0.7, 2, [0.666667])):
+        network = nn.Linear(1, 1)
+
+        def loss(batch: training.Batch, network: nn.Module = network) -> dict[str, Tensor]:
+            return {"loss": network(batch.tensors[0]).square().mean()}
+
+        data = [torch.randn(10, 1)]
+        events = list(training.fit(network, loss, data, data, Plan(length, 4, 0.1, "cosine"), seed=0))
+        steps = [event for event in events if isinstance(event, Step)]
+        assert len(steps) == n_steps
+        assert steps[-1].images_done == steps[-1].images_total == [0, 4, 8, 10, 14, 18, 20, 24][n_steps]
+        assert [event.epoch for event in events if isinstance(event, Epoch)] == expected
+        assert isinstance(events[-1], Epoch), "the last steps are validated too"
+
+
+def test_many_short_epochs_are_validated_fifty_times() -> None:
+    network = nn.Linear(1, 1)
+
+    def loss(batch: training.Batch) -> dict[str, Tensor]:
+        return {"loss": network(batch.tensors[0]).square().mean()}
+
+    data = [torch.randn(10, 1)]
+    seen = epochs(network, loss, [data, data], Plan(120.0, 5, 0.01))
+    assert [event.epoch for event in seen] == list(range(3, 121, 3))
 
 
 def test_every_step_has_noise_of_its_own_and_every_validation_the_same() -> None:

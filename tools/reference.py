@@ -46,18 +46,18 @@ def main() -> None:
     parser.add_argument(
         "--dims", type=int, nargs="+", choices=_DIMS, default=_DIMS, help="latent sizes (default: 32 64)"
     )
-    parser.add_argument("--epochs", type=int, help=f"instead of the recipes', for a quick try, into {_TRY}")
+    parser.add_argument("--budget", type=float, help=f"a share of the recipes, for a quick try, into {_TRY}")
     parser.add_argument("--again", action="store_true", help="compute results that are there already, too")
     arguments = parser.parse_args()
     try:
         threads.use(experiments.committed_params()["threads"])
-        folder = _FOLDER if arguments.epochs is None else _TRY
+        folder = _FOLDER if arguments.budget is None else _TRY
         results = Results(folder / "reference.json", again=arguments.again)
         dataset = Dataset(paths.PROCESSED)
         if arguments.only != "networks":
             judge_neighbors(results, dataset)
         if arguments.only != "neighbors":
-            judge_networks(results, dataset, arguments.dims, arguments.epochs)
+            judge_networks(results, dataset, arguments.dims, arguments.budget)
         write_tables(results, folder)
     except LatentbenchError as error:
         sys.exit(f"reference: {error}")
@@ -119,7 +119,7 @@ def judge_neighbors(results: Results, dataset: Dataset) -> None:
     results.part("isomap_search", facts, partial(programs.isomap_search, subset))
 
 
-def judge_networks(results: Results, dataset: Dataset, dims: Iterable[int], epochs: int | None = None) -> None:
+def judge_networks(results: Results, dataset: Dataset, dims: Iterable[int], budget: float | None = None) -> None:
     """Train networks by the report's recipes at each latent size, and judge their latents by kNN.
 
     Raises:
@@ -130,10 +130,10 @@ def judge_networks(results: Results, dataset: Dataset, dims: Iterable[int], epoc
     families = rows_of.families(experiments.committed_params())
     rows = {row: f"{families[row]}@{row}" for row in recipes}
     changes = experiments.flatten(recipes)
-    if epochs is not None:
-        changes |= {key: epochs for key in changes if key.endswith(".epochs")}
+    if budget is not None:
+        changes["budget"] = budget
     for dim in dims:
-        name = f"reference-{dim}" if epochs is None else f"reference-{dim}-epochs-{epochs}"
+        name = f"reference-{dim}" if budget is None else f"reference-{dim}-budget-{budget:g}"
         revision = experiments.run(name, {"latent_dim": dim, **changes}, list(rows.values()))
         for row in rows:
             results.part(

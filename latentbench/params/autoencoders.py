@@ -1,8 +1,8 @@
 """The sections of autoencoders and VAEs: each row of `rows.ae` and `rows.vae` has one, named as the row."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from latentbench.params.base import Section
 from latentbench.params.project import LatentDim
@@ -23,12 +23,4 @@ class VAEParams(AutoencoderParams):
 
     likelihood: Literal["bernoulli", "discretized_logistic"]
     beta: Annotated[float, Field(ge=0)]
-    warmup_epochs: Annotated[float, Field(ge=0)]
-
-    @model_validator(mode="after")
-    def _warm_up_ends(self) -> Self:
-        if self.warmup_epochs >= self.training.epochs:
-            raise ValueError(
-                f"warmup_epochs ({self.warmup_epochs:g}) must be below training.epochs ({self.training.epochs})"
-            )
-        return self
+    beta_warmup_share: Annotated[float, Field(ge=0, lt=1)]

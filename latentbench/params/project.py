@@ -15,6 +15,7 @@ class Project(Section):
     latent_dim: LatentDim
     n_samples: Annotated[int, Field(ge=100, le=1_000_000)]
     seed: Annotated[int, Field(ge=0)]
+    budget: Annotated[float, Field(gt=0, le=1000)]
     threads: Annotated[int, Field(ge=1)]
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["float32", "bfloat16"]

@@ -8,13 +8,17 @@ from latentbench.params.base import Section
 
 
 class Training(Section):
-    """How one network is trained; `latentbench.training.Plan` says what each means."""
+    """How one network is trained; `latentbench.training.Plan` says what each means.
 
-    epochs: Annotated[int, Field(ge=1)]
+    Its length is in images seen, and not in passes over the data: so it is the same for few images as for many.
+    """
+
+    images: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
+    optimizer: Literal["muon", "adamw"]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     schedule: Literal["constant", "cosine"]
-    warmup_steps: Annotated[int, Field(ge=0)]
+    warmup_share: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: Annotated[float, Field(gt=0)] | None
     patience: Annotated[int, Field(ge=1)] | None

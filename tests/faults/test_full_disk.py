@@ -95,7 +95,7 @@ def check_a_full_disk(workspace: Workspace, stage: str, faults: Faults) -> None:
 @pytest.mark.faults
 def test_a_state_outlives_a_full_disk(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
     workspace, log = finished.copy(tmp_path / "full"), tmp_path / "log"
-    workspace.set_params({"ae_dense.training.epochs": 30, "ae_dense.training.patience": None})
+    workspace.set_params({"ae_dense.training.images": 54_000, "ae_dense.training.patience": None})
     alone = workspace.copy(tmp_path / "alone")
     _, command = first_run(workspace, "ae")
     with Run(workspace, log, *command.split()) as run:

@@ -20,10 +20,10 @@ pytestmark = pytest.mark.faults
 # A param of each stage that changes what it writes. What `download` writes is known beforehand, by its checksums.
 PARAMS: dict[str, dict[str, Any]] = {
     "preprocess": {"data.split_seed": 1},
-    "classifier": {"classifier.training.epochs": 2},
+    "classifier": {"classifier.training.images": 3600},
     "pca": {"pca.standardize": True},
     "isomap": {"isomap.n_landmarks": 100},
-    "ae": {"ae_dense.training.epochs": 1},
+    "ae": {"ae_dense.training.images": 1800},
     "vae": {"vae_dense.beta": 2.0},
     "latent_space_ae": {"latent_explore.interpolation_steps": 5},
     "latent_space_vae": {"latent_explore.interpolation_steps": 5},

@@ -13,7 +13,7 @@ from tests.pipeline.workspace import Workspace
 pytestmark = pytest.mark.faults
 
 ROW = ("data/models/ae_dense", "data/embeddings/ae_dense", "metrics/ae_dense")
-EPOCHS = {"one": 30, "two": 31, "three": 32, "four": 33}
+IMAGES = {"one": 54_000, "two": 55_800, "three": 57_600, "four": 59_400}
 PATIENCE_S = 600.0
 
 
@@ -24,7 +24,7 @@ def of_row(workspace: Workspace) -> dict[str, bytes]:
 def test_two_repros_at_once_end_as_one(finished: Workspace, tmp_path: Path, faults: Faults) -> None:
     both, alone = finished.copy(tmp_path / "both"), finished.copy(tmp_path / "alone")
     for workspace in (both, alone):
-        workspace.set_params({"vae_dense.training.epochs": 3})
+        workspace.set_params({"vae_dense.training.images": 5400})
     alone.run("dvc", "repro")
     with faults.one():
         command = ("dvc", "repro")
@@ -44,15 +44,15 @@ def test_four_experiments_on_two_workers_are_each_as_alone(finished: Workspace, 
     workspace.set_params({"ae_dense.training.patience": None})  # each goes on long enough to meet another
     workspace.commit("longer trainings")
     checkpoints = workspace.folder / ".dvc/tmp/latentbench"
-    for name, epochs in EPOCHS.items():
-        change = f"ae_dense.training.epochs={epochs}"
+    for name, images in IMAGES.items():
+        change = f"ae_dense.training.images={images}"
         workspace.run("dvc", "exp", "run", "--queue", "--name", name, "-S", change, "ae@ae_dense")
     try:
         # Its workers would keep a pipe open, and one would wait for them.
         start, environment = ("dvc", "queue", "start", "--jobs", "2"), workspace.environment()
         subprocess.run(start, cwd=workspace.folder, env=environment, stdout=subprocess.DEVNULL, check=True)
         deadline, most, status = time.monotonic() + PATIENCE_S, 0, ""
-        while status.count("Success") < len(EPOCHS) and "Failed" not in status:
+        while status.count("Success") < len(IMAGES) and "Failed" not in status:
             assert time.monotonic() < deadline, status
             for _ in range(200):
                 most = max(most, len(list(checkpoints.glob("*.lock"))))
@@ -62,10 +62,10 @@ def test_four_experiments_on_two_workers_are_each_as_alone(finished: Workspace, 
         assert most == 2, "they never trained side by side"
     finally:
         workspace.run("dvc", "queue", "stop", "--kill", check=False)
-    for name, epochs in EPOCHS.items():
+    for name, images in IMAGES.items():
         with faults.one():
             alone = finished.copy(tmp_path / f"alone {name}")
-            alone.set_params({"ae_dense.training.epochs": epochs, "ae_dense.training.patience": None})
+            alone.set_params({"ae_dense.training.images": images, "ae_dense.training.patience": None})
             alone.run("python", "-m", "stages.ae", "ae_dense")
             workspace.run("dvc", "exp", "apply", name)
             assert of_row(workspace) == of_row(alone)

@@ -23,7 +23,6 @@ PINNED = {
     "pca.n_components": 256,
     "isomap.n_landmarks": 1000,
     "diffusion.process.n_steps": 1000,
-    "vae_conv.training.epochs": 10,
 }
 
 
@@ -82,10 +81,12 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("diffusion_preset", "huge", "'small' or 'large'"),
         ("data.dataset", "../mine", "pattern"),
         ("data.test_share", 1.0, "less than 1"),
-        ("vae_conv.warmup_epochs", 10.0, "warmup_epochs (10) must be below training.epochs (10)"),
+        ("vae_conv.beta_warmup_share", 1.0, "less than 1"),
+        ("budget", 0.0, "greater than 0"),
+        ("ae_dense.training.optimizer", "adam", "'muon' or 'adamw'"),
         ("vae_residual.likelihood", "gaussian", "'bernoulli' or 'discretized_logistic'"),
         ("ae_dense.training.clip_norm", 0.0, "greater than 0"),
-        ("ae_dense.training.warmup_steps", -1, "greater than or equal to 0"),
+        ("ae_dense.training.warmup_share", -1.0, "greater than or equal to 0"),
         ("device", "gpu", "'auto', 'cpu', 'cuda' or 'mps'"),
         ("precision", "float16", "'float32' or 'bfloat16'"),
         ("evaluate.importance_samples", 0, "greater than or equal to 1"),
@@ -130,7 +131,7 @@ def test_contradictions_are_told_before_any_work(params: dict[str, Any], changes
 
 
 def test_all_mistakes_are_told_at_once_by_the_command(params: dict[str, Any], root: Path, tmp_path: Path) -> None:
-    content = with_value(with_value(params, "latent_dim", -1), "ae_conv.training.epochs", "many")
+    content = with_value(with_value(params, "latent_dim", -1), "ae_conv.training.images", "many")
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "latentbench.params.file", str(path)]
@@ -139,7 +140,7 @@ def test_all_mistakes_are_told_at_once_by_the_command(params: dict[str, Any], ro
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 2
     assert "latent_dim" in lines[0]
-    assert "ae_conv.training.epochs" in lines[1]
+    assert "ae_conv.training.images" in lines[1]
 
 
 @pytest.mark.parametrize(
@@ -168,16 +169,16 @@ def test_a_view_shows_what_is_declared_and_nothing_else(params: dict[str, Any]) 
     view = View(params, ["latent_dim", "ae_dense"])
     project, preset = view.section(Project), view.section(AutoencoderParams, "ae_dense")
     assert project.latent_dim == 64
-    assert preset.training.epochs == params["ae_dense"]["training"]["epochs"]
-    assert view.read == {"latent_dim", "ae_dense.training.epochs"}
+    assert preset.training.images == params["ae_dense"]["training"]["images"]
+    assert view.read == {"latent_dim", "ae_dense.training.images"}
     with pytest.raises(UndeclaredParamError, match=r"'seed' is read but not declared.*ae_dense, latent_dim"):
         _ = project.seed
-    with pytest.raises(UndeclaredParamError, match=r"ae_conv\.training\.epochs"):
-        _ = view.section(AutoencoderParams, "ae_conv").training.epochs
-    assert view.read == {"latent_dim", "ae_dense.training.epochs"}
+    with pytest.raises(UndeclaredParamError, match=r"ae_conv\.training\.images"):
+        _ = view.section(AutoencoderParams, "ae_conv").training.images
+    assert view.read == {"latent_dim", "ae_dense.training.images"}
 
 
 def test_a_declared_name_does_not_cover_names_that_begin_alike(params: dict[str, Any]) -> None:
-    view = View(params, ["ae_dense.training.epoch"])
+    view = View(params, ["ae_dense.training.image"])
     with pytest.raises(UndeclaredParamError):
-        _ = view.section(AutoencoderParams, "ae_dense").training.epochs
+        _ = view.section(AutoencoderParams, "ae_dense").training.images

@@ -28,7 +28,7 @@ def test_a_new_autoencoder_is_a_file_and_a_section(root: Path, finished: Workspa
     assert example[""].startswith("dvc exp run -S 'rows.ae=[ae_dense, ae_shallow]'")
     params = workspace.params()
     strong = {**params["vae_dense"], "beta": 4.0}
-    recipe["training"]["epochs"] = 2
+    recipe["training"]["images"] = 3600
     text = (workspace.folder / "params.yaml").read_text(encoding="utf-8")
     added = yaml.safe_dump({row: recipe, "vae_dense_beta4": strong}, sort_keys=False)
     (workspace.folder / "params.yaml").write_text(f"{text}\n{added}", encoding="utf-8")

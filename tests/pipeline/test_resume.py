@@ -15,7 +15,7 @@ from tests.pipeline.killed import Run
 from tests.pipeline.workspace import Workspace
 
 # Some seconds of training, on one thread so that other work on the machine does not make them minutes.
-LONG = {"threads": 1, "ae_dense.training.epochs": 30, "ae_dense.training.patience": None}
+LONG = {"threads": 1, "ae_dense.training.images": 54_000, "ae_dense.training.patience": None}
 
 
 def training_has_ended(checkpoints: Path) -> bool:
@@ -122,7 +122,7 @@ def test_an_experiment_in_a_temporary_copy_is_gone_on_with_in_another(
 @pytest.mark.faults
 def test_a_stage_of_two_trainings_goes_on_in_the_second(finished: Workspace, tmp_path: Path) -> None:
     workspace, log, row = finished.copy(tmp_path / "killed"), tmp_path / "log", "diffusion_latent"
-    workspace.set_params({"threads": 1, "diffusion_latent.small.training.epochs": 60})
+    workspace.set_params({"threads": 1, "diffusion_latent.small.training.images": 108_000})
     command = ("dvc", "repro", f"diffusion@{row}")
     uninterrupted = workspace.copy(tmp_path / "uninterrupted")
     uninterrupted.run(*command)

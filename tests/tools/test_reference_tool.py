@@ -121,4 +121,4 @@ def test_the_reports_recipes_are_valid_params(root: Path) -> None:
         section[last] = value
     checked: Any = file.check(params)
     assert (checked.ae_dense.training.batch_size, checked.vae_conv.training.batch_size) == (64, 32)
-    assert (checked.ae_conv.training.epochs, checked.vae_dense.training.patience) == (15, None)
+    assert (checked.ae_conv.training.images, checked.vae_dense.training.patience) == (810_000, None)
