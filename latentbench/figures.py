@@ -42,7 +42,7 @@ def image_grid(images: np.ndarray, row_labels: Sequence[str] = (), title: str = 
     gap = 2
     whole = mosaic(images.astype(np.float64), gap, np.nan)
     size = 0.65
-    label_width = 0.1 * max((len(label) for label in row_labels), default=0)
+    label_width = 0.11 * max((len(label) for label in row_labels), default=0)
     shape = (size * n_columns * width / height + label_width + 0.3, size * n_rows + (0.4 if title else 0.1))
     figure = Figure(figsize=shape, layout="constrained")
     axes = figure.add_subplot()

@@ -13,6 +13,7 @@ from latentbench.core.errors import InputError, check_finite
 _PENALTY = 1e-3  # of half the squared norm of the coefficients, beside the mean cross-entropy of a point
 _TOLERANCE = 1e-4  # of the gradient's largest entry; a fifth of it moves 5 labels of 10,000, and costs twice the time
 _SHARE = 0.1  # of the first residual, at which a step is close enough
+_MOST_POINTS = 2048  # that the Hessian is estimated from, to precondition
 _MAX_STEPS = 50
 _MAX_PRODUCTS = 200  # of the Hessian with a vector, in one step
 
@@ -55,7 +56,8 @@ def _minimum(design: np.ndarray, targets: np.ndarray, n_classes: int) -> np.ndar
     penalty = np.full((d, 1), _PENALTY)
     penalty[-1] = 0.0  # of the constant
     single = design.astype(np.float32)  # products with the Hessian only choose the direction of a step
-    stride = max(1, n // (8 * d))  # of the points behind the preconditioner
+    # Of the points behind the preconditioner: more would save fewer products than they cost.
+    stride = max(1, n // min(2 * d, _MOST_POINTS))
 
     def evaluate(weights: np.ndarray) -> tuple[float, np.ndarray]:
         logs = log_softmax(design @ weights, axis=1)
