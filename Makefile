@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup data browser repro quick dataset explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
-	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load clean
+	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load benchmark-pipeline clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,9 @@ benchmark-reduction: data  ## time neighbours, kNN and Isomap against their peer
 
 benchmark-startup: setup  ## time how fast each stage starts, against importing every large package (a minute or two)
 	python -m benchmarks.startup
+
+benchmark-pipeline: setup  ## time the whole pipeline of an older commit and of this one, stage by stage (hours)
+	python -m benchmarks.pipeline $(if $(BASELINE),--baseline $(BASELINE))
 
 benchmark-load: setup  ## time a training alone and beside busy processes (a minute)
 	python -m benchmarks.load

@@ -65,6 +65,8 @@ def _place(source: descriptions.Source) -> Source:
         return sources.folder_source(Path(source.folder))
     if source.http is not None:
         return sources.http_source(source.http)
+    if source.hub is not None:
+        return sources.hub_source(source.hub)
     if source.python is not None:
         return sources.python_source(source.python)
     assert source.debian is not None  # exactly one is given

@@ -1,4 +1,4 @@
-"""Where raw files come from: a folder, HTTP mirrors, a Debian or a Python package. The first that works is taken."""
+"""Where raw files come from: a folder, HTTP, a hub, a Debian or a Python package. The first that works is taken."""
 
 import gzip
 import hashlib
@@ -228,6 +228,34 @@ def python_source(distribution: str) -> Source:
             yield lambda name: stack.enter_context(_open_one_of([Path(str(each.locate())) for each in listed], name))
 
     return Source(f"python {distribution}", open_all)
+
+
+def hub_source(address: str) -> Source:
+    """Return the source that is a dataset on the Hugging Face hub: "owner/name", "/folder" and "@revision" if wanted."""
+    place, _, revision = address.partition("@")
+    owner, name, *folder = place.split("/")
+
+    @contextmanager
+    def open_all() -> Iterator[Opener]:
+        try:
+            from huggingface_hub import hf_hub_download
+        except ImportError as error:
+            raise SourceError("it needs the package huggingface_hub: 'pip install huggingface_hub'") from error
+        with tempfile.TemporaryDirectory() as room, ExitStack() as stack:
+
+            def open_one(file: str) -> BinaryIO:
+                path = "/".join([*folder, file])
+                try:
+                    found = hf_hub_download(
+                        f"{owner}/{name}", path, repo_type="dataset", revision=revision or None, local_dir=room
+                    )
+                except Exception as error:  # its own kinds, its HTTP library's and the system's
+                    raise SourceError(f"{path}: {_root_cause(error)}") from error
+                return stack.enter_context(Path(found).open("rb"))
+
+            yield open_one
+
+    return Source(f"hub {address}", open_all)
 
 
 class _Session(requests.Session):

@@ -17,12 +17,13 @@ Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Source(Section):
-    """One place to take the files from: exactly one of the four."""
+    """One place to take the files from: exactly one of the five."""
 
     folder: str | None = None
     http: Annotated[str, Field(pattern=r"^https?://")] | None = None
     debian: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")] | None = None
     python: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    hub: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)+(@[\w./-]+)?$")] | None = None
 
     @field_validator("http", mode="before")
     @classmethod

@@ -1,5 +1,6 @@
 """Every format gives back the very images and labels that were written in it; what is damaged is told by name."""
 
+import bz2
 import gzip
 import io
 import json
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import dump_svmlight_file
 
 from latentbench import plugins
 from latentbench.core import artifacts
@@ -125,6 +127,23 @@ def as_csv(folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> dic
     }
 
 
+def as_libsvm(folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+    """One file packed and one not, as sklearn writes them: values from -1 to 1, labels from 1."""
+    for split, (images, labels) in parts.items():
+        path = folder / f"{split}.txt"
+        dump_svmlight_file(images.reshape(len(images), -1) / 127.5 - 1.0, labels + 1, str(path), zero_based=False)
+        if split == "train":
+            path.write_bytes(bz2.compress(path.read_bytes()))
+    shape = parts["train"][0].shape[1:]
+    return {
+        "format": "libsvm",
+        "files": files("train", "test", suffix=".txt"),
+        "channels": shape[0],
+        "size": list(shape[1:]),
+        "options": {"lowest": -1, "highest": 1, "first_label": 1},
+    }
+
+
 def as_cifar(folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
     """Two files to train on, all in a tar archive, as its publisher has it."""
     with tarfile.open(folder / "binary.tar.gz", "w:gz") as tar:
@@ -176,6 +195,8 @@ def as_parquet(folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]]) ->
         (as_folders, "colour"),
         (as_csv, "grey"),
         (as_csv, "colour"),
+        (as_libsvm, "grey"),
+        (as_libsvm, "colour"),
         (as_cifar, "32x32"),
         (as_mat, "colour"),
         (as_parquet, "grey"),
@@ -206,6 +227,7 @@ def test_every_format_is_tested() -> None:
         "csv",
         "idx",
         "images",
+        "libsvm",
         "mat",
         "npy",
         "parquet",
@@ -355,3 +377,23 @@ def test_a_pixel_that_is_none_is_told_with_its_image(tmp_path: Path, value: str)
         says = f"image {place + 1}" if value not in ("", "x") else r"image|no table of numbers|has 64 values"
         with pytest.raises(SourceError, match=says):
             obtained(tmp_path, tmp_path / "raw", format="csv", files=files("train", suffix=".csv"), size=[8, 8])
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("0 1:0.5 64:1.01", "is not between 0 and 1"),
+        ("0 65:1", "no lines of numbered values"),
+        ("0 0:1", "no lines of numbered values"),
+        ("0.5 1:1", "no whole number from 0"),
+        ("-1 1:1", "no whole number from 0"),
+        ("0 1:nan", "is not between 0 and 1"),
+        ("nothing", "no lines of numbered values"),
+        ("0 " + " ".join(f"{place}:{'1' * 40}" for place in range(1, 65)), "a line of more than 2600 bytes"),
+        ("", "has no lines"),
+    ],
+)
+def test_a_wrong_line_of_numbered_values_is_told(line: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(line)
+    with pytest.raises(SourceError, match=says):
+        obtained(tmp_path, tmp_path / "raw", format="libsvm", files=files("train", suffix=".txt"), size=[8, 8])

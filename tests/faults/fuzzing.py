@@ -4,6 +4,7 @@
 target's own hostile ones, as JSON. Nothing but the project's own error may come of any; what is accepted must be right.
 """
 
+import bz2
 import gzip
 import io
 import json
@@ -256,6 +257,35 @@ def tables_of_pixels() -> list[bytes]:
     ]
 
 
+def numbered_values() -> list[bytes]:
+    rng = np.random.default_rng(5)
+    lines = [
+        " ".join([str(label), *(f"{place}:{value:.3g}" for place, value in enumerate(rng.random(64), start=1))])
+        for label in range(4)
+    ]
+    text = "\n".join(lines).encode()
+    return [text, bz2.compress(text)]
+
+
+def hostile_numbers() -> list[bytes]:
+    return [
+        b"",
+        b"\n",
+        b"1",
+        b"1 1:2\n",
+        b"1 99999999999:1\n",
+        b"1 0:1\n",
+        b"1 -1:1\n",
+        b"1 1:nan\n",
+        b"1e300 1:1\n",
+        b"1 1:" + b"9" * 9999,
+        b"BZh",
+        bz2.compress(bytes(30 * MIB)),
+        bz2.compress(b"1 1:1\n" * (MIB // 16)),
+        numbered_values()[1][:-9],
+    ]
+
+
 def mat() -> bytes:
     from scipy import io as scipy_io
 
@@ -474,6 +504,9 @@ def targets() -> dict[str, Callable[[], Target]]:
         "idx": lambda: Target(dataset, headers(), read_idx),
         "npz": lambda: Target([npz()], archives(), reader("npy", {"archive": "all.npz"}), 2 * MEMORY),
         "csv": lambda: Target(csv(), tables_of_pixels(), reader("csv", {"train": "a.csv"}, size=(8, 8)), 3 * MEMORY),
+        "libsvm": lambda: Target(
+            numbered_values(), hostile_numbers(), reader("libsvm", {"train": "a.txt"}, size=(8, 8)), 3 * MEMORY
+        ),
         "cifar": lambda: Target(
             [bytes(range(256)) * 12 + b"\1", (bytes(range(256)) * 12 + b"\1") * 3],
             [b"", bytes(3072), b"\x80\x04" + bytes(99), pickled()],

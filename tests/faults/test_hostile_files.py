@@ -18,6 +18,7 @@ MANY = {
     "idx": 2000,
     "npz": 2000,
     "csv": 1500,
+    "libsvm": 1000,
     "cifar": 1000,
     "mat": 2000,
     "parquet": 1500,

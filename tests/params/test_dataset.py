@@ -41,9 +41,9 @@ def test_four_lines_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ({"sources": [{"http": "ftp://x"}]}, "^https?://"),
         (
             {"sources": [{"folder": "/a", "debian": "bb"}]},
-            "exactly one of folder, http, debian, python, not folder and",
+            "exactly one of folder, http, debian, python, hub, not folder and",
         ),
-        ({"sources": [{}]}, "exactly one of folder, http, debian, python, not none"),
+        ({"sources": [{}]}, "exactly one of folder, http, debian, python, hub, not none"),
         ({"sources": [{"folder": "images"}]}, "must be an absolute path"),
         ({"sources": [{"http": "https://me:secret@example.org/x"}]}, "must hold no name, password or query"),
         ({"classes": ["a", "a"]}, "classes ['a', 'a'] must differ"),

@@ -1,0 +1,79 @@
+"""The whole pipeline of another commit against this one, stage by stage; `make benchmark-pipeline` runs it.
+
+Both are cloned into empty folders and run one after the other by `make repro`, each from nothing; their stages' own
+seconds are compared. Two runs of the pipeline take a while.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_BASELINE = "d4138c4"  # before trainings were made shorter
+_LATENT_DIM = "32"
+
+
+def run(commit: str, folder: Path, latent_dim: str | None) -> dict[str, float]:
+    """Return the seconds of each stage of a commit, run from nothing in a new folder; of another `latent_dim` besides.
+
+    Raises:
+        CalledProcessError: it fails.
+    """
+    subprocess.run(["git", "clone", "--quiet", ".", folder], check=True)
+    subprocess.run(["git", "checkout", "--quiet", commit], cwd=folder, check=True)
+    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "DVC_ROOT")}
+    subprocess.run(["make", "repro"], cwd=folder, env=environment, check=True)
+    found = seconds(folder)
+    if latent_dim is not None:
+        before = {path: path.stat().st_mtime_ns for path in (folder / "data/timing").glob("*.json")}
+        command = [".venv/bin/dvc", "exp", "run", "-S", f"latent_dim={latent_dim}"]
+        path = f"{folder / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(command, cwd=folder, env=environment | {"PATH": path}, check=True)
+        again = {
+            name: value
+            for name, value in seconds(folder).items()
+            if before.get(folder / f"data/timing/{name}.json")
+            != (folder / f"data/timing/{name}.json").stat().st_mtime_ns
+        }
+        found |= {f"latent_dim={latent_dim}: {name}": value for name, value in again.items()}
+    return found
+
+
+def seconds(folder: Path) -> dict[str, float]:
+    """Return what each stage took, by its name."""
+    found = {}
+    for path in sorted((folder / "data/timing").glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if "peak_memory_mib" in content:  # the others are of parts of a stage
+            found[path.stem] = float(content["seconds"])
+    return found
+
+
+def main() -> None:
+    """Run the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--baseline", default=_BASELINE, help=f"the other commit; default: {_BASELINE}")
+    parser.add_argument("--latent-dim", default=_LATENT_DIM, help=f"of an experiment besides; default: {_LATENT_DIM}")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as room:
+        try:
+            old, new = (
+                run(commit, Path(room) / name, options.latent_dim)
+                for name, commit in (("old", options.baseline), ("new", "HEAD"))
+            )
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"benchmark-pipeline: {error}")
+    for name in dict.fromkeys([*old, *new]):
+        print(f"{name}: {old.get(name, float('nan')):.0f} s and {new.get(name, float('nan')):.0f} s")
+    for what in ("", f"latent_dim={options.latent_dim}: "):
+        sums = [
+            sum(v for name, v in each.items() if name.startswith("latent_dim=") == bool(what)) for each in (old, new)
+        ]
+        print(f"{what}sum of all stages: {sums[0]:.0f} s and {sums[1]:.0f} s, {sums[1] / sums[0]:.2f} times")
+
+
+if __name__ == "__main__":
+    main()
