@@ -231,7 +231,7 @@ def python_source(distribution: str) -> Source:
 
 
 def hub_source(address: str) -> Source:
-    """Return the source that is a dataset on the Hugging Face hub: "owner/name", "/folder" and "@revision" if wanted."""
+    """Return the source that is a dataset on the Hugging Face hub: "owner/name", then "/folder", "@revision"."""
     place, _, revision = address.partition("@")
     owner, name, *folder = place.split("/")
 
