@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup data browser repro quick dataset explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
-	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load benchmark-pipeline clean
+	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load benchmark-pipeline benchmark-recipes clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ benchmark-startup: setup  ## time how fast each stage starts, against importing 
 
 benchmark-pipeline: setup  ## time the whole pipeline of an older commit and of this one, stage by stage (hours)
 	python -m benchmarks.pipeline $(if $(BASELINE),--baseline $(BASELINE))
+
+benchmark-recipes: setup  ## losses over seconds, by the recipes before Muon and now, on the data of the last run (half an hour)
+	python -m benchmarks.recipes
 
 benchmark-load: setup  ## time a training alone and beside busy processes (a minute)
 	python -m benchmarks.load

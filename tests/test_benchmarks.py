@@ -12,7 +12,7 @@ from tests.imports import imported_modules
 
 
 @pytest.mark.parametrize(
-    "name", ["binarized", "diffusion", "explorer", "load", "pipeline", "reduction", "startup", "training"]
+    "name", ["binarized", "diffusion", "explorer", "load", "pipeline", "recipes", "reduction", "startup", "training"]
 )
 def test_a_benchmark_imports_what_there_is(name: str) -> None:
     module = importlib.import_module(f"benchmarks.{name}")
