@@ -1,8 +1,8 @@
 """The validation loss of each network over seconds, by the recipes of an older commit and of params.yaml.
 
 `make benchmark-recipes` runs it. Both recipes of a network start from the same weights and take turns, an epoch each,
-so that a noisy machine is noisy for both; only training and validating count. It writes metrics/benchmarks/recipes.csv
-and recipes.png.
+so that a noisy machine is noisy for both; only training and validating count. It writes report/recipes.csv and
+recipes.png.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from latentbench.networks.vaes import base as vaes
 from latentbench.training import Epoch, Loss, Plan
 
 _BASELINE = "d4138c4"  # before Muon
-_FOLDER = Path("metrics/benchmarks")
+_FOLDER = Path("report")
 _ROWS = ("ae_dense", "ae_conv", "ae_residual", "vae_dense", "vae_conv", "vae_residual")
 
 

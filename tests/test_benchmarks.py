@@ -10,10 +10,13 @@ import torch
 from latentbench.core import artifacts
 from tests.imports import imported_modules
 
-
-@pytest.mark.parametrize(
-    "name", ["binarized", "diffusion", "explorer", "load", "pipeline", "recipes", "reduction", "startup", "training"]
+TESTED = (
+    *("binarized", "diffusion", "explorer", "load", "pipeline", "reading", "recipes", "reduction", "startup"),
+    "training",
 )
+
+
+@pytest.mark.parametrize("name", TESTED)
 def test_a_benchmark_imports_what_there_is(name: str) -> None:
     module = importlib.import_module(f"benchmarks.{name}")
     assert callable(module.main)
@@ -21,17 +24,7 @@ def test_a_benchmark_imports_what_there_is(name: str) -> None:
 
 def test_every_benchmark_is_tested(root: Path) -> None:
     files = {path.stem for path in (root / "benchmarks").glob("*.py")} - {"__init__"}
-    assert files == {
-        "binarized",
-        "diffusion",
-        "explorer",
-        "load",
-        "pipeline",
-        "reduction",
-        "startup",
-        "training",
-        "keras_peer",
-    }
+    assert files == {*TESTED, "keras_peer"}
     # It runs in an environment of its own, without the project.
     assert not [each for each in imported_modules(root / "benchmarks/keras_peer.py") if each.startswith("latentbench")]
 

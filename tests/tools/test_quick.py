@@ -46,7 +46,11 @@ def test_a_stage_that_fails_is_named_with_its_log(finished: Workspace, tmp_path:
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [("latent_dim", "a change is KEY=VALUE"), ("latent_dimm=3", "no param"), ("budget=0", "budget: .*greater than 0")],
+    [
+        ("latent_dim", "a change is KEY=VALUE"),
+        ("latent_dimm=3", "latent_dimm: there is no such param"),
+        ("budget=0", "budget: .*greater than 0"),
+    ],
 )
 def test_a_wrong_change_is_told(
     change: str, says: str, root: Path, finished: Workspace, monkeypatch: pytest.MonkeyPatch

@@ -34,13 +34,6 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "frechet": "Fréchet distance of 1,000 samples to as many test images, lower is better.",
         "kernel_distance": "Kernel distance of the same samples, lower is better.",
     },
-    "benchmarks/recipes": {
-        "row": _ROW,
-        "recipe": "Old: that of an earlier version, by Adam; new: that of params.yaml.",
-        "epoch": "Passes over the train images so far.",
-        "seconds": "Of training and validating until then, on the machine of the benchmark.",
-        "validation_loss": "Loss on the validation images.",
-    },
     "evaluate/inpainting": {
         "row": "What fills in the lower halves; mean is the mean train image.",
         "n": "How many test images are filled in.",
@@ -218,7 +211,6 @@ _COLUMNS: dict[str, dict[str, str]] = {
 # Figures by their path below metrics/; {row} is the folder's name.
 _FIGURES = {
     "benchmarks/diffusion.png": "Distance over sampling time, of our diffusion models and of a U-Net of diffusers.",
-    "benchmarks/recipes.png": "Validation loss over seconds, by an earlier recipe and by that of params.yaml.",
     "preprocess/examples.png": "Train images of each class.",
     "pca/variance.png": "Share of the variance that the first components explain, and the numbers chosen by two rules.",
     "pca/knn.png": "Accuracy of kNN by the number of components: a few dozen are enough.",
