@@ -101,8 +101,9 @@ class Explorer:
         }
         if dim > 1:
             placed["pca"] = [self._plane.transform(space.numpy()) for space in (self.train, self.test)]
-            shares = self._plane.variance_shares()[:2].sum()
-            titles["pca"] = f"principal components, {shares:.0%} of the variance"
+            variances = self._plane.variances_
+            share = variances[:2].sum() / (variances.sum() or 1.0)  # none at all where a VAE uses no latent
+            titles["pca"] = f"principal components, {share:.0%} of the variance"
             arrays["components"] = self._plane.components_.astype(np.float32)
             map_neighbors = sizes.at_most(
                 "latent_explore.map_neighbors",
@@ -179,7 +180,9 @@ class Explorer:
         names = ["ordinary draws", "nearest train images", "draws in holes", "nearest train images"]
         self._picture("holes", lines, names, f"{self.row}: draws, and those farthest from all train latents")
 
-        told = {"draws_distance": float(near_draws.mean() / near_test.mean())}
+        told = {}
+        if near_test.any():  # else all images have the same latents, and there is nothing to compare with
+            told["draws_distance"] = float(near_draws.mean() / near_test.mean())
         if self.classify is not None:
             sure = self._probabilities(images).max(axis=1) > CONFIDENT
             told["draws_confident_share"] = float(sure.mean())
