@@ -11,9 +11,9 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -76,9 +76,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=machine.n_cores(), help="stages side by side (default: cores)")
     options = parser.parse_args()
     try:
-        params = sketched(yaml.safe_load(artifacts.read_bytes(Path("params.yaml"))), options.set)
-        prepare(_FOLDER, params)
-        run(_FOLDER, tasks(), options.workers)
+        own = yaml.safe_load(artifacts.read_bytes(Path("params.yaml")))
+        params = sketched(own, options.set)
+        prepare(_FOLDER, params, fetched=params["data"]["dataset"] == own["data"]["dataset"])
+        run(_FOLDER, of_rows(tasks(), file.check(params).rows.all()), options.workers)
         write_report(_FOLDER)
     except LatentbenchError as error:
         sys.exit(f"quick: {error}")
@@ -91,20 +92,15 @@ def sketched(params: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
 
     Raises:
         ParamsError: they are wrong.
-        QuickError: a change has no value, its key is none of the params, or the raw data is not there.
+        QuickError: a change has no value, or its key is none of the params.
     """
-    missing = [name for name in _FETCHED if not Path(name).is_dir()]
-    if missing:
-        raise QuickError(f"{', '.join(missing)} is not there: run 'make data'")
     found = dict(params)
     for key, value in _SKETCH.items():
         _put(found, key, value)
-    found["data"] = dict(found["data"])
-    for split, most in (("train", _N_TRAIN), ("test", _N_TEST)):
-        images = Path(_FETCHED[0]) / f"{split}_images.npy"
-        is_more = images.exists() and len(artifacts.read_array(images)) > most
-        found["data"][f"{split}_size"] = most if is_more else None
     found["n_samples"] = min(int(found["n_samples"]), _N_SAMPLES)
+    if any(change.startswith("data.dataset=") for change in changes):
+        for key in ("data.train_size", "data.test_size"):  # the project's own fit its own dataset
+            _put(found, key, None)
     for change in changes:
         key, sign, value = change.partition("=")
         if not sign:
@@ -128,14 +124,40 @@ def _put(params: dict[str, Any], key: str, value: Any) -> None:
     section[last] = value
 
 
-def prepare(folder: Path, params: Mapping[str, Any]) -> None:
-    """Make the folder of the sketch anew: links to code and raw data, and params.yaml."""
+def prepare(folder: Path, params: Mapping[str, Any], *, fetched: bool) -> None:
+    """Make the folder of the sketch anew: links to code and data, and params.yaml.
+
+    Args:
+        folder: what there is of it is removed.
+        params: of the sketch; the sizes of the data that they leave open become small ones.
+        fetched: whether the project's own raw data is of this dataset; otherwise it is fetched.
+
+    Raises:
+        QuickError: the data is not there, or cannot be fetched.
+    """
+    missing = [name for name in _FETCHED if not Path(name).is_dir()]
+    if missing:
+        raise QuickError(f"{', '.join(missing)} is not there: run 'make data'")
     if folder.exists():
         shutil.rmtree(folder)
-    for name in (*_LINKED, *_FETCHED):
+    raw, *others = _FETCHED
+    for name in (*_LINKED, *others, *([raw] if fetched else [])):
         link = folder / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(Path(name).resolve())
+    _write_params(folder, params)
+    if not fetched and subprocess.run([sys.executable, "-m", "stages.download"], cwd=folder, check=False).returncode:
+        raise QuickError(f"the dataset {params['data']['dataset']} cannot be fetched")
+    data = dict(params["data"])
+    for split, most in (("train", _N_TRAIN), ("test", _N_TEST)):
+        images = folder / raw / f"{split}_images.npy"
+        is_more = images.exists() and len(artifacts.read_array(images)) > most
+        if data[f"{split}_size"] is None and is_more:
+            data[f"{split}_size"] = most
+    _write_params(folder, {**params, "data": data})
+
+
+def _write_params(folder: Path, params: Mapping[str, Any]) -> None:
     artifacts.write_text(folder / "params.yaml", yaml.safe_dump(dict(params), sort_keys=False))
 
 
@@ -157,6 +179,13 @@ def tasks() -> list[Task]:
             )
             found.append(Task(stage.addressing, module, arguments, frozenset(after)))
     return found
+
+
+def of_rows(found: Sequence[Task], rows: Collection[str]) -> list[Task]:
+    """Return the runs that are of some rows of the comparison, or of none in particular."""
+    kept = [task for task in found if "@" not in task.name or task.name.partition("@")[2] in rows]
+    names = {task.name for task in kept}
+    return [replace(task, after=task.after & names) for task in kept]
 
 
 def run(folder: Path, todo: Sequence[Task], n_workers: int) -> None:

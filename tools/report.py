@@ -185,7 +185,7 @@ class Contents:
             if name not in self._tables:
                 continue
             yield self._table(name, f"Classes by {row}", folded=True)
-            images = self.run.table(f"evaluate/confusion/{row}")
+            images = self.run.table(f"evaluate/confusion/{row}").astype(str)  # classes may be named by numbers
             shares = pd.crosstab(images["actual"], images["predicted"], normalize="index").round(4)
             table = shares.rename_axis("class", axis="index").rename_axis(None, axis="columns").reset_index()
             meaning = {str(name): f"Share of them that is taken for {name}." for name in shares}
