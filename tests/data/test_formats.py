@@ -112,19 +112,19 @@ def as_folders(folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]]) ->
     return {"format": "images"}
 
 
+def lines_of_numbers(name: str, suffix: str, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+    """Return the description of a format that does not tell the shape of its images."""
+    channels, *size = parts["train"][0].shape[1:]
+    return {"format": name, "files": files("train", "test", suffix=suffix), "channels": channels, "size": size}
+
+
 def as_csv(folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
     for split, (images, labels) in parts.items():
         n_pixels = images[0].size
         header = ",".join(["label", *(f"pixel{i}" for i in range(n_pixels))])
         lines = np.c_[labels, images.reshape(len(images), -1)]
         np.savetxt(folder / f"{split}.csv", lines, fmt="%d", delimiter=",", header=header, comments="")
-    shape = parts["train"][0].shape[1:]
-    return {
-        "format": "csv",
-        "files": files("train", "test", suffix=".csv"),
-        "channels": shape[0],
-        "size": list(shape[1:]),
-    }
+    return lines_of_numbers("csv", ".csv", parts)
 
 
 def as_libsvm(folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
@@ -134,14 +134,8 @@ def as_libsvm(folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> 
         dump_svmlight_file(images.reshape(len(images), -1) / 127.5 - 1.0, labels + 1, str(path), zero_based=False)
         if split == "train":
             path.write_bytes(bz2.compress(path.read_bytes()))
-    shape = parts["train"][0].shape[1:]
-    return {
-        "format": "libsvm",
-        "files": files("train", "test", suffix=".txt"),
-        "channels": shape[0],
-        "size": list(shape[1:]),
-        "options": {"lowest": -1, "highest": 1, "first_label": 1},
-    }
+    options = {"lowest": -1, "highest": 1, "first_label": 1}
+    return {**lines_of_numbers("libsvm", ".txt", parts), "options": options}
 
 
 def as_cifar(folder: Path, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
