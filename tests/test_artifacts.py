@@ -278,3 +278,11 @@ def _writer(call: ast.Call) -> str | None:
     if name in WRITERS and of != "artifacts":
         return name
     return name if (of, name) in {("np", "save"), ("shutil", "copy"), ("torch", "save")} else None
+
+
+def test_files_are_as_readable_as_the_umask_says(tmp_path: Path) -> None:
+    code = "import pathlib; from latentbench.core import artifacts; artifacts.write_text(pathlib.Path('{}'), 'a')"
+    for umask, mode in ((0o002, 0o664), (0o077, 0o600)):
+        path = tmp_path / f"{umask:o}"
+        subprocess.run([sys.executable, "-c", code.format(path)], umask=umask, check=True)
+        assert stat.S_IMODE(path.stat().st_mode) == mode

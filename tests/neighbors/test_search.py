@@ -78,3 +78,16 @@ def test_non_finite_coordinates_are_refused(points: np.ndarray) -> None:
     bad[3, 5] = np.nan
     with pytest.raises(ValueError, match="NaN or infinity"):
         nearest(points[:5], bad, 2)
+
+
+@pytest.mark.parametrize("dims", [3, 120])
+def test_among_points_of_several_tiles_each_meets_every_other(dims: int) -> None:
+    """Each bound is computed once for both of its points; duplicates stand at tiles' ends, and tell ties."""
+    points = np.random.default_rng(0).normal(size=(5000, dims)).astype(np.float32)
+    points[[1023, 1024, 2048, 4096, 4999]] = points[7]
+    found = search.nearest(points, points, 6, exclude_self=True)
+    same = search.nearest(points, points, 7)
+    for row in range(len(points)):
+        others = [(d, i) for d, i in zip(same.distances[row], same.indices[row], strict=True) if i != row][:6]
+        assert found.indices[row].tolist() == [i for _, i in others]
+        assert found.distances[row].tolist() == [d for d, _ in others]
