@@ -111,8 +111,9 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return points
 
     def variance_shares(self) -> np.ndarray:
-        """Return the share of the total variance of each component, (p,)."""
-        shares: np.ndarray = self.variances_ / self.variances_.sum()
+        """Return the share of the total variance of each component, (p,); zeros where all points are the same."""
+        total = self.variances_.sum()
+        shares: np.ndarray = self.variances_ / (total if total > 0 else 1.0)
         return shares
 
     def components_for(self, share: float) -> int:

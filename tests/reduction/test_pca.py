@@ -60,6 +60,12 @@ def test_signs_do_not_depend_on_the_order_of_the_points(points: np.ndarray) -> N
     np.testing.assert_allclose(one.components_, other.components_, atol=1e-6)
 
 
+def test_points_that_are_all_the_same_have_no_variance_to_share() -> None:
+    fit = PCA(2).fit(np.full((5, 3), 7.0))
+    assert fit.variance_shares().tolist() == [0.0, 0.0, 0.0]
+    assert fit.components_for(0.95) == 3
+
+
 def test_pixels_that_never_change_are_harmless(rng: np.random.Generator) -> None:
     data = np.zeros((30, 5))
     data[:, 1] = rng.random(30)
