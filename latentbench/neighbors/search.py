@@ -111,7 +111,7 @@ def closest_pairs(
         Indices in the lower part, indices in the higher part, and distances float64, (m (m - 1) / 2,) each.
 
     Raises:
-        InputError: p is neither 1 nor 2.
+        InputError: p is neither 1 nor 2, or there are not two parts.
     """
     if p not in (1, 2):
         raise InputError(f"p must be 1 or 2, not {p}")
@@ -119,8 +119,10 @@ def closest_pairs(
     points, members = np.ascontiguousarray(points), np.argsort(parts, kind="stable")
     ends = np.cumsum(np.r_[0, np.bincount(parts)])
     n_parts = len(ends) - 1
+    if n_parts < 2:
+        raise InputError("closest pairs need at least two parts")
     found = []
-    for first in progress.bar(range(n_parts - 1), desc=label, unit="part"):
+    for first in progress.bar(range(n_parts - 1), desc=label, unit="part", delay=1.0):
         pairs, sums = np.empty((2, n_parts - first - 1), np.int64), np.empty(n_parts - first - 1)
         _meet(points, members, ends, first, p, pairs, sums)
         found.append((*pairs, np.sqrt(sums) if p == 2 else sums))

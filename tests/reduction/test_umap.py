@@ -64,7 +64,7 @@ def test_the_curve_is_umap_learns(min_dist: float, spread: float) -> None:
 
 @pytest.mark.parametrize("spread", [0.01, 100.0])
 def test_the_curve_fits_at_any_scale(spread: float) -> None:
-    """A search in the map's own units ends at negative parameters, of which the layout makes NaN."""
+    """A search in the map's own units ends at negative parameters, of which there is no such curve."""
     a, b = umap.curve(0.99 * spread, spread)
     x = np.linspace(0.0, 3.0 * spread, 100)
     wanted = np.where(x < 0.99 * spread, 1.0, np.exp(-(x / spread - 0.99)))
