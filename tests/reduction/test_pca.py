@@ -89,6 +89,17 @@ def test_draws_have_the_moments_of_the_kept_components(points: np.ndarray) -> No
     assert np.linalg.norm(np.cov(drawn.T) - expected) < 0.03 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("wrong", [0.0, np.nan, np.inf])
+def test_an_impossible_scale_is_refused(rng: np.random.Generator, wrong: float) -> None:
+    with pytest.raises(ValueError, match="scale must be finite and not zero"):
+        PCA(2, scale=np.array([1.0, wrong, 2.0])).fit(rng.random((9, 3)))
+
+
+def test_large_whole_numbers_stay_apart() -> None:
+    numbers = 2**24 + np.arange(9)[:, None]
+    assert PCA(1).fit_transform(numbers)[:, 0] == pytest.approx(np.arange(9) - 4.0)
+
+
 def test_pixels_are_rounded_and_cut_off() -> None:
     points = np.array([[-0.2, 0.5, 1.3, 1 / 255, 0.0, 1.0]])
     assert gaussian.to_pixels(points[:, :4], (1, 2, 2)).tolist() == [[[[0, 128], [255, 1]]]]
