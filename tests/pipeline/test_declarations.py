@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from tests.imports import plugins_loaded, project_modules
-from tests.pipeline.all_stages import ORDER, family_of, leaves
-from tests.pipeline.stale import Declared, Told, batches, check_files, check_params
+from tests.pipeline.all_stages import ORDER
+from tests.pipeline.stale import Told, batches, check_files, check_params
 from tests.pipeline.workspace import Workspace, stages_run
+from tools.lib.pipeline import Declared, family_of
 
 
 @pytest.fixture(scope="module")
