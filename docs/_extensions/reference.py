@@ -31,6 +31,8 @@ from latentbench.params.training import Training
 from tools.lib import glossary, params_notes, pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
+_STEP_X, _STEP_Y = 176, 44  # from box to box of the picture of the stages
+_BOX_X, _BOX_Y = 136, 30
 _MARK = re.compile(r"<!-- generated: (\w+) -->")
 _FAMILIES = {"ae": "Autoencoders", "vae": "VAEs", "pca": "PCA", "isomap": "Isomap", "diffusion": "Diffusion models"}
 
@@ -240,14 +242,51 @@ def _stages() -> Iterator[str]:
 
 
 @cache
+def _needs() -> networkx.DiGraph:
+    """Return the graph of the stages; edges run from what is needed to what needs it."""
+    graph = networkx.DiGraph()
+    graph.add_nodes_from(_yaml("dvc.yaml")["stages"])
+    edges = ((before.split("@")[0], after.split("@")[0]) for before, after in _declared().graph.edges)
+    graph.add_edges_from((before, after) for before, after in edges if before != after)
+    return graph
+
+
+@cache
 def _in_order() -> list[str]:
     """Return the stages so that each follows those that it needs, else as they stand in dvc.yaml."""
     place = {name: number for number, name in enumerate(_yaml("dvc.yaml")["stages"])}
-    graph = networkx.DiGraph()
-    graph.add_nodes_from(place)
-    edges = ((before.split("@")[0], after.split("@")[0]) for before, after in _declared().graph.edges)
-    graph.add_edges_from((before, after) for before, after in edges if before != after)
-    return list(networkx.lexicographical_topological_sort(graph, key=place.__getitem__))
+    return list(networkx.lexicographical_topological_sort(_needs(), key=place.__getitem__))
+
+
+def _graph() -> Iterator[str]:
+    """Yield the picture of the stages, each in the column after the last that it needs; only direct needs have lines."""
+    graph = networkx.transitive_reduction(_needs())
+    column: dict[str, int] = {}
+    for name in _in_order():
+        column[name] = max((column[each] + 1 for each in graph.predecessors(name)), default=0)
+    for name in _in_order()[::-1]:  # as far right as what follows allows, where nothing is needed
+        if not graph.in_degree(name):
+            column[name] = min((column[each] - 1 for each in graph.successors(name)), default=0)
+    columns = [[name for name in _in_order() if column[name] == number] for number in range(max(column.values()) + 1)]
+    tallest = max(map(len, columns))
+    at = {
+        name: (number * _STEP_X, (place + (tallest - len(names)) / 2) * _STEP_Y)
+        for number, names in enumerate(columns)
+        for place, name in enumerate(names)
+    }
+    width, height = (len(columns) - 1) * _STEP_X + _BOX_X, tallest * _STEP_Y
+    yield f'<svg class="stages" viewBox="0 0 {width} {height}" role="img" aria-label="The stages and what each needs">'
+    for before, after in graph.edges:
+        (x, y), (to_x, to_y) = at[before], at[after]
+        x, y, to_y = x + _BOX_X, y + _BOX_Y / 2, to_y + _BOX_Y / 2
+        bend = min(_STEP_X - _BOX_X, to_x - x) * 0.6
+        yield f'<path d="M{x:g},{y:g} C{x + bend:g},{y:g} {to_x - bend:g},{to_y:g} {to_x:g},{to_y:g}"/>'
+    for name, (x, y) in at.items():
+        yield (
+            f'<a href="#stage-{name.replace("_", "-")}"><rect x="{x:g}" y="{y:g}" width="{_BOX_X}" height="{_BOX_Y}" rx="5"/>'
+            f'<text x="{x + _BOX_X / 2:g}" y="{y + _BOX_Y / 2 + 4:g}">{name}</text></a>'
+        )
+    yield "</svg>\n"
 
 
 def _code(names: list[str]) -> str:
@@ -371,7 +410,7 @@ def _api() -> Iterator[str]:
     for module in sentences:
         groups.setdefault(module.rpartition(".")[0], []).append(module)
     for group, modules in groups.items():
-        yield f"## `{group}`\n"
+        yield f"### `{group}`\n"
         yield "| module | what it is |\n|---|---|"
         for module in modules:
             sentence = sentences[module].replace("|", "\\|")
@@ -382,6 +421,7 @@ def _api() -> Iterator[str]:
 
 _WRITERS: dict[str, Callable[[], Iterator[str]]] = {
     "params": _params,
+    "graph": _graph,
     "stages": _stages,
     "columns": _columns,
     "figures": _figures,
