@@ -43,7 +43,7 @@ def test_a_number_is_found_by_its_name(run: Path, name: str, text: str) -> None:
         ("scores.json#isomap.mse", "there is no 'isomap'; there is pca, raw"),
         ("scores.json#raw.mse", "there is no 'mse'"),
         ("scores.json#pca", "no single value"),
-        ("scores.json#pca.mse|.4z", "Invalid format"),
+        ("scores.json#pca.mse|.4z", "Unknown format"),
         ("sheets.csv#noise.isomap", "2 lines fit"),
         ("sheets.csv#claim=noise,value=7.isomap", "0 lines fit"),
         ("sheets.csv#neighbors.pca", "there is no column 'pca'"),
