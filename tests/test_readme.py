@@ -1,4 +1,4 @@
-"""README is one page that tells the truth: its numbers are those of the committed run, and what it recommends is best."""
+"""README is one page that tells the truth: its numbers are the committed run's, what it recommends is best."""
 
 import json
 import re
@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from latentbench.core import artifacts
+from tools.lib import pipeline
 from tools.readme import filled
 
 MOST_LINES = 150
@@ -54,7 +56,7 @@ def best(scores: dict[str, dict[str, Any]], name: str, sign: int, rows: str = ""
 
 
 def test_what_readme_and_the_first_page_recommend_is_best(root: Path) -> None:
-    """If this fails after a run, the words are wrong now and not the numbers: README.md, docs/index.md, docs/results.md."""
+    """If this fails after a run, the words are wrong, in README.md, docs/index.md and docs/results.md."""
     representations, generators, likelihoods = (
         json.loads(committed(root, f"metrics/evaluate/{name}.json"))
         for name in ("representations", "generators", "likelihoods")
@@ -79,3 +81,15 @@ def test_what_readme_and_the_first_page_recommend_is_best(root: Path) -> None:
 def test_committed_metrics_stay_small(root: Path) -> None:
     total = sum(path.stat().st_size for path in (root / "metrics").rglob("*") if path.is_file())
     assert 0 < total < 6 * 2**20
+
+
+def test_costs_are_of_stages_that_are_timed(root: Path) -> None:
+    table = artifacts.read_table(root / "docs/costs.csv")
+    timed = {
+        name
+        for name, definition in pipeline.Declared(root).runs.items()
+        if f"data/timing/{name}.json" in pipeline.outs(definition)
+    }
+    assert set(table["stage"]) <= timed
+    assert len(table) > 20
+    assert (table["seconds"] > 0).all()

@@ -1,8 +1,8 @@
 """Check the report's claims, and put what the committed run says into README.md and the documentation's pictures.
 
-A number of README stands between `<!-- number: NAME -->` and `<!-- end -->`; `tools.lib.numbers` says what names are. The
-pages of the documentation read theirs as they are built. Where the models of the run are there, its comparison is drawn
-into docs/pictures/comparison.png, and the seconds of its stages are written into docs/costs.csv. `make readme` runs it.
+A number of README stands between `<!-- number: NAME -->` and `<!-- end -->`; `tools.lib.numbers` says what names there
+are. The pages of the documentation read theirs as they are built. Where the models of the run are there, its comparison
+is drawn into docs/pictures/comparison.png, and the seconds of its stages go into docs/costs.csv. `make readme` runs it.
 """
 
 import re

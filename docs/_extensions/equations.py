@@ -35,7 +35,7 @@ def _copy(app: Sphinx, failure: Exception | None) -> None:
     shutil.copytree(_FONT / "svg/dynamic", static / "mathjax-newcm-font/svg/dynamic", dirs_exist_ok=True)
 
 
-def _check(app: Sphinx, env: Any) -> None:
+def _check(_: Sphinx, env: Any) -> None:
     """Warn of each formula that MathJax cannot read."""
     found = [
         (node.astext(), name, node.line)

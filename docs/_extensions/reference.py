@@ -143,7 +143,9 @@ def _reruns(keys: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in _in_order() if name in stages) or "nothing"
 
 
-def _fields(schema: Mapping[str, Any], top: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def _fields(
+    schema: Mapping[str, Any], top: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, field in schema.get("properties", {}).items():
         inner = _resolved(field, top)
         options = [_resolved(option, top) for option in inner.get("anyOf", [inner])]
@@ -259,7 +261,7 @@ def _in_order() -> list[str]:
 
 
 def _graph() -> Iterator[str]:
-    """Yield the picture of the stages, each in the column after the last that it needs; only direct needs have lines."""
+    """Yield a picture of the stages, each in the column after the last that it needs; direct needs have lines."""
     graph = networkx.transitive_reduction(_needs())
     column: dict[str, int] = {}
     for name in _in_order():
@@ -282,10 +284,9 @@ def _graph() -> Iterator[str]:
         bend = min(_STEP_X - _BOX_X, to_x - x) * 0.6
         yield f'<path d="M{x:g},{y:g} C{x + bend:g},{y:g} {to_x - bend:g},{to_y:g} {to_x:g},{to_y:g}"/>'
     for name, (x, y) in at.items():
-        yield (
-            f'<a href="#stage-{name.replace("_", "-")}"><rect x="{x:g}" y="{y:g}" width="{_BOX_X}" height="{_BOX_Y}" rx="5"/>'
-            f'<text x="{x + _BOX_X / 2:g}" y="{y + _BOX_Y / 2 + 4:g}">{name}</text></a>'
-        )
+        yield f'<a href="#stage-{name.replace("_", "-")}">'
+        yield f'<rect x="{x:g}" y="{y:g}" width="{_BOX_X}" height="{_BOX_Y}" rx="5"/>'
+        yield f'<text x="{x + _BOX_X / 2:g}" y="{y + _BOX_Y / 2 + 4:g}">{name}</text></a>'
     yield "</svg>\n"
 
 
@@ -314,7 +315,7 @@ def _columns() -> Iterator[str]:
     yield "## Other tables\n"
     yield "A `*` stands for the name of a row.\n"
     for table, meanings in glossary.columns_by_table().items():
-        if table.startswith("evaluate/") and table.split("/")[1] in columns.COMPARISONS or table == "training":
+        if (table.startswith("evaluate/") and table.split("/")[1] in columns.COMPARISONS) or table == "training":
             continue
         yield f"### `{table}`\n"
         for name, sentence in meanings.items():
@@ -430,20 +431,21 @@ _WRITERS: dict[str, Callable[[], Iterator[str]]] = {
 }
 
 
-def _skip(_: Sphinx, what: str, name: str, thing: object, skip: bool, options: object) -> bool | None:
-    """Leave out what scikit-learn adds to every estimator."""
-    return True if re.fullmatch(r"set_\w+_request", name) else None
+def _skip(*event: Any) -> bool | None:
+    """Leave out what scikit-learn adds to every estimator; the name is the third argument of the event."""
+    return True if re.fullmatch(r"set_\w+_request", event[2]) else None
 
 
-def _escape(_: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """Keep `(n, *shape)` and |x| in docstrings from being taken for markup; between backquotes they are safe."""
+def _escape(*event: Any) -> None:
+    """Keep `(n, *shape)` and |x| in docstrings, the last argument, from being taken for markup."""
+    lines: list[str] = event[-1]
     for place, line in enumerate(lines):
-        parts = line.split("`")
+        parts = line.split("`")  # between backquotes they are safe
         parts[::2] = [re.sub(r"(?<!\\)([*|])", r"\\\1", part) for part in parts[::2]]
-        lines[place] = "`".join(parts)
+        lines[place] = re.sub(r"^(:ivar \w+)_:", r"\1\_:", "`".join(parts))
 
 
-def _fill(_: Sphinx, name: str, content: list[str]) -> None:
+def _fill(_app: Sphinx, _name: str, content: list[str]) -> None:
     """Put what is generated in the place of its mark."""
     content[0] = _MARK.sub(lambda match: "\n".join(_WRITERS[match[1]]()), content[0])
 

@@ -18,6 +18,7 @@ class Number(SphinxRole):
     """A number of the run: {number}`metrics/headline.json#frechet.pca|.1f`."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return it as text."""
         self.env.note_dependency(str(ROOT / self.text.partition("#")[0]))
         try:
             return [nodes.Text(numbers.number(ROOT, self.text))], []
@@ -37,6 +38,7 @@ class ResultsTable(SphinxDirective):
     }
 
     def run(self) -> list[nodes.Node]:
+        """Return the table, and where it is from."""
         file = self.options["file"].strip()
         self.env.note_dependency(str(ROOT / file))
         try:
@@ -58,7 +60,7 @@ class ResultsTable(SphinxDirective):
         body = nodes.tbody("")
         for line in cells.rows:
             row = nodes.row("")
-            row += [nodes.entry("", nodes.paragraph("", text)) for text in line]
+            row += [nodes.entry("", nodes.paragraph("", "", *_cell(text))) for text in line]
             body += row
         group += [nodes.thead("", head), body]
         table += group
@@ -73,6 +75,13 @@ class ResultsTable(SphinxDirective):
             return [nodes.literal("", name)]
         parsed, _ = self.parse_inline(f"{{ref}}`{name} <column-{name.replace('_', '-')}>`")
         return parsed
+
+
+def _cell(text: str) -> list[nodes.Node]:
+    """Return what a cell says, its interval apart."""
+    value, bracket, rest = text.partition(" [")
+    interval = [nodes.inline("", f"[{rest}", classes=["interval"])] if bracket else []
+    return [nodes.Text(f"{value} " if bracket else value), *interval]
 
 
 def _listed(text: str) -> list[str]:

@@ -1,9 +1,10 @@
-"""The documentation is right where a machine can tell: links lead somewhere, numbers are there, commands are commands."""
+"""The documentation is right where a machine can tell: its links, its numbers, its commands."""
 
 import copy
 import importlib
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,12 @@ def test_no_number_of_a_row_is_typed_by_hand(texts: dict[Path, str], root: Path)
 
 
 def test_every_function_that_a_page_names_is_there(texts: dict[Path, str]) -> None:
-    named = {name for text in texts.values() for kind in ("py:func", "py:class", "py:mod", "py:meth") for name in pages.roles(text, kind)}
+    named = {
+        name
+        for text in texts.values()
+        for kind in ("py:func", "py:class", "py:mod", "py:meth")
+        for name in pages.roles(text, kind)
+    }
     assert len(named) > 8
     for name in named:
         full = re.sub(r".*<|>$", "", name).lstrip("~")
@@ -138,16 +144,14 @@ def test_every_command_is_one(root: Path, commands: list[tuple[str, list[str]]])
 def settings(program: str, words: list[str]) -> list[str]:
     """Return what a command sets params to, KEY=VALUE each."""
     if program == "dvc" and words[:2] == ["exp", "run"]:
-        return [value for flag, value in zip(words, words[1:], strict=False) if flag in ("-S", "--set-param")]
+        return [value for flag, value in pairwise(words) if flag in ("-S", "--set-param")]
     if program == "make":
         given = dict(word.split("=", 1) for word in words[1:])
         return [each for name in ("SET", "GRID") for each in given.get(name, "").split()]
     return []
 
 
-def test_every_param_that_a_command_sets_may_have_that_value(
-    root: Path, commands: list[tuple[str, list[str]]]
-) -> None:
+def test_every_param_that_a_command_sets_may_have_that_value(root: Path, commands: list[tuple[str, list[str]]]) -> None:
     content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     content["ae_shallow"] = content["ae_dense"]  # the row that a page has the reader add
     known, n_checked = dict(pipeline.leaves(content)), 0

@@ -14,6 +14,7 @@ import pytest
 from tests.pipeline.all_stages import ELSEWHERE, ORDER, first_run
 from tests.pipeline.stale import Told, batches, check_params
 from tests.pipeline.workspace import Workspace, stages_run
+from tools.lib.pipeline import Declared, covers
 
 pytestmark = pytest.mark.faults
 

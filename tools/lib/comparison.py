@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
+from latentbench.methods.base import Decodes, Represents
 from latentbench.mosaics import mosaic
 from latentbench.params import file
-from latentbench.methods.base import Decodes, Represents
 from stages import fitted, paths
 
 _N_REBUILT, _N_DRAWN = 6, 7
