@@ -20,6 +20,8 @@ CONFIG = {
     "loader": {"paths": {"mathjax-newcm": "[mathjax]/../mathjax-newcm-font"}},
     "options": {"enableSpeech": False, "enableBraille": False, "menuOptions": {"settings": {"enrich": False}}},
 }
+_API = "reference/api/"  # whose signatures have patterns that end with "$"
+_CODE = (nodes.literal, nodes.literal_block, nodes.raw, nodes.comment, nodes.math, nodes.math_block)
 PATH = "mathjax/tex-svg.js"
 
 
@@ -36,12 +38,15 @@ def _copy(app: Sphinx, failure: Exception | None) -> None:
 
 
 def _check(_: Sphinx, env: Any) -> None:
-    """Warn of each formula that MathJax cannot read."""
-    found = [
-        (node.astext(), name, node.line)
-        for name in sorted(env.found_docs)
-        for node in env.get_doctree(name).findall(lambda node: isinstance(node, (nodes.math, nodes.math_block)))
-    ]
+    """Warn of each formula that MathJax cannot read, and of each that was taken for text."""
+    found = []
+    for name in sorted(env.found_docs):
+        for node in env.get_doctree(name).findall():
+            if isinstance(node, nodes.math | nodes.math_block):
+                found.append((node.astext(), name, node.line))
+            elif _is_text(node) and "$" in node and not name.startswith(_API):
+                said = "a formula is not closed here; does a line of it begin as an item of a list does, with + or -?"
+                _LOGGER.warning("%s %r", said, str(node)[:80], location=(name, node.parent.line))
     done = subprocess.run(
         ["node", str(_LIBRARIES / "check.mjs")],
         input=json.dumps([_as_shown(tex) for tex, _, _ in found]),
@@ -54,6 +59,10 @@ def _check(_: Sphinx, env: Any) -> None:
     for (tex, name, line), said in zip(found, json.loads(done.stdout), strict=True):
         if said:
             _LOGGER.warning("MathJax cannot read the formula %r: %s", tex, said, location=(name, line))
+
+
+def _is_text(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Text) and not isinstance(node.parent, _CODE)
 
 
 def _as_shown(tex: str) -> str:
