@@ -38,6 +38,7 @@ audit: setup  ## look the locked packages up among the known holes; fails where 
 	pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement requirements.lock \
 		$(ACCEPTED_HOLES:%=--ignore-vuln %)
 	$(if $(wildcard explorer/libraries/package-lock.json),npm audit --prefix explorer/libraries --package-lock-only)
+	npm audit --prefix docs/libraries --package-lock-only
 
 setup: $(VENV)/installed  ## create the virtual environment with the locked versions
 
@@ -92,7 +93,7 @@ sweep: setup  ## a GRID of params or a SEARCH by TRIALS, beta of the dense VAE b
 reference: setup  ## the report's own figures and recipes, made right: metrics/reference
 	python -m tools.reference
 
-readme: setup  ## put the tables of the last run into README.md
+readme: setup  ## put the numbers of the last run into README.md, and its pictures and costs into the documentation
 	python -m tools.readme
 
 report: setup  ## all tables and figures of the last run, and its costs, as one page: report/index.html

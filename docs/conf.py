@@ -15,6 +15,7 @@ with (ROOT / "pyproject.toml").open("rb") as file:
 project = _PROJECT["name"]
 release = version = _PROJECT["version"]
 language = "en"
+smartquotes = False  # commands are to be copied
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
