@@ -22,8 +22,8 @@ def main() -> None:
         if paths.guided_samples(row).exists():
             guided = artifacts.read_array(paths.guided_samples(row))
             labels = np.arange(n) % len(session.dataset.classes)
-            judged = judge.judge(f"{row}_guided", guided[:n], labels)
-            session.keep(f"{row}/guided", judge, guided[:n], judged, method.calls_guided)
+            name = f"{row}_guided"
+            session.keep(name, judge, guided[:n], judge.judge(name, guided[:n], labels), method.calls_guided)
 
 
 if __name__ == "__main__":

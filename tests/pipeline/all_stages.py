@@ -24,6 +24,8 @@ ORDER = (
     "isomap",
     "ae",
     "vae",
+    "density_ae",
+    "density_vae",
     "latent_space_ae",
     "latent_space_vae",
     "latent_explore",
@@ -33,6 +35,8 @@ ORDER = (
     "judge_pca",
     "judge_vae",
     "judge_diffusion",
+    "judge_density_ae",
+    "judge_density_vae",
     "evaluate",
     "explorer_libraries",
     "explorer",
@@ -111,7 +115,7 @@ def check_what_is_declared_is_read(workspace: Workspace, records: Path) -> None:
         there = {leaf for leaf, _ in leaves(params)}  # a row may leave out what has a default
         assert read & there == {leaf for leaf in there if any(covers(key, leaf) for key in keys)}, name
         names.append(name)
-    assert len(names) == 32
+    assert len(names) == 44
 
 
 def main() -> None:
