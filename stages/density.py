@@ -12,9 +12,10 @@ import pandas as pd
 from latentbench import plugins, seeding, threads
 from latentbench.core import artifacts
 from latentbench.data.dataset import Dataset
+from latentbench.densities.base import Options
 from latentbench.params.densities import DensitiesParams
 from latentbench.params.project import Project
-from stages import decoding, densities, fitted, lifecycle, paths
+from stages import decoding, densities, fitted, lifecycle, paths, sizes
 
 _COLUMNS = ("density", "components", "steps", "train_nats", "validation_nats")
 
@@ -28,12 +29,13 @@ def main() -> None:
         latents = artifacts.read_array(paths.embedding(row, "train"))
         held_out = np.zeros(len(latents), dtype=bool)
         held_out[Dataset(paths.PROCESSED).validation_index] = True
+        options = Options(_components(params, np.count_nonzero(~held_out)))
         method, tables, seconds = fitted.load(row), [pd.DataFrame(columns=list(_COLUMNS))], {}
         for name in params.compared:
             started = time.perf_counter()
             generator = seeding.numpy_generator(project.seed, row, "density", name)
             density, candidates = plugins.load("latentbench.densities", name).Density.fit(
-                latents[~held_out], latents[held_out], params, generator, f"{row}: {name}"
+                latents[~held_out], latents[held_out], options, generator, f"{row}: {name}"
             )
             seconds[name] = round(time.perf_counter() - started, 3)
             tables.append(pd.DataFrame(map(asdict, candidates)).assign(density=name))
@@ -45,6 +47,12 @@ def main() -> None:
         densities.write_list(densities.folder(row), params.compared)
         artifacts.write_json(paths.timing(f"densities@{row}"), seconds)
         artifacts.write_table(paths.METRICS / row / "densities.csv", pd.concat(tables)[list(_COLUMNS)])
+
+
+def _components(params: DensitiesParams, n: int) -> list[int]:
+    """Return the numbers of components to choose from, none above the number of latents."""
+    most = (sizes.at_most("densities.components", count, n, f"of {n} latents") for count in params.components)
+    return list(dict.fromkeys(most))
 
 
 if __name__ == "__main__":

@@ -44,13 +44,11 @@ class SampleScores:
 
 
 def place(row: str) -> str:
-    """Return where below data/judged a row of the table lies, whose stage may judge several.
+    """Return where below data/judged a row of the table lies: its stage may judge several.
 
-    "vae_dense" is there itself, "diffusion_guided" in diffusion/guided, "ae_dense+mixture" in
-    densities/ae_dense/mixture.
+    "diffusion_guided" is in diffusion/guided, and "vae_dense+mixture" in vae_dense/mixture.
     """
-    coder, plus, density = row.partition("+")
-    return f"densities/{coder}/{density}" if plus else re.sub("_guided$", "/guided", row)
+    return re.sub("_guided$", "/guided", row).replace("+", "/")
 
 
 def write(row: str, each: SampleScores) -> None:

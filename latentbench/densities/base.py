@@ -12,12 +12,15 @@ from typing import Protocol, Self
 import numpy as np
 
 
-class Options(Protocol):
-    """What is chosen of all densities; one reads what concerns it, as the params of `densities` have it."""
+@dataclass(frozen=True)
+class Options:
+    """What is chosen for all densities; each reads what concerns it.
 
-    @property
-    def components(self) -> Sequence[int]:
-        """Numbers of Gaussians to choose from."""
+    Attributes:
+        components: numbers of Gaussians to choose from.
+    """
+
+    components: Sequence[int]
 
 
 @dataclass(frozen=True)

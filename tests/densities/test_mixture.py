@@ -1,7 +1,5 @@
 """Mixtures of Gaussians against scikit-learn's, on principal components of real images."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -10,16 +8,10 @@ from sklearn.mixture import GaussianMixture
 from latentbench import plugins
 from latentbench.core.errors import InputError
 from latentbench.densities import gaussian, mixture
+from latentbench.densities.base import Options
 from latentbench.reduction.pca import PCA
 
 N = 2500
-
-
-@dataclass(frozen=True)
-class Options:
-    """What there is to choose from."""
-
-    components: list[int] = field(default_factory=lambda: [2, 6])
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +84,7 @@ def test_a_fit_is_as_likely_as_scikit_learns(latents: np.ndarray, rng: np.random
 
 
 def test_one_gaussian_has_the_moments_of_what_it_is_fitted_to(latents: np.ndarray, rng: np.random.Generator) -> None:
-    found, (candidate,) = gaussian.Density.fit(latents[:N], latents[N:], Options(), rng, "test")
+    found, (candidate,) = gaussian.Density.fit(latents[:N], latents[N:], Options([2, 6]), rng, "test")
     assert candidate.components == 1
     covariance = np.cov(latents[:N], rowvar=False, bias=True)
     np.testing.assert_allclose(found.means[0], latents[:N].mean(axis=0), atol=1e-5)
