@@ -29,7 +29,7 @@ def main() -> None:
         latents = artifacts.read_array(paths.embedding(row, "train"))
         held_out = np.zeros(len(latents), dtype=bool)
         held_out[Dataset(paths.PROCESSED).validation_index] = True
-        options = Options(_components(params, np.count_nonzero(~held_out)))
+        options = Options(_components(params, np.count_nonzero(~held_out), latents.shape[1]))
         method, tables, seconds = fitted.load(row), [pd.DataFrame(columns=list(_COLUMNS))], {}
         for name in params.compared:
             started = time.perf_counter()
@@ -49,10 +49,12 @@ def main() -> None:
         artifacts.write_table(paths.METRICS / row / "densities.csv", pd.concat(tables)[list(_COLUMNS)])
 
 
-def _components(params: DensitiesParams, n: int) -> list[int]:
-    """Return the numbers of components to choose from, none above the number of latents."""
-    most = (sizes.at_most("densities.components", count, n, f"of {n} latents") for count in params.components)
-    return list(dict.fromkeys(most))
+def _components(params: DensitiesParams, n: int, dim: int) -> list[int]:
+    """Return the numbers of components to choose from: a covariance needs more latents than it has dimensions."""
+    most, reason = max(1, n // (dim + 1)), f"of {n} latents of {dim} numbers"
+    return list(
+        dict.fromkeys(sizes.at_most("densities.components", count, most, reason) for count in params.components)
+    )
 
 
 if __name__ == "__main__":

@@ -44,9 +44,7 @@ def main() -> None:
             judge = judge or session.judge(n)  # all are equally many
             labels = np.arange(n) % len(session.dataset.classes) if drawn.follow_classes else None
             judged = judge.judge(drawn.name, drawn.images[:n], labels)
-            session.keep(
-                drawn.name, judge, drawn.images[:n], judged, drawn.calls, bound if drawn.name == row else None
-            )
+            session.keep(drawn.name, judge, drawn.images[:n], judged, drawn.calls, bound if drawn.name == row else None)
 
 
 def _drawn(row: str, method: Any) -> Iterator[Drawn]:

@@ -1,5 +1,8 @@
 """One Gaussian with a full covariance."""
 
+from dataclasses import replace
+from typing import Self
+
 import numpy as np
 
 from latentbench.densities import mixture
@@ -7,12 +10,11 @@ from latentbench.densities.base import Candidate, Options
 
 
 class Density(mixture.Density):
-    """A mixture of a single component; its fit takes no choice, and its samples are of one Gaussian."""
+    """A mixture that has one component, whatever there is to choose from."""
 
     @classmethod
     def fit(
         cls, train: np.ndarray, validation: np.ndarray, options: Options, generator: np.random.Generator, label: str
-    ) -> tuple["Density", list[Candidate]]:
+    ) -> tuple[Self, list[Candidate]]:
         """Fit it, as `base.Density` says."""
-        found, candidate = mixture.fit(train, validation, 1, generator, label)
-        return cls(found.weights, found.means, found.factors), [candidate]
+        return super().fit(train, validation, replace(options, components=[1]), generator, label)

@@ -111,17 +111,16 @@ def fit(
     points, others = ((each - centre) / scale for each in (train, validation))
     rounded = points.astype(np.float32)  # enough for shares, in half the time
     mixture = maximise(points, np.eye(count)[_clusters(points, count, generator)])
-    nats, steps = mixture.log_prob(others).mean(), 0
+    nats, rise, steps = mixture.log_prob(others).mean(), np.inf, 0
     with progress.counter(desc=f"{label}: {count} Gaussians", unit="step", delay=5) as bar:
-        for steps in range(1, _MOST_STEPS + 1):
+        while rise >= _TOLERANCE and steps < _MOST_STEPS:
             following = maximise(points, mixture.shares(rounded))
             rise = following.log_prob(others).mean() - nats
             if rise > 0:
                 mixture, nats = following, nats + rise
             bar.set_postfix(nats=f"{nats:.2f}", refresh=False)
             bar.update()
-            if rise < _TOLERANCE:
-                break
+            steps += 1
     jacobian = np.log(scale).sum()
     candidate = Candidate(count, steps, mixture.log_prob(points).mean() - jacobian, nats - jacobian)
     factors = scale[:, None] * mixture.factors
@@ -133,7 +132,7 @@ def _blocks(n: int) -> list[slice]:
 
 
 def maximise(points: np.ndarray, shares: np.ndarray) -> Density:
-    """Return the mixture that is likeliest where the components have these shares of the points (Bishop, eq. 9.24 to 9.27).
+    """Return the mixture that is likeliest where components have these shares of points (Bishop, eq. 9.24 to 9.27).
 
     Args:
         points: (n, d) float64, each coordinate of about unit variance.
@@ -152,7 +151,10 @@ def maximise(points: np.ndarray, shares: np.ndarray) -> Density:
 
 
 def _clusters(points: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Return the cluster of each point, (n,) int64, of k-means (Lloyd 1982) from k-means++ (Arthur & Vassilvitskii 2007)."""
+    """Return the cluster of each point, (n,) int64, by k-means (Lloyd 1982).
+
+    It starts from points that lie apart (k-means++, Arthur & Vassilvitskii 2007).
+    """
     squares = np.square(points).sum(axis=1)
 
     def distances(centres: np.ndarray) -> np.ndarray:
@@ -167,7 +169,7 @@ def _clusters(points: np.ndarray, count: int, generator: np.random.Generator) ->
         chosen = generator.choice(len(points), p=nearest / total if total else None)
         centres = np.concatenate([centres, points[chosen][None]])
         nearest = np.minimum(nearest, distances(centres[-1:])[:, 0])
-    labels = distances(centres).argmin(axis=1)
+    labels: np.ndarray = distances(centres).argmin(axis=1)
     for _ in range(_N_LLOYD):
         sizes = np.bincount(labels, minlength=count)
         members = np.eye(count)[labels]

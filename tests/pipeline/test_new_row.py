@@ -39,10 +39,7 @@ def test_a_new_autoencoder_is_a_file_and_a_section(root: Path, finished: Workspa
     assert sorted(stages_run(done.stdout)) == sorted(
         [
             *(f"{stage}@{row}" for stage in ("ae", "latent_space_ae", "density_ae", "judge_ae")),
-            *(
-                f"{stage}@vae_dense_beta4"
-                for stage in ("vae", "latent_space_vae", "density_vae", "judge_vae")
-            ),
+            *(f"{stage}@vae_dense_beta4" for stage in ("vae", "latent_space_vae", "density_vae", "judge_vae")),
             *("latent_explore", "evaluate", "explorer"),
         ]
     )

@@ -141,7 +141,7 @@ def with_density(committed: Path, folder: Path, coder: str, **columns: float) ->
     table = pd.read_csv(path)
     row = table[table["row"] == "vae_dense"].assign(row=f"{coder}+mixture", **columns)
     pd.concat([table[table["row"] != f"{coder}+mixture"], row]).to_csv(path, index=False)
-    family = coder.split("_")[0]
+    family = coder.partition("_")[0]
     for name, content in (
         (f"density_{family}@{coder}", {"seconds": 12.0, "peak_memory_mib": 700}),
         (f"densities@{coder}", {"mixture": 5.25}),

@@ -42,7 +42,7 @@ def family_of(row: str, params: Mapping[str, Any]) -> str:
 
 
 def coder_of(row: str) -> str | None:
-    """Return the row whose latents the density is of that a row draws from, such as "ae_dense" of "ae_dense+mixture"."""
+    """Return the row whose latents a density is of, such as "ae_dense" of "ae_dense+mixture"; None for others."""
     coder, plus, _ = row.partition("+")
     return coder if plus else None
 
