@@ -30,7 +30,7 @@ def main() -> None:
         held_out = np.zeros(len(latents), dtype=bool)
         held_out[Dataset(paths.PROCESSED).validation_index] = True
         options = Options(_components(params, np.count_nonzero(~held_out), latents.shape[1]))
-        method, tables, seconds = fitted.load(row), [pd.DataFrame(columns=list(_COLUMNS))], {}
+        method, lines, seconds = fitted.load(row), [], {}
         for name in params.compared:
             started = time.perf_counter()
             generator = seeding.numpy_generator(project.seed, row, "density", name)
@@ -38,7 +38,7 @@ def main() -> None:
                 latents[~held_out], latents[held_out], options, generator, f"{row}: {name}"
             )
             seconds[name] = round(time.perf_counter() - started, 3)
-            tables.append(pd.DataFrame(map(asdict, candidates)).assign(density=name))
+            lines += [{"density": name, **asdict(candidate)} for candidate in candidates]
             decoding.write(row, name, density)
             drawn = decoding.Decoded(method, density).draw(
                 project.n_samples, seeding.derive(project.seed, row, "density", name, "samples")
@@ -46,7 +46,7 @@ def main() -> None:
             artifacts.write_array(densities.samples(row, name), drawn)
         densities.write_list(densities.folder(row), params.compared)
         artifacts.write_json(paths.timing(f"densities@{row}"), seconds)
-        artifacts.write_table(paths.METRICS / row / "densities.csv", pd.concat(tables)[list(_COLUMNS)])
+        artifacts.write_table(paths.METRICS / row / "densities.csv", pd.DataFrame(lines, columns=list(_COLUMNS)))
 
 
 def _components(params: DensitiesParams, n: int, dim: int) -> list[int]:

@@ -16,7 +16,7 @@ from latentbench.densities.base import Candidate, Options
 
 _BLOCK = 1000  # points at a time: what is computed of each point and component stays in the processor's cache
 _RIDGE = 1e-6  # added to the variances, as a share of those of all points
-_TOLERANCE = 0.02  # nats: a smaller rise of the mean log density of validation points ends a fit
+_TOLERANCE = 0.05  # nats: a smaller rise of the mean log density of validation points ends a fit
 _MOST_STEPS = 100
 _N_LLOYD = 10  # steps of k-means before
 _NEGLIGIBLE = np.finfo(np.float64).eps  # a share of a point that is lost in the rounding of sums of shares
@@ -122,7 +122,8 @@ def fit(
             bar.update()
             steps += 1
     jacobian = np.log(scale).sum()
-    candidate = Candidate(count, steps, mixture.log_prob(points).mean() - jacobian, nats - jacobian)
+    train_nats = mixture.log_prob(points).mean()
+    candidate = Candidate(count, steps, float(train_nats - jacobian), float(nats - jacobian))
     factors = scale[:, None] * mixture.factors
     return Density(mixture.weights, mixture.means * scale + centre, factors), candidate
 
