@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,11 @@ from latentbench.evaluation import classification, columns, neighborhoods, probe
 from latentbench.methods.base import Completes, Decodes, Draws, Represents
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
+from latentbench.params.densities import DensitiesParams
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
 from latentbench.params.rows import Rows
-from stages import classifiers, costs, fitted, leftovers, lifecycle, paths, sample_scores, sizes
+from stages import classifiers, costs, decoding, densities, fitted, leftovers, lifecycle, paths, sample_scores, sizes
 from stages.sample_scores import SampleScores
 
 _FOLDER = paths.METRICS / "evaluate"
@@ -39,6 +40,7 @@ class Comparison:
         dataset: the images.
         project, params, rows: of the stage.
         methods: by row, in the order of tables.
+        densities: names of those of the latents of each autoencoder and VAE.
     """
 
     dataset: Dataset
@@ -46,6 +48,7 @@ class Comparison:
     params: EvaluateParams
     rows: Rows
     methods: Mapping[str, Any]
+    densities: Sequence[str]
 
     def able(self, *abilities: type) -> dict[str, Any]:
         """Return the rows whose methods can do all of these, with the methods."""
@@ -54,6 +57,15 @@ class Comparison:
     def representations(self) -> list[str]:
         """Return the rows of representations; the pixels themselves are the first."""
         return ["raw", *self.able(Represents)]
+
+    def generators(self) -> dict[str, Any]:
+        """Return the rows that generate images, those by a density after the row whose latents it is of."""
+        found: dict[str, Any] = {}
+        for row, method in self.methods.items():
+            found |= {row: method} if isinstance(method, Draws) else {}
+            for density in self.densities if row in self.rows.coders() else ():
+                found[densities.name(row, density)] = decoding.load(row, density, method)
+        return found
 
 
 def main() -> None:
@@ -64,14 +76,15 @@ def main() -> None:
         threads.use(project.threads)
         rows = view.section(Rows, "rows")
         methods = {row: fitted.load(row) for row in rows.all()}
-        compared = Comparison(Dataset(paths.PROCESSED), project, params, rows, methods)
-        generators = list(compared.able(Draws))
+        fitted_after = view.section(DensitiesParams, "densities").compared
+        compared = Comparison(Dataset(paths.PROCESSED), project, params, rows, methods, fitted_after)
+        generators = compared.generators()
         judged = sample_scores.read_all(("real", "real_validation", *generators))
         _compare_likelihoods(judged)
         found = _compare_generators(judged)
         representations, seconds = _compare_representations(compared)
         _compare_inpainting(compared)
-        _write_costs(seconds, compared)
+        _write_costs(seconds, compared, generators)
         headline: dict[str, Any] = {}
         classify = classifiers.probabilities(classifiers.load())
         if classify is not None:
@@ -228,14 +241,14 @@ def _write_outcomes(outcomes: Mapping[str, np.ndarray], dataset: Dataset) -> Non
     artifacts.write_model(paths.OUTCOMES, {"labels": labels, **arrays}, {"n": len(labels), "test_images": digest[:12]})
 
 
-def _write_costs(knn_seconds: Mapping[str, float], compared: Comparison) -> None:
+def _write_costs(knn_seconds: Mapping[str, float], compared: Comparison, generators: Mapping[str, Any]) -> None:
     """Write the seconds for 1,000 images: to transform them, to label them by kNN, and to draw them."""
     found: dict[str, dict[str, float]] = {row: {"knn_s_per_1000": seconds} for row, seconds in knn_seconds.items()}
     for row in compared.representations():
         method = compared.methods.get(row)  # None for the pixels themselves
         first = method and method.n_compared(compared.project.latent_dim)
         found.setdefault(row, {})["transform_s_per_1000"] = costs.transform(row, method, compared.dataset, first)
-    for row, method in compared.able(Draws).items():
+    for row, method in generators.items():
         for name, seconds in costs.sample(row, method, compared.dataset, compared.project.seed).items():
             found.setdefault(name, {})["sample_s_per_1000"] = seconds
     artifacts.write_metrics(paths.timing("costs"), found)

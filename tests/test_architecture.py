@@ -23,7 +23,7 @@ LAYERS = [
         "threads",
     },
     {"inference", "networks", "neighbors"},
-    {"training", "diffusion", "evaluation", "figures", "reduction", "data"},
+    {"training", "diffusion", "evaluation", "figures", "reduction", "data", "densities"},
     {"explore", "methods", "sample"},
 ]
 
@@ -83,6 +83,8 @@ def test_no_stage_imports_another(root: Path) -> None:
     shared = {
         "classifiers",
         "costs",
+        "decoding",
+        "densities",
         "lifecycle",
         "exporting",
         "fitted",

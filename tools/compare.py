@@ -25,6 +25,7 @@ from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import classification, columns, differences, tables
 from latentbench.evaluation.differences import Change
+from stages import sample_scores
 from tools.lib import experiments, pages, rows
 from tools.lib.experiments import ExperimentError
 from tools.lib.pages import Section
@@ -169,7 +170,7 @@ def load(name: str, folder: Path) -> Run:
     outcomes, description = artifacts.read_model(folder / "outcomes")
     judged, targets = {}, {}
     for row in map(str, found["generators"].index):
-        judged[row], description_of_row = artifacts.read_model(folder / "judged" / row.replace("_guided", "/guided"))
+        judged[row], description_of_row = artifacts.read_model(folder / "judged" / sample_scores.place(row))
         targets[row] = description_of_row["target"]
     return Run(
         name,

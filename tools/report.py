@@ -200,6 +200,7 @@ class Contents:
             "classifier. Intervals are jackknives over images. The rows that begin with real are real images.",
             pictures=self._pictures("evaluate/frechet.png", "evaluate/samples.png", "evaluate/samples/*"),
             parts=[
+                *self._densities(),
                 self._table("evaluate/inpainting", "Lower halves filled in"),
                 self._table(
                     "benchmarks/diffusion",
@@ -209,6 +210,11 @@ class Contents:
                 ),
             ],
         )
+
+    def _densities(self) -> Iterator[Section]:
+        """Yield what was fitted to the latents of each autoencoder and VAE."""
+        for name in [name for name in self._tables if name.endswith("/densities")]:
+            yield self._table(name, f"Densities of the latents of {name.removesuffix('/densities')}", folded=True)
 
     def _claims(self) -> Section:
         found = claims.table(claims.check(self.run, with_times=True))

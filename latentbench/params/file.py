@@ -20,6 +20,7 @@ from latentbench.params.autoencoders import AutoencoderParams, VAEParams
 from latentbench.params.base import ParamsError, Section, read, validate
 from latentbench.params.classifier import ClassifierParams
 from latentbench.params.data import Data
+from latentbench.params.densities import DensitiesParams
 from latentbench.params.diffusion import LatentDiffusionParams, PixelDiffusionParams
 from latentbench.params.diffusion_explore import DiffusionExploreParams
 from latentbench.params.evaluate import EvaluateParams
@@ -36,7 +37,7 @@ _RECIPES: dict[str, type[Section]] = {
     "diffusion": PixelDiffusionParams,
 }
 _RAW = Path("data/raw/dataset.json")  # what the stage download tells of the files that it read
-_SAMPLERS = "latentbench.diffusion.samplers"
+_SAMPLERS, _DENSITIES = "latentbench.diffusion.samplers", "latentbench.densities"
 _ARCHITECTURES = {"ae": "latentbench.networks.autoencoders", "vae": "latentbench.networks.vaes"}
 
 
@@ -46,6 +47,7 @@ class Params(Project):
     rows: Rows
     data: Data
     classifier: ClassifierParams
+    densities: DensitiesParams
     latent_explore: LatentExploreParams
     diffusion_explore: DiffusionExploreParams
     evaluate: EvaluateParams
@@ -58,6 +60,8 @@ class Params(Project):
         for row in self.rows.diffusion:
             _check_choice(f"{row}.sampling.sampler", getattr(self, row).sampling.sampler, _SAMPLERS)
             self._check_calls(row)
+        for name in self.densities.compared:
+            _check_choice("densities.compared", name, _DENSITIES)
         self._check_dimensions()
         self._check_classes()
         self._check_features()

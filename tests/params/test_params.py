@@ -118,6 +118,11 @@ def test_impossible_values_are_told(params: dict[str, Any], key: str, value: obj
         ),
         ({"isomap.n_landmarks": 20}, "isomap.search.n_components [10, 20, 30] must be below isomap.n_landmarks (20)"),
         (
+            {"densities.compared": ["flow"]},
+            "densities.compared: there is no 'flow' in latentbench/densities; there are",
+        ),
+        ({"densities.components": [5, 5]}, "each of components stands once, not as in [5, 5]"),
+        (
             {"ae_dense.latent_dim": 2, "latent_explore.dimensions": [0, 5]},
             "[5] must be below latent_dim (2), of ae_dense",
         ),

@@ -28,6 +28,8 @@ SMALL: dict[str, Any] = {
     "vae_dense.training.images": 3600,
     "vae_conv.training.images": 3600,
     "vae_residual.training.images": 3600,
+    "densities.compared": ["mixture"],
+    "densities.components": [1, 4],
     "latent_explore.n_prior_samples": 100,
     "latent_explore.map_points": 300,
     "latent_explore.interpolation_steps": 4,

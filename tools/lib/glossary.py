@@ -131,6 +131,13 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "confidence": "The classifier's mean probability of the class that it takes the blend for.",
         "class_of_an_end": "Share of the blends that are taken for the class of one of the two images.",
     },
+    "*/densities": {
+        "density": "What was fitted to the latents of the train images; of a VAE they are the means of its posteriors.",
+        "components": "How many Gaussians it has.",
+        "steps": "Steps of its fit, which ends where the validation images no longer become likelier.",
+        "train_nats": "Mean log density of the latents that it was fitted to, in nats.",
+        "validation_nats": "The same of the latents of the validation images, by which the number is chosen.",
+    },
     "*/loss": {
         "epoch": "Pass over the train images.",
         "train_loss": "Mean loss on the train images during the epoch.",
@@ -199,7 +206,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
     },
     "costs": {
         "row": _ROW,
-        "fit_s": "Seconds to fit it to the train images; networks: the whole stage, with the samples of a generator.",
+        "fit_s": "Seconds to fit it to the train images; networks: the whole stage, with the samples of a generator; "
+        "densities: with the network whose latents they are of.",
         "stage_s": "Seconds of the whole stage, with what it judges and draws.",
         "peak_memory_mib": "Most memory that the stage took, in MiB.",
         "transform_s_per_1000": "Seconds to represent 1,000 images.",

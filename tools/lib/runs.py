@@ -141,9 +141,9 @@ class Run:
         for row in self.rows():
             line: dict[str, Any] = {"row": row}
             if row in self.timings:
-                stage, fit = self.timings[row]
+                stage, _ = self.timings[row]
                 timing = self._timing(folder / f"{stage}.json")
-                line["fit_s"] = self._timing(folder / f"{fit}.json")["seconds"]
+                line["fit_s"] = self._fit_s(row)
                 line["stage_s"], line["peak_memory_mib"] = timing["seconds"], timing["peak_memory_mib"]
             line |= {name: times[row][name] for name in _TIMES if name in times.get(row, {})}
             lines.append(line)
@@ -161,7 +161,18 @@ class Run:
             whole, fit = f"{family}@{row}", f"fit@{row}"
             has_fit = (self.root / "data/timing" / f"{fit}.json").exists()
             found[row] = (whole, fit if has_fit else whole)
+        for row in self.rows():
+            coder = rows.coder_of(row)
+            if coder is not None:
+                found[row] = (f"density_{rows.family_of(coder, self.params)}@{coder}", f"densities@{coder}")
         return found
+
+    def _fit_s(self, row: str) -> float:
+        """Return the seconds to fit a row; a density needs the network whose latents it is of."""
+        timing, coder = self._timing(self.root / "data/timing" / f"{self.timings[row][1]}.json"), rows.coder_of(row)
+        if coder is None:
+            return float(timing["seconds"])
+        return self._fit_s(coder) + float(timing[row.removeprefix(f"{coder}+")])
 
     def cost(self, row: str, name: str) -> Score:
         """Return a cost of a row.
