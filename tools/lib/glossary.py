@@ -46,6 +46,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "k": "Size of the neighbourhoods, in test images.",
         "trustworthiness": "How far the k nearest images in the representation are near in pixels too; 1 is perfect.",
         "continuity": "How far the k nearest images in pixels are near in the representation too; 1 is perfect.",
+        "q_nx": "Share of the k nearest images in pixels that are among the k nearest in the representation.",
     },
     "evaluate/classification/*": {
         "class": "The class, and the means over classes: macro counts all alike, weighted by their images.",
@@ -217,6 +218,7 @@ _FIGURES = {
     "pca/components.png": "The first components as images: red and blue are opposite directions.",
     "pca/reconstructions.png": "Test images rebuilt from few components and from many.",
     "isomap/scatter.png": "The train images in the first two dimensions of Isomap, coloured by class.",
+    "*/scatter.png": "The train images in the first two numbers of {row}, coloured by class.",
     "isomap/s_curve.png": "S-curves under each condition, and what Isomap and PCA make of them.",
     "latent_explore/*/maps.png": "Three maps of the train images in the latents of {row}.",
     "latent_explore/*/prior.png": "Images that {row} decodes from draws of the prior.",
@@ -246,6 +248,7 @@ _FIGURES = {
 NOT_SHOWN = {
     "evaluate/confusion/*": "a line for each image; shown as shares",
     "evaluate/kl_per_latent": "a line for each latent; drawn by 'make plots'",
+    "evaluate/coranking": "each size of a neighbourhood of each row; drawn by 'make plots'",
     "evaluate/knn_choice": "each k of each row; drawn by 'make plots'",
     "claims/claims": "without the claims that times decide; the report has those too",
     "pca/variance": "a line for each component; drawn in variance.png",
