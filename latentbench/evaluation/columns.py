@@ -230,6 +230,8 @@ COMPARISONS: Mapping[str, tuple[Column, ...]] = {
     "generators": GENERATORS,
     "likelihoods": LIKELIHOODS,
 }
+# Of representations, what is kept of how images lie to each other in pixels: people see it as a table of its own.
+KEPT = ("trustworthiness", "continuity", "q_nx", "auc_r_nx", "spearman", "stress")
 # What the stage of a network writes of how its training ended.
 TRAINING = (
     Column(

@@ -76,7 +76,7 @@ class TSNE(Reduction):
     n_iter: Annotated[int, Field(ge=1)]
 
 
-_MODELS: dict[object, type[Reduction]] = {
+MODELS: dict[object, type[Reduction]] = {
     "kernel_pca": KernelPCA,
     "random_projection": RandomProjection,
     "supervised": Supervised,
@@ -88,4 +88,4 @@ _MODELS: dict[object, type[Reduction]] = {
 def model_of(section: object) -> type[Reduction]:
     """Return the model of a row's section, by the method that it names; `Reduction` where it names none."""
     method = section.get("method") if isinstance(section, Mapping) else None
-    return _MODELS.get(method, Reduction) if isinstance(method, str) else Reduction
+    return MODELS.get(method, Reduction) if isinstance(method, str) else Reduction
