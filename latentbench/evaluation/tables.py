@@ -44,7 +44,7 @@ def cells(table: pd.DataFrame) -> Cells:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return a table in Markdown; of representations two, the second of what is kept of how images lie to each other."""
+    """Return a table in Markdown; of representations two, the second of what they keep of how images lie in pixels."""
     kept = [name for name in table if str(name).removesuffix("_lo").removesuffix("_hi") in KEPT]
     others = [name for name in table if name not in kept]
     if "row" not in others or not kept or len(others) == 1:

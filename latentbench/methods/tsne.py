@@ -5,7 +5,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from latentbench import seeding
 from latentbench.methods.base import Material
 from latentbench.reduction import tsne
 
@@ -23,8 +22,7 @@ class Method:
     @classmethod
     def fit(cls, material: Material, *, n_components: int, perplexity: float, n_iter: int) -> Self:
         """Map the train images; `latentbench.reduction.tsne.fit` says what the options are."""
-        points, seed = material.dataset.train_points, seeding.derive(material.seed, "layout")
-        return cls(tsne.fit(points, n_components, perplexity=perplexity, n_iter=n_iter, seed=seed))
+        return cls(tsne.fit(material.dataset.train_points, n_components, perplexity=perplexity, n_iter=n_iter))
 
     @classmethod
     def load(cls, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Self:  # noqa: ARG003

@@ -16,22 +16,22 @@ from latentbench.neighbors.search import Neighbors, nearest
 from latentbench.reduction.pca import PCA
 
 MOST_COMPONENTS = 2  # of its approximation by interpolation
+_MANY = 10_000  # fitted points, from which on repulsion is interpolated; a tree is faster for fewer
 _PER_PERPLEXITY = 3  # neighbours that have a share in a point's affinities
 _PLACED_PERPLEXITY = 5.0  # of new points, which go near few fitted ones (Poličar, Stražar & Zupan 2019)
 
 
-def fit(points: np.ndarray, n_components: int, *, perplexity: float, n_iter: int, seed: int) -> np.ndarray:
+def fit(points: np.ndarray, n_components: int, *, perplexity: float, n_iter: int) -> np.ndarray:
     """Map points (n, p) to (n, n_components) float32, so that near ones stay near.
 
     250 steps of early exaggeration by 12 come before the others, and the rate of learning follows from n
-    (Belkina et al. 2019), as openTSNE has it.
+    (Belkina et al. 2019), as openTSNE has it. Nothing is drawn at random.
 
     Args:
         points: float32 or float64.
         n_components: 1 or 2.
         perplexity: about how many neighbours each point attends to; less where there are few points.
         n_iter: steps of the descent.
-        seed: of what openTSNE draws.
 
     Raises:
         InputError: a number is out of range, or a coordinate is not finite.
@@ -48,9 +48,9 @@ def fit(points: np.ndarray, n_components: int, *, perplexity: float, n_iter: int
     embedding = openTSNE.TSNE(
         n_components=n_components,
         n_iter=n_iter,
-        negative_gradient_method="fft",
+        negative_gradient_method=_repulsion(len(points)),
         n_jobs=n_jobs,
-        random_state=seed % 2**32,
+        random_state=0,
     ).fit(affinities=known, initialization=start)
     found = np.asarray(embedding)
     found -= (found.max(axis=0) + found.min(axis=0)) / 2  # as the library has it where it places new points
@@ -69,7 +69,7 @@ def place(queries: np.ndarray, points: np.ndarray, embedding: np.ndarray) -> np.
     """
     n_jobs = compiled.use_threads()
     known = _Affinities(points, np.empty((len(points), 0)), n_jobs)
-    mapped = openTSNE.TSNEEmbedding(embedding, known, negative_gradient_method="fft", n_jobs=n_jobs)
+    mapped = openTSNE.TSNEEmbedding(embedding, known, negative_gradient_method=_repulsion(len(points)), n_jobs=n_jobs)
     perplexity = min(_PLACED_PERPLEXITY, len(points) / _PER_PERPLEXITY)
     found: np.ndarray = np.asarray(mapped.transform(queries, perplexity=perplexity)).astype(np.float32)
     return found
@@ -100,6 +100,10 @@ class _Affinities(affinity.Affinities):
             n_jobs=self.n_jobs,
         )
         return (found, near.indices, near.distances) if return_distances else found
+
+
+def _repulsion(n: int) -> str:
+    return "fft" if n >= _MANY else "bh"
 
 
 def _n_neighbors(perplexity: float) -> int:

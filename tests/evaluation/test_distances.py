@@ -91,12 +91,12 @@ def test_the_interval_of_pairs_covers_what_many_points_have(rng: np.random.Gener
 
     for score in (distances.spearman, distances.stress):
         true, covered, widths = score(*drawn(1500)), 0, []
-        for _ in range(60):
+        for _ in range(40):
             found = distances.of_pairs(score, *drawn(160), distances.groups(160, rng))
             covered += found.low <= true <= found.high
             widths.append(found.high - found.low)
             assert found.low < found.value < found.high
-        assert covered >= 52
+        assert covered >= 34
         assert np.mean(widths) < 0.25
 
 

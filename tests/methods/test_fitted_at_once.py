@@ -88,7 +88,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(name: str, material: Mat
     ]
     first, second, other = (represented(fitted, material.dataset.train_images, material).tobytes() for fitted in fits)
     assert first == second
-    assert (first == other) == (name == "supervised"), "the judge stays the same over seeds"
+    assert (first == other) == (name in {"supervised", "tsne"}), "nothing is drawn there"
 
 
 @pytest.mark.parametrize("name", ["kernel_pca", "random_projection", "supervised"])
