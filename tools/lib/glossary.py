@@ -223,7 +223,7 @@ _FIGURES = {
     "latent_explore/*/maps.png": "Three maps of the train images in the latents of {row}.",
     "latent_explore/*/prior.png": "Images that {row} decodes from draws of the prior.",
     "latent_explore/*/holes.png": "Ordinary draws and draws far from all train latents of {row}.",
-    "latent_explore/*/plane.png": "The plane of most variance of the latents of {row}, decoded; of two latents, all that they span.",
+    "latent_explore/*/plane.png": "The plane of most variance of the latents of {row}, decoded; of two, all they span.",
     "latent_explore/*/traversals.png": "One latent of {row} at a time, from low to high, the most important first.",
     "latent_explore/*/interpolation.png": "Ways between test images through the latents of {row}.",
     "latent_explore/*/arithmetic.png": "Differences of class means added to test images in the latents of {row}.",
