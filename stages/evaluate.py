@@ -12,9 +12,9 @@ import torch
 from matplotlib.figure import Figure
 
 from latentbench import figures, inference, seeding, threads
-from latentbench.core import artifacts
+from latentbench.core import artifacts, progress
 from latentbench.data.dataset import Dataset
-from latentbench.evaluation import classification, columns, neighborhoods, probe, reconstruction, tables
+from latentbench.evaluation import classification, columns, distances, neighborhoods, probe, reconstruction, tables
 from latentbench.methods.base import Completes, Decodes, Draws, Represents
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
@@ -29,6 +29,8 @@ _FOLDER = paths.METRICS / "evaluate"
 _N_SHOWN = 10
 _N_FILLED = 200  # test images whose lower half is filled in where no diffusion model says how many
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
+_N_DISTANCES = 2000  # test images whose distances from each other are compared, at most
+_N_SIZES = 40  # of neighbourhoods that the curves of co-ranking are told at
 _BYTES_PER_NUMBER = 4  # of a latent, float32
 
 
@@ -93,7 +95,9 @@ def main() -> None:
                 torch.tensor(compared.dataset.test_images),
             )
             headline["classifier_accuracy"] = float(np.mean(predicted.numpy() == compared.dataset.test_labels))
-            headline["knn"] = {row: scores["knn_accuracy"] for row, scores in representations.items()}
+            # Without the points of comparison: what is first seen of a run stays short.
+            shown = [row for row in representations if row not in rows.reductions]
+            headline["knn"] = {row: representations[row]["knn_accuracy"] for row in shown}
         headline |= {
             "mse": {row: scores["mse"] for row, scores in representations.items() if "mse" in scores},
             "frechet": {row: found[row]["frechet"] for row in ("real", *generators)},
@@ -125,6 +129,8 @@ def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, 
     for name, shares in kept.items():
         row, score = name.split(".")
         rows[row][score] = shares.mean()
+    for row, scores in _distances(compared).items():
+        rows[row] |= scores
     if dataset.labelled:
         generator = seeding.numpy_generator(project.seed, "evaluate", "bootstrap")
         for row, scores in _accuracies(outcomes, dataset.test_labels, params.n_bootstrap, generator).items():
@@ -270,6 +276,37 @@ def _classify(
     return choice, predicted, (time.perf_counter() - started) * 1000.0 / len(test)
 
 
+def _distances(compared: Comparison) -> dict[str, dict[str, float]]:
+    """Write how the order of neighbours is kept, by their number; return how distances are, by row.
+
+    Of test images that are the same for each row.
+    """
+    n_test = len(compared.dataset.test_images)
+    generator = seeding.numpy_generator(compared.project.seed, "evaluate", "distances")
+    chosen = np.sort(generator.permutation(n_test)[:_N_DISTANCES])
+    parts = distances.groups(len(chosen), generator)
+    counts = np.unique(np.geomspace(1, len(chosen) - 2, _N_SIZES).round().astype(int))
+    names = compared.representations()
+    raw = distances.Space.of(_representation("raw", "test", compared)[chosen])
+    scores: dict[str, dict[str, float]] = {}
+    tables = [pd.DataFrame(columns=["row", "k", "log2_k", "q_nx", "r_nx"])]
+    for row in progress.bar([row for row in names if row != "raw"], desc="distances", unit="row"):
+        space = distances.Space.of(_representation(row, "test", compared)[chosen])
+        common = distances.common_neighbors(raw, space)
+        found = {
+            "auc_r_nx": distances.of_points(distances.areas(common), parts),
+            "spearman": distances.of_pairs(distances.spearman, raw, space, parts),
+            "stress": distances.of_pairs(distances.stress, raw, space, parts),
+        }
+        scores[row] = {}
+        for name, each in found.items():
+            scores[row] |= {name: each.value, f"{name}_lo": each.low, f"{name}_hi": each.high}
+        curve = {name: of(common)[counts - 1] for name, of in (("q_nx", distances.q_nx), ("r_nx", distances.r_nx))}
+        tables.append(pd.DataFrame({"row": row, "k": counts, "log2_k": np.log2(counts), **curve}))
+    artifacts.write_table(_FOLDER / "coranking.csv", pd.concat(tables[1:] or tables))
+    return scores
+
+
 def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
     """Write how well each representation keeps neighbourhoods of the test images; return it for the middle size.
 
@@ -289,10 +326,11 @@ def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
         (back,) = neighborhoods.ranks(spaces[row], [near["raw"]], f"{row}: ranks")
         for k in counts:
             trust, continuity = (neighborhoods.kept_shares(each, k, len(ranked)) for each in (ranked, back))
-            lines.append((row, k, trust.mean(), continuity.mean()))
+            same = (ranked[:, :k] <= k).mean(axis=1)
+            lines.append((row, k, trust.mean(), continuity.mean(), same.mean()))
             if k == counts[min(1, len(counts) - 1)]:
-                middle |= {f"{row}.trustworthiness": trust, f"{row}.continuity": continuity}
-    table = pd.DataFrame(lines, columns=["row", "k", "trustworthiness", "continuity"])
+                middle |= {f"{row}.trustworthiness": trust, f"{row}.continuity": continuity, f"{row}.q_nx": same}
+    table = pd.DataFrame(lines, columns=["row", "k", "trustworthiness", "continuity", "q_nx"])
     artifacts.write_table(_FOLDER / "neighborhoods.csv", table)
     return middle
 

@@ -15,7 +15,7 @@ import yaml
 from pydantic import create_model, model_validator
 
 from latentbench import plugins
-from latentbench.params import dataset
+from latentbench.params import dataset, reductions
 from latentbench.params.autoencoders import AutoencoderParams, VAEParams
 from latentbench.params.base import ParamsError, Section, read, validate
 from latentbench.params.classifier import ClassifierParams
@@ -32,6 +32,7 @@ from latentbench.params.rows import Rows
 _RECIPES: dict[str, type[Section]] = {
     "pca": PCAParams,
     "isomap": IsomapParams,
+    "reductions": reductions.Reduction,
     "ae": AutoencoderParams,
     "vae": VAEParams,
     "diffusion": PixelDiffusionParams,
@@ -141,6 +142,8 @@ def model_of(content: Mapping[str, Any]) -> type[Params]:
 def _recipe(family: str, section: object) -> type[Section]:
     if family == "diffusion" and isinstance(section, Mapping) and section.get("space") == "latents":
         return LatentDiffusionParams
+    if family == "reductions":
+        return reductions.model_of(section)
     return _RECIPES[family]
 
 

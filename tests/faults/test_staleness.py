@@ -24,6 +24,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "classifier": {"classifier.training.images": 3600},
     "pca": {"pca.standardize": True},
     "isomap": {"isomap.n_landmarks": 100},
+    "reduce": {"random_projection.n_components": 15},
     "ae": {"ae_dense.training.images": 1800},
     "vae": {"vae_dense.beta": 2.0},
     "density_ae": {"densities.components": [2]},

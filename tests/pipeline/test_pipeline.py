@@ -17,7 +17,8 @@ from tests.pipeline.workspace import SMALL, Workspace, stages_run
 VAES = ["vae_dense", "vae_conv", "vae_residual"]
 CODERS = ["ae_dense", "ae_conv", "ae_residual", *VAES]
 DIFFUSIONS = ["diffusion", "diffusion_latent"]
-ROWS = ["raw", "pca", "isomap", *CODERS]
+REDUCTIONS = ["random_projection", "kernel_pca", "umap", "supervised"]
+ROWS = ["raw", "pca", "isomap", *REDUCTIONS, *CODERS]
 DENSITIES = [f"{row}+{density}" for row in CODERS for density in SMALL["densities.compared"]]
 GENERATORS = ["pca", *VAES, *DENSITIES, *DIFFUSIONS]
 
@@ -37,7 +38,8 @@ def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
     np.testing.assert_allclose(arrays["mean"], pixels.mean(axis=0), atol=1e-6)
     facts = artifacts.read_json(data / "processed" / "dataset.json")
     assert (facts["image_shape"], len(facts["classes"])) == ([1, 28, 28], 10)
-    dims = {"pca": 30, "isomap": 10} | dict.fromkeys(CODERS, latent_dim)
+    dims = {"pca": 30, "isomap": 10, "random_projection": 20, "kernel_pca": 30, "umap": 2, "supervised": 20}
+    dims |= dict.fromkeys(CODERS, latent_dim)
     for row, dim in dims.items():
         for split, n in (("train", n_train), ("test", n_test)):
             embedding = artifacts.read_array(data / "embeddings" / row / f"{split}.npy")
@@ -79,6 +81,9 @@ def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None
         if row != "raw":
             assert 0.6 < scores["trustworthiness"] <= 1
             assert 0.6 < scores["continuity"] <= 1
+            assert 0.1 < scores["q_nx"] <= 1
+            for name in ("auc_r_nx", "spearman", "stress"):
+                assert 0 <= scores[f"{name}_lo"] <= scores[name] <= scores[f"{name}_hi"] <= 1
     assert representations["raw"]["dims"] == 784
     assert representations["pca"]["dims"] == SMALL["latent_dim"]
     arrays, _ = artifacts.read_model(finished.folder / "data/models/pca")
@@ -108,7 +113,7 @@ def test_the_outcomes_of_each_test_image_are_those_of_the_comparison(finished: W
                 difference = scores[f"{name.removesuffix('_accuracy')}_minus_raw"]
                 assert difference == pytest.approx(accuracies[row] - accuracies["raw"], abs=1e-6)
         assert scores["linear_probe"] > 0.3, f"{row} is no better than chance"
-        for name in {"trustworthiness", "continuity", "mse", "psnr", "ssim"} & set(scores):
+        for name in {"trustworthiness", "continuity", "q_nx", "mse", "psnr", "ssim"} & set(scores):
             assert outcomes[f"{row}.{name}"].mean() == pytest.approx(scores[name], rel=1e-4)
         is_raw = row == "raw"
         assert scores["bytes_per_image"] == scores["dims"] * (1 if is_raw else 4)
@@ -275,7 +280,7 @@ def test_the_headline_is_what_one_wants_to_see_first(finished: Workspace) -> Non
         artifacts.read_json(folder / "evaluate" / f"{name}.json") for name in ("representations", "generators")
     )
     headline = artifacts.read_json(folder / "headline.json")
-    assert headline["knn"] == {row: representations[row]["knn_accuracy"] for row in ROWS}
+    assert headline["knn"] == {row: representations[row]["knn_accuracy"] for row in set(ROWS) - set(REDUCTIONS)}
     assert headline["frechet"] == {row: generators[row]["frechet"] for row in ("real", *GENERATORS)}
     assert len(re.findall(r": [0-9]", json.dumps(headline))) <= 30
 
@@ -397,7 +402,7 @@ def test_metrics_show_begins_with_the_headline(finished: Workspace) -> None:
 def test_two_rows_are_compared_and_nothing_else_runs(finished: Workspace) -> None:
     """Lists of rows as a user gives them, and as one edits params.yaml: the others leave no trace in a result."""
     before = finished.outputs()
-    lists = {"isomap": [], "ae": [], "vae": ["vae_residual"], "diffusion": []}
+    lists = {"isomap": [], "reductions": [], "ae": [], "vae": ["vae_residual"], "diffusion": []}
     given = [part for name, rows in lists.items() for part in ("-S", f"rows.{name}=[{','.join(rows)}]")]
     joined = ["evaluate", "explorer", "latent_explore"]
     try:
@@ -548,9 +553,11 @@ def test_images_without_labels_are_compared_by_what_needs_none(images: np.ndarra
     metrics = workspace.folder / "metrics"
     assert "knn" not in artifacts.read_json(metrics / "headline.json")
     representations = artifacts.read_json(metrics / "evaluate/representations.json")
-    assert list(representations) == ["ae_dense", "isomap", "pca", "raw", "vae_residual"]
+    unsupervised = ["random_projection", "kernel_pca", "umap"]
+    assert list(representations) == sorted(["raw", "pca", "isomap", *unsupervised, "ae_dense", "vae_residual"])
     assert representations["raw"].keys() == {"bytes_per_image", "dims", "model_bytes"}
-    told = {"trustworthiness", "continuity", "mse", "psnr", "ssim"}
+    told = {"trustworthiness", "continuity", "q_nx", "mse", "psnr", "ssim"}
+    told |= {f"{name}{end}" for name in ("auc_r_nx", "spearman", "stress") for end in ("", "_lo", "_hi")}
     assert representations["ae_dense"].keys() == representations["raw"].keys() | told
     generators = artifacts.read_json(metrics / "evaluate/generators.json")
     of_classes = {"cas", "confident_share", "classes_present", "rarest_class_share"}
