@@ -3,8 +3,8 @@
     latent_dim=32 vae_dense.beta=0.1
     small: latent_dim=8 budget=0.5
 
-A name stands before a colon; an experiment without one is named after its params. Empty lines, and what follows a #, are
-left out. Only what is not there yet is run, side by side where the engine has several workers; `dvc exp show`,
+A name stands before a colon; an experiment without one is named after its params. Empty lines, and what follows a #,
+are left out. Only what is not there yet is run, side by side where the engine has several workers; `dvc exp show`,
 `dvc metrics diff` and `make compare` then know the results. `make batch LIST=experiments.txt` runs this.
 """
 
@@ -63,7 +63,9 @@ def read(path: Path) -> dict[str, Mapping[str, Any]]:
         except (ExperimentError, ValueError) as error:
             raise ExperimentError(f"{path}, line {number}: {error}") from None
         if name in found:
-            raise ExperimentError(f"{path}, line {number}: there is another experiment {name}; give it a name of its own")
+            raise ExperimentError(
+                f"{path}, line {number}: there is another experiment {name}; give it a name of its own"
+            )
         found[name] = changes
     if not found:
         raise ExperimentError(f"{path}: it lists no experiment")

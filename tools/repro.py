@@ -1,17 +1,15 @@
 """Run every stage that is out of date, side by side: each as soon as what it reads is there.
 
-Each runs as by `dvc repro --single-item`, so that the results are the bytes of `dvc repro`. A stage uses as many threads
-as `threads` in params.yaml says, however many run beside it; unless JOBS says otherwise, as many run as the cores carry.
-A GPU belongs to one stage at a time. `make repro` runs this, with `make repro JOBS=4`.
+Each runs as by `dvc repro --single-item`, so that the results are the bytes of `dvc repro`. A stage uses as many
+threads as `threads` in params.yaml says, however many run beside it; unless JOBS says otherwise, as many run as the
+cores carry. A GPU belongs to one stage at a time. `make repro` runs this; `make repro JOBS=4` runs four at a time.
 """
 
 import argparse
 import shutil
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -71,8 +69,8 @@ def run(jobs: int | None) -> None:
                     progress.note(f"no other stage begins; these come to their end: {names}")
     if failed is not None:
         raise EngineError(
-            f"{failed.task.name} failed: {failed.error}\nall that it said is in {failed.task.log}; when that is mended, "
-            "the same command goes on with what is left"
+            f"{failed.task.name} failed: {failed.error}\nall that it said is in {failed.task.log}; mend that, and the "
+            "same command goes on with what is left"
         )
     progress.note(f"{board.n_done} stages are up to date; what each said is in {_LOGS}")
 
@@ -90,7 +88,7 @@ def stale() -> dict[str, tuple[frozenset[str], bool]]:
         changed = set(repo.status())
         graph = repo.index.graph if changed else networkx.DiGraph()
         first = [stage for stage in graph if stage.addressing in changed]
-        found = {stage for stage in first} | {other for stage in first for other in networkx.ancestors(graph, stage)}
+        found = set(first) | {other for stage in first for other in networkx.ancestors(graph, stage)}
         return {
             stage.addressing: (
                 frozenset(other.addressing for other in networkx.descendants(graph, stage) & found),
@@ -103,9 +101,7 @@ def stale() -> dict[str, tuple[frozenset[str], bool]]:
 def tasks(todo: Mapping[str, tuple[frozenset[str], bool]]) -> list[Task]:
     """Return the stages as tasks; what others wait for longest goes first."""
     known = times.of(Path.cwd())
-    behind = {
-        name: sum(known.get(other, 1.0) for other, (after, _) in todo.items() if name in after) for name in todo
-    }
+    behind = {name: sum(known.get(other, 1.0) for other, (after, _) in todo.items() if name in after) for name in todo}
     return [
         Task(
             name,

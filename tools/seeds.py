@@ -1,9 +1,9 @@
 """Train everything again with other seeds, and tell what the seed alone changes: each score's mean and 95% interval.
 
 The committed run is the first seed; the others are DVC experiments named seed-<number>, of which only those that are
-not there yet are run, side by side where the engine has several workers. `make seeds N=5` runs this; its tables in metrics/seeds are committed by hand. With other params,
-`make seeds N=5 SET="latent_dim=32"`, all are experiments, seed-<number>-<params>, and the tables lie in a folder of
-their own.
+not there yet are run, side by side where the engine has several workers. `make seeds N=5` runs this; its tables in
+metrics/seeds are committed by hand. With other params, `make seeds N=5 SET="latent_dim=32"`, all are experiments,
+seed-<number>-<params>, and the tables lie in a folder of their own.
 """
 
 import argparse
@@ -91,7 +91,8 @@ def _run(n: int, changes: Mapping[str, Any], options: Options) -> dict[int, str]
     runs = {} if changes else {first: experiments.revision_of("HEAD")}
     others = range(first + len(runs), first + n)
     wanted = [
-        ("-".join(filter(None, ["seed", str(seed), name_of(changes)])), {**changes, "seed": seed}, []) for seed in others
+        ("-".join(filter(None, ["seed", str(seed), name_of(changes)])), {**changes, "seed": seed}, [])
+        for seed in others
     ]
     with Fleet(options) as fleet:
         return runs | dict(zip(others, fleet.run(wanted), strict=True))

@@ -1,8 +1,8 @@
 """Run the pipeline over params, by a grid or by a search, and draw the trade that it finds.
 
 Runs are DVC experiments, named after their params, of which only those that are not there yet are run, side by side
-where the engine has several workers; the committed run stands for its own params. A run killed half-way goes on with the same command. `make sweep` runs this; the table
-and figures in metrics/sweeps are committed by hand.
+where the engine has several workers; the committed run stands for its own params. A run killed half-way goes on with
+the same command. `make sweep` runs this; the table and figures in metrics/sweeps are committed by hand.
 """
 
 import argparse
@@ -237,7 +237,7 @@ def search(
 
     The sampler is seeded. It is asked for a run when the one `n_abreast` before has been told, in this order whichever
     ends first: so the same command goes the same way over the runs that are there, and then on. What is asked for and
-    not told yet counts as bad as the worst that is known (Optuna's constant liar), which keeps runs that are abreast apart.
+    not told yet counts as a bad one (Optuna's constant liar), which keeps runs that are abreast apart.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_N_AT_RANDOM, constant_liar=n_abreast > 1)

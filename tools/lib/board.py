@@ -104,6 +104,7 @@ def _last_line(log: Path) -> str:
 
 
 def clock(seconds: float) -> str:
+    """Return a time as people read it, such as 2:05 or 1:00:00."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -8,8 +8,10 @@ it elsewhere where a worker dies. Which stages are stale is DVC's to say, and wh
 import argparse
 import os
 import queue
+import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _UNTIL_WORKERS_S = 600.0  # that a cluster may let the first worker wait
 _LOOK_S = 0.5
+_MEMORY = "4GB"  # of a job, where nobody said how much; a stage of Fashion-MNIST takes about 2
 _MOST_JOBS = 16  # of a batch system or over SSH, where nobody said how many
 # What the numerical libraries read when they start: a stage sees what the command that runs it saw, wherever it runs.
 _OF_THE_STAGES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")
@@ -156,9 +159,7 @@ def read_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
         parser.error(f"--jobs: at least 1 worker, not {arguments.jobs}")
     if (arguments.engine == "ssh") != bool(arguments.hosts):
         parser.error("--hosts: the machines of the engine ssh, and of no other")
-    return Options(
-        arguments.engine, arguments.jobs, tuple(arguments.hosts), arguments.dry_run, arguments.exchange
-    )
+    return Options(arguments.engine, arguments.jobs, tuple(arguments.hosts), arguments.dry_run, arguments.exchange)
 
 
 def local_jobs(threads: int | None) -> int:
@@ -211,7 +212,9 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
             said = f"those of {kind}"
         else:
             n = options.jobs or (len(options.hosts) if kind == "ssh" else min(n_tasks, _MOST_JOBS))
-            cluster = stack.enter_context(_ssh(options.hosts, room) if kind == "ssh" else _batch(kind, n, threads, room))
+            cluster = stack.enter_context(
+                _ssh(options.hosts, room) if kind == "ssh" else _batch(kind, n, threads, room)
+            )
             said = f"{n} by {kind}"
         try:
             client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
@@ -252,45 +255,42 @@ def _kind(engine: str) -> tuple[str, dict[str, Any] | None]:
 
 @contextmanager
 def _local(n: int, room: Path) -> Iterator[Any]:
-    """Yield workers on this machine, which talk on its loopback, encrypted: other users could send them work else."""
+    """Yield workers on this machine, on its loopback; encrypted, since other users reach that too."""
     from distributed import LocalCluster, Security
 
     with LocalCluster(
         n_workers=n,
         threads_per_worker=1,
         host="127.0.0.1",
-        protocol="tls",
-        dashboard_address=None,
-        memory_limit=0,  # a stage is a process of its own
+        protocol="tls://",
         security=Security.temporary(),
+        dashboard_address=None,
+        memory_limit=0,  # a stage is a process of its own, of which Dask knows nothing
         local_directory=str(room),
-        worker_dashboard_address=None,
     ) as cluster:
         yield cluster
 
 
 @contextmanager
 def _batch(kind: str, n: int, threads: int | None, room: Path) -> Iterator[Any]:
-    """Yield workers that a batch system starts, each a job with the cores that a stage uses."""
+    """Yield workers that a batch system starts, each a job of its own with the cores that a stage uses."""
+    import dask
     import dask_jobqueue
     from distributed import Security
 
-    own = {"cores": 1, "processes": 1}
-    if kind == "slurm":
-        own["job_cpu"] = threads or 1
-    import dask
-
     given = dask.config.get(f"jobqueue.{kind}")
+    own: dict[str, Any] = {"cores": 1, "processes": 1}  # one thing at a time
+    if kind == "slurm" and given.get("job-cpu") is None:
+        own["job_cpu"] = threads or 1
     if given.get("memory") is None:
-        own["memory"] = "4GB"
-    cluster_of = getattr(dask_jobqueue, _BATCH_SYSTEMS[kind])
-    with cluster_of(
+        own["memory"] = _MEMORY
+    if given.get("log-directory") is None:
+        own["log_directory"] = str(room / "jobs")
+    with getattr(dask_jobqueue, _BATCH_SYSTEMS[kind])(
         **own,
-        nanny=True,
         protocol="tls://",
         security=Security.temporary(),
         shared_temp_directory=str(room),
-        log_directory=given.get("log-directory") or str(room / "jobs"),
         scheduler_options={"dashboard": False, **(given.get("scheduler-options") or {})},
     ) as cluster:
         cluster.scale(jobs=n)
@@ -299,8 +299,35 @@ def _batch(kind: str, n: int, threads: int | None, room: Path) -> Iterator[Any]:
 
 @contextmanager
 def _ssh(hosts: Sequence[str], room: Path) -> Iterator[Any]:
-    raise EngineError("ssh: not yet")
-    yield
+    """Yield a worker on each of some machines, started over SSH, that see this folder under the same path."""
+    import dask
+    from distributed import Scheduler, Security, SpecCluster
+    from distributed.deploy import ssh
+
+    security = Security.temporary()
+    secrets = security.get_tls_config_for_role("worker")
+    files = {}
+    for name in ("cert", "key"):  # in a folder of this user's alone, never in a command line
+        files[name] = str(room / f"worker.{name}")
+        artifacts.write_text(Path(files[name]), secrets[f"tls_{name}"])
+        Path(files[name]).chmod(0o600)
+    tls = {"ca-file": files["cert"], "worker": files}
+    python = f"env -C {shlex.quote(str(Path.cwd()))} {shlex.quote(sys.executable)}"
+    options = {"connect_options": {}, "kwargs": {"nthreads": 1, "memory_limit": 0}, "remote_python": python}
+    is_here = set(hosts) <= {"localhost", "127.0.0.1"}
+    scheduler = {"protocol": "tls://", "host": "127.0.0.1" if is_here else None, "port": 0, "dashboard": False}
+    with (
+        dask.config.set({"distributed.comm.tls": tls}),
+        SpecCluster(
+            workers={
+                number: {"cls": ssh.Worker, "options": {**options, "address": host}}
+                for number, host in enumerate(hosts)
+            },
+            scheduler={"cls": Scheduler, "options": {**scheduler, "security": security}},
+            security=security,
+        ) as cluster,
+    ):
+        yield cluster
 
 
 class Loop:
@@ -361,7 +388,7 @@ class Loop:
         """Give what is ready to workers that have nothing to do."""
         there = set(self._cluster.client.nthreads())
         busy = {task.worker for task in self._running.values()}
-        # Dask has taken what a dead worker had to another one, which is none of the busy ones where any other was there.
+        # Dask has taken what a dead worker had to another one, to one that was idle where there was any.
         idle = sorted(there - busy)
         idle = idle[len(busy - there) :]
         free = [gpu for gpu in self._cluster.gpus if gpu not in {task.gpu for task in self._running.values()}]

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from latentbench.core import artifacts, progress
+from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
 from tools.lib import cache
 

@@ -138,7 +138,7 @@ class Fleet:
             more = [f"and {len(failed) - _N_TOLD} more"] * (len(failed) > _N_TOLD)
             raise ExperimentError(
                 "\n".join([f"{len(failed)} of {len(states)} experiments failed", *told, *more])
-                + f"\nWhat they said is in {_LOGS}. Mend that and run the same command again: what has been done is kept"
+                + f"\nwhat they said is in {_LOGS}; mend that, and the same command goes on: what has been done is kept"
             )
         return [experiments.made(state.name, state.changes) for state in states]
 

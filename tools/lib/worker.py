@@ -4,7 +4,8 @@ A stage of the workspace runs where the workspace is. What experiments need runs
 two workers ever write the same files, and a worker that dies leaves nothing that another would have to clear away. What
 a clone has computed comes to the others through DVC's cache; unfinished trainings are kept outside of it.
 
-Everything here works on the folder, the environment and the output of the whole process: a worker does one thing at a time.
+Everything here works on the folder, the environment and the output of the whole process: a worker does one thing at a
+time.
 """
 
 import hashlib
@@ -142,12 +143,17 @@ def finish(project: Project, experiment: Experiment, log: str, environment: Mapp
     """
     with _at(_clone(project), Path(log), environment):
         _reset(project)
-        settings = [f"--set-param={setting}" for setting in experiment.settings]
-        pulls = ["--pull"] if project.cache is None else []
-        _call("dvc", "exp", "run", *pulls, "--name", experiment.name, *settings, *experiment.targets)
-        kept = [] if project.cache is None else ["--no-cache"]
-        _call("dvc", "exp", "push", "origin", experiment.name, *kept)
-        _holds().unlink(missing_ok=True)
+        with _repo() as repo:
+            # To reproduce an experiment in a clone's own workspace leaves that as the experiment is: it holds none now.
+            repo.experiments.run(
+                list(experiment.targets) or None,
+                params=list(experiment.settings),
+                name=experiment.name,
+                pull=project.cache is None,
+            )
+            pushed = repo.experiments.push("origin", [experiment.name], push_cache=project.cache is None)
+        if experiment.name not in [*pushed.get("success", []), *pushed.get("up_to_date", [])]:
+            raise WorkerError(f"{project.source} does not take the experiment {experiment.name}: {pushed}")
 
 
 @contextmanager
@@ -157,6 +163,9 @@ def _at(folder: Path, log: Path, environment: Mapping[str, str | None]) -> Itera
     Raises:
         WorkerError: what is done there fails.
     """
+    from dvc.exceptions import DvcException  # slow to import
+    from scmrepo.exceptions import SCMError
+
     with _busy:
         before, variables = Path.cwd(), dict(os.environ)
         kept = os.dup(1), os.dup(2)
@@ -170,9 +179,7 @@ def _at(folder: Path, log: Path, environment: Mapping[str, str | None]) -> Itera
             _set(environment)
             try:
                 yield
-            except LatentbenchError:
-                raise
-            except Exception as error:  # whatever DVC raises: it is told, and ends what needs this
+            except (DvcException, SCMError, OSError) as error:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 raise WorkerError("\n".join([*_causes(error), *_end_of(log)])) from None
@@ -212,7 +219,7 @@ def _end_of(log: Path) -> list[str]:
 
 
 def _repo() -> "Repo":
-    """Return DVC's view of the folder that this works in, which waits for other processes of DVC as long as it takes."""
+    """Return DVC's view of the folder that this works in; it waits for other processes of DVC as long as it takes."""
     import dvc.logger
     from dvc.repo import Repo
 
@@ -339,16 +346,7 @@ def _key(stage: "Stage", params: Mapping[str, Any], after: Sequence[str]) -> str
 
 
 def _git(folder: Path | None, *arguments: str, told: str | None = None) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, input=told, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["git", *arguments], cwd=folder, input=told, capture_output=True, text=True, check=False)
     if done.returncode:
         raise WorkerError(f"'git {arguments[0]}' failed with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
-
-
-def _call(*command: str) -> None:
-    """Run a command to its end, with the output of this process."""
-    done = subprocess.run(command, check=False)
-    if done.returncode:
-        raise RuntimeError(f"'{' '.join(command[:3])}' failed with {done.returncode}")
