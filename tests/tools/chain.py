@@ -33,10 +33,11 @@ if (notes / f"kill-{name}").exists():  # the worker, once
     time.sleep(300)
 if (notes / f"fail-{name}").exists():
     sys.exit(f"{name}: no luck")
+time.sleep(params["seconds"])
 pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
 pathlib.Path(out).write_text(told + "".join(f" ({pathlib.Path(path).read_text()})" for path in inputs))
 """
-PARAMS = {"threads": 1, "dim": 1, "beta": 1.0, "meet": [], "rows": ["a", "b"]}
+PARAMS = {"threads": 1, "dim": 1, "beta": 1.0, "meet": [], "seconds": 0.0, "rows": ["a", "b"]}
 PIPELINE = {
     "base": {"cmd": "python step.py base data/base --", "deps": ["step.py"], "outs": ["data/base"]},
     "row": {

@@ -200,7 +200,10 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
         stack.enter_context(dask.config.set(_SETTINGS))
         kind, file = _kind(options.engine)
         if file is not None:
-            stack.enter_context(dask.config.set(file))
+            import dask_jobqueue  # noqa: F401  # brings the defaults that the file changes
+
+            whole = dask.config.merge(dask.config.config, file)
+            stack.enter_context(dask.config.set({name: whole[name] for name in file}))
         gpus_here: list[str] = []
         if kind == "local":
             n = options.jobs or min(local_jobs(threads), max(1, n_tasks))

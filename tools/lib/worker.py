@@ -164,7 +164,7 @@ def _at(folder: Path, log: Path, environment: Mapping[str, str | None]) -> Itera
         WorkerError: what is done there fails.
     """
     from dvc.exceptions import DvcException  # slow to import
-    from scmrepo.exceptions import SCMError
+    from dvc.scm import SCMError
 
     with _busy:
         before, variables = Path.cwd(), dict(os.environ)
