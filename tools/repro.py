@@ -1,11 +1,13 @@
 """Run every stage that is out of date, side by side: each as soon as what it reads is there.
 
-Each runs as by `dvc repro --single-item`, so that the results are the bytes of `dvc repro`. A stage uses as many
-threads as `threads` in params.yaml says, however many run beside it; unless JOBS says otherwise, as many run as the
-cores carry. A GPU belongs to one stage at a time. `make repro` runs this; `make repro JOBS=4` runs four at a time.
+Each runs as by `dvc repro --single-item`, so that the results are the bytes of `dvc repro`, which does all where only
+one runs at a time. A stage uses as many threads as `threads` in params.yaml says, however many run beside it; unless
+JOBS says otherwise, as many run as the cores carry. A GPU belongs to one stage at a time. `make repro` runs this;
+`make repro JOBS=4` runs four stages at a time.
 """
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -30,15 +32,24 @@ def main() -> None:
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs: at least 1, not {options.jobs}")
     try:
-        run(options.jobs)
+        threads = yaml.safe_load(artifacts.read_bytes(Path("params.yaml")))["threads"]
+        n = options.jobs or engine.local_jobs(threads)
+        if n == 1:
+            progress.note(f"one stage at a time, with threads: {threads}; JOBS=2 would run two side by side")
+            os.execvp("dvc", ["dvc", "repro"])  # noqa: S606
+        run(n, threads)
     except LatentbenchError as error:
         sys.exit(f"repro: {error}")
     except KeyboardInterrupt:
         sys.exit("repro: interrupted; what has been run is kept, and the same command goes on")
 
 
-def run(jobs: int | None) -> None:
+def run(n: int, threads: int | None) -> None:
     """Run what is out of date in the project that this works in.
+
+    Args:
+        n: how many stages side by side.
+        threads: of each, as params.yaml has it.
 
     Raises:
         EngineError: a stage fails. Those that ran beside it have come to their end, and the others have not begun.
@@ -50,9 +61,8 @@ def run(jobs: int | None) -> None:
     from stages import leftovers
 
     leftovers.remove()  # before stages that join rows look for it side by side
-    threads = yaml.safe_load(artifacts.read_bytes(Path("params.yaml")))["threads"]
     shutil.rmtree(_LOGS, ignore_errors=True)
-    n = jobs or min(engine.local_jobs(threads), len(todo))
+    n = min(n, len(todo))
     progress.note(f"{len(todo)} stages are to be looked at, {n} side by side, each with threads: {threads}")
     failed = None
     with engine.opened(Options(jobs=n), threads, len(todo), _LOGS.resolve()) as cluster, Board() as board:

@@ -27,7 +27,7 @@ class Board:
     """
 
     def __init__(self, about: Callable[[], Sequence[str]] = tuple) -> None:
-        self._about, self._live = about, sys.stderr.isatty()
+        self._about, self.is_live = about, sys.stderr.isatty()
         self._lines: list[tqdm[None]] = []
         self._drawn = time.monotonic()
         self._took, self._expected = 0.0, 0.0
@@ -45,7 +45,7 @@ class Board:
 
     def started(self, task: "Task") -> None:
         """Say that a task has begun, where lines are not drawn again."""
-        if not self._live:
+        if not self.is_live:
             gpu = f" on GPU {task.gpu}" if task.gpu else ""
             progress.note(f"{task.name}: started{gpu}")
 
@@ -71,7 +71,7 @@ class Board:
         names = [task.name for task in waiting]
         named = ", ".join(names[:_N_NAMED]) + (f" and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else "")
         last = f"{self.n_done} done, {len(running)} run, {len(waiting)} wait{': ' if names else ''}{named}"
-        if not self._live:
+        if not self.is_live:
             if time.monotonic() - self._drawn >= _LOG_INTERVAL_S:
                 self._drawn = time.monotonic()
                 for line in (*self._about(), last):

@@ -206,7 +206,7 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
             stack.enter_context(dask.config.set({name: whole[name] for name in file}))
         gpus_here: list[str] = []
         if kind == "local":
-            n = options.jobs or min(local_jobs(threads), max(1, n_tasks))
+            n = options.jobs or local_jobs(threads)
             gpus_here = gpus()
             cluster = stack.enter_context(_local(n, room))
             said = f"{n} on this machine"

@@ -207,9 +207,11 @@ class Fleet:
         elif key == f"{states[0].name}: {_FINISH}":
             experiments.receive(states[0].name, exchange=self._options.exchange)
             states[0].is_finished = True
+        assert self._loop is not None
         for state in states:
             state.left.discard(key)
-            progress.note(self._line(state))
+            if not self._loop.board.is_live:
+                progress.note(self._line(state))
 
     def _add_steps(self, state: _State) -> None:
         """Let the stages of an experiment run that the cache does not have, but for those that run for another."""
