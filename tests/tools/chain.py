@@ -37,11 +37,11 @@ time.sleep(params["seconds"])
 pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
 pathlib.Path(out).write_text(told + "".join(f" ({pathlib.Path(path).read_text()})" for path in inputs))
 """
-PARAMS = {"threads": 1, "dim": 1, "beta": 1.0, "meet": [], "seconds": 0.0, "rows": ["a", "b"]}
+PARAMS = {"threads": 1, "dim": 1, "beta": 1.0, "meet": [], "seconds": 0.0, "rows": {"row": ["a", "b"]}}
 PIPELINE = {
     "base": {"cmd": "python step.py base data/base --", "deps": ["step.py"], "outs": ["data/base"]},
     "row": {
-        "matrix": {"row": "${rows}"},
+        "matrix": {"row": "${rows.row}"},
         "cmd": "python step.py ${item.row} data/rows/${item.row} dim -- data/base",
         "params": ["dim", "meet"],
         "deps": ["step.py", "data/base"],
