@@ -156,7 +156,7 @@ def test_stages_side_by_side_write_the_bytes_of_dvc_repro_and_one_that_fails_sto
     (chain.notes / "fail-other").unlink()
     (chain.notes / "kill-join").touch()  # with its worker: another one does it
     gone_on = chain.run("python", "-m", "tools.repro", "--jobs", "2")
-    assert "3 stages are up to date" in gone_on.stderr or "2 stages are up to date" in gone_on.stderr
+    assert "2 stages are up to date" in gone_on.stderr
     assert chain.ran() == ["join", "join", "other beta=1.0"]
     for name in ("met-a", "met-b"):
         (alone.notes / name).touch()
