@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _N_LINES = 6  # of a log, that an error shows
 _CHECKPOINTS = Path(".dvc/tmp/latentbench")  # where stages that train keep their state, below DVC_ROOT
+_LINKS = ["reflink", "hardlink", "copy"]  # from the cache into clones: a copy of all data in each would be much
 _busy = threading.Lock()
 
 
@@ -236,7 +237,10 @@ def _clone(project: Project) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         _git(None, "clone", "--quiet", "--no-checkout", project.source, str(folder))
-        _git(folder, "checkout", "--quiet", "--detach", project.commit)
+        try:
+            _git(folder, "checkout", "--quiet", "--detach", project.commit)
+        except WorkerError as error:
+            raise WorkerError(f"{project.source} does not have the commit {project.commit}: push it first") from error
         for key, value in zip(("user.name", "user.email"), project.identity, strict=True):
             _git(folder, "config", key, value)
         _configure(project, folder)
@@ -253,22 +257,22 @@ def _own_folder() -> Path:
 
 
 def _configure(project: Project, folder: Path) -> None:
-    """Join a clone to the cache and to the unfinished trainings that all clones share."""
+    """Join a clone to the cache and to the unfinished trainings that all clones share, where they share a folder."""
     from dvc.repo import Repo
 
-    checkpoints = folder / _CHECKPOINTS
-    checkpoints.parent.mkdir(parents=True, exist_ok=True)
-    if project.cache is None:  # trainings go on where they were while the worker lives
-        return
-    own = Path(project.source) / ".dvc/config.local"
-    if own.exists():
-        shutil.copyfile(own, folder / ".dvc/config.local")
+    if project.cache is not None:
+        own = Path(project.source) / ".dvc/config.local"
+        if own.exists():
+            shutil.copyfile(own, folder / ".dvc/config.local")
+        kept = Path(project.source) / _CHECKPOINTS
+        kept.mkdir(parents=True, exist_ok=True)
+        (folder / _CHECKPOINTS).parent.mkdir(parents=True, exist_ok=True)
+        (folder / _CHECKPOINTS).symlink_to(kept, target_is_directory=True)
     with Repo(str(folder)) as repo, repo.config.edit("local") as content:
-        content["cache"] = {**content.get("cache", {}), "dir": project.cache}
-        content["cache"].setdefault("type", ["reflink", "hardlink", "copy"])
-    kept = Path(project.source) / _CHECKPOINTS
-    kept.mkdir(parents=True, exist_ok=True)
-    checkpoints.symlink_to(kept, target_is_directory=True)
+        # What DVC notes of a clone goes with it.
+        content["core"] = {**content.get("core", {}), "site_cache_dir": str(folder / ".dvc/tmp/site")}
+        if project.cache is not None:
+            content["cache"] = {"type": _LINKS, **content.get("cache", {}), "dir": project.cache}
 
 
 def _holds() -> Path:
