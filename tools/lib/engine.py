@@ -6,6 +6,7 @@ it elsewhere where a worker dies. Which stages are stale is DVC's to say, and wh
 """
 
 import argparse
+import logging
 import os
 import queue
 import shlex
@@ -196,6 +197,7 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
     import dask
     import distributed
 
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # that a busy worker is ended, among others, is no warning
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_SETTINGS))
         kind, file = _kind(options.engine)
