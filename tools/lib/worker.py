@@ -8,6 +8,7 @@ Everything here works on the folder, the environment and the output of the whole
 time.
 """
 
+import functools
 import hashlib
 import json
 import logging
@@ -221,11 +222,17 @@ def _end_of(log: Path) -> list[str]:
 
 def _repo() -> "Repo":
     """Return DVC's view of the folder that this works in; it waits for other processes of DVC as long as it takes."""
-    import dvc.logger
     from dvc.repo import Repo
 
-    dvc.logger.setup(level=logging.INFO)
+    _let_dvc_talk()
     return Repo(_wait_for_lock=True)
+
+
+@functools.cache  # each time would have it say everything once more
+def _let_dvc_talk() -> None:
+    import dvc.logger
+
+    dvc.logger.setup(level=logging.INFO)
 
 
 def _clone(project: Project) -> Path:
