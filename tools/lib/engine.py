@@ -233,6 +233,8 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
                 f"{options.engine}: its workers have {', '.join(map(str, sorted(n_threads)))} threads; start them with "
                 "--nthreads 1, since a stage needs the process for itself"
             )
+        # Dask gives workers some seconds to end, and what ends them later is no error.
+        stack.callback(logging.getLogger("tornado.application").setLevel, logging.CRITICAL)
         yield Cluster(client, gpus_here, said)
 
 
@@ -391,11 +393,10 @@ class Loop:
 
     def _give(self) -> None:
         """Give what is ready to workers that have nothing to do."""
-        there = set(self._cluster.client.nthreads())
-        busy = {task.worker for task in self._running.values()}
-        # Dask has taken what a dead worker had to another one, to one that was idle where there was any.
-        idle = sorted(there - busy)
-        idle = idle[len(busy - there) :]
+        # What a worker had that has died, Dask has taken to another one: that is busy too.
+        busy = {address for address, tasks in self._cluster.client.processing().items() if tasks}
+        busy |= {task.worker for task in self._running.values()}
+        idle = sorted(set(self._cluster.client.nthreads()) - busy)
         free = [gpu for gpu in self._cluster.gpus if gpu not in {task.gpu for task in self._running.values()}]
         ready = sorted((task for task in self.waiting if task.after <= self._done), key=lambda task: task.rank)
         for task in ready:
