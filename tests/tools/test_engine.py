@@ -21,7 +21,7 @@ class OneAfterAnother:
         self.taken_over = dict[str, list[str]]()
 
     def processing(self) -> dict[str, list[str]]:
-        return dict.fromkeys(self.workers, list[str]()) | self.taken_over
+        return {worker: [] for worker in self.workers} | self.taken_over
 
     def nthreads(self) -> dict[str, int]:
         return dict.fromkeys(self.workers, 1)
