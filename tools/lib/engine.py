@@ -274,6 +274,7 @@ def _local(n: int, room: Path) -> Iterator[Any]:
         dashboard_address=None,
         memory_limit=0,  # a stage is a process of its own, of which Dask knows nothing
         local_directory=str(room),
+        silence_logs=logging.ERROR,  # what fails in a worker is told here
     ) as cluster:
         yield cluster
 
