@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.tools.chain import Chain
@@ -144,6 +145,16 @@ def test_an_engine_that_is_none_is_told(content: str | None, says: str, tmp_path
         path.write_text(content, encoding="utf-8")
     with pytest.raises(EngineError, match=says), engine.opened(Options(str(path)), 1, 1, tmp_path):
         pass
+
+
+def test_workers_on_this_machine_listen_on_its_loopback_alone_and_encrypted(tmp_path: Path) -> None:
+    with engine.opened(Options(jobs=1), 1, 1, tmp_path) as cluster:
+        address = cluster.client.scheduler.address
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        sockets = [each for process in processes for each in process.net_connections("inet")]
+    assert address.startswith("tls://127.0.0.1:")
+    listening = {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
 
 
 def test_stages_side_by_side_write_the_bytes_of_dvc_repro_and_one_that_fails_stops_no_other(

@@ -44,6 +44,8 @@ _BATCH_SYSTEMS = {
     "htcondor": "HTCondorCluster",
     "moab": "MoabCluster",
 }
+# Without an address of their own, what a scheduler tells about itself is told where it listens, and nowhere else.
+_NO_PAGES = {"dashboard": False, "dashboard_address": None}
 _SETTINGS: dict[str, Any] = {
     "distributed.nanny.pre-spawn-environ": {},  # which would tell the stages how many threads to use
     "distributed.scheduler.work-stealing": False,  # a worker is given what it begins at once
@@ -274,7 +276,7 @@ def _local(n: int, room: Path) -> Iterator[Any]:
         dashboard_address=None,
         memory_limit=0,  # a stage is a process of its own, of which Dask knows nothing
         local_directory=str(room),
-        silence_logs=logging.ERROR,  # what fails in a worker is told here
+        silence_logs=logging.CRITICAL,  # what fails in a worker is told by who asked for it
     ) as cluster:
         yield cluster
 
@@ -299,7 +301,7 @@ def _batch(kind: str, n: int, threads: int | None, room: Path) -> Iterator[Any]:
         protocol="tls://",
         security=Security.temporary(),
         shared_temp_directory=str(room),
-        scheduler_options={"dashboard": False, **(given.get("scheduler-options") or {})},
+        scheduler_options={**_NO_PAGES, **(given.get("scheduler-options") or {})},
     ) as cluster:
         cluster.scale(jobs=n)
         yield cluster
@@ -323,7 +325,7 @@ def _ssh(hosts: Sequence[str], room: Path) -> Iterator[Any]:
     python = f"env -C {shlex.quote(str(Path.cwd()))} {shlex.quote(sys.executable)}"
     options = {"connect_options": {}, "kwargs": {"nthreads": 1, "memory_limit": 0}, "remote_python": python}
     is_here = set(hosts) <= {"localhost", "127.0.0.1"}
-    scheduler = {"protocol": "tls://", "host": "127.0.0.1" if is_here else None, "port": 0, "dashboard": False}
+    scheduler = {"protocol": "tls://", "host": "127.0.0.1" if is_here else None, "port": 0, **_NO_PAGES}
     with (
         dask.config.set({"distributed.comm.tls": tls}),
         SpecCluster(
