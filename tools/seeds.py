@@ -90,7 +90,7 @@ def _run(n: int, changes: Mapping[str, Any], options: Options) -> dict[int, str]
     first = int(experiments.value_at(experiments.committed_params(), "seed"))
     runs = {} if changes else {first: experiments.revision_of("HEAD")}
     others = range(first + len(runs), first + n)
-    wanted = [
+    wanted: list[tuple[str, dict[str, Any], list[str]]] = [
         ("-".join(filter(None, ["seed", str(seed), name_of(changes)])), {**changes, "seed": seed}, [])
         for seed in others
     ]

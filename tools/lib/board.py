@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from tqdm import tqdm
 
@@ -28,7 +28,7 @@ class Board:
 
     def __init__(self, about: Callable[[], Sequence[str]] = tuple) -> None:
         self._about, self.is_live = about, sys.stderr.isatty()
-        self._lines: list[tqdm[None]] = []
+        self._lines: list[tqdm[NoReturn]] = []
         self._drawn = time.monotonic()
         self._took, self._expected = 0.0, 0.0
         self.n_done = 0
@@ -81,8 +81,8 @@ class Board:
         texts += [*self._about(), last]
         while len(self._lines) < len(texts):
             self._lines.append(tqdm(bar_format="{desc}", position=len(self._lines), leave=False, dynamic_ncols=True))
-        for line, text in zip(self._lines, texts + [""] * len(self._lines), strict=False):
-            line.set_description_str(text)
+        for bar, text in zip(self._lines, texts + [""] * len(self._lines), strict=False):
+            bar.set_description_str(text)
 
     def _line(self, task: "Task") -> str:
         left = self.left(task)

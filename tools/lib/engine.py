@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from tools.lib.board import Board
 
-_UNTIL_WORKERS_S = 600.0  # that a cluster may let the first worker wait
+_UNTIL_WORKERS_S = 600.0  # that a cluster without a queue may take for its first worker
+_UNTIL_TOLD_S = 60.0
 _LOOK_S = 0.5
 _MEMORY = "4GB"  # of a job, where nobody said how much; a stage of Fashion-MNIST takes about 2
 _MOST_JOBS = 16  # of a batch system or over SSH, where nobody said how many
@@ -46,6 +47,7 @@ _BATCH_SYSTEMS = {
 }
 # Without an address of their own, what a scheduler tells about itself is told where it listens, and nowhere else.
 _NO_PAGES = {"dashboard": False, "dashboard_address": None}
+_NO_PAGE_OF_A_WORKER = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
 _SETTINGS: dict[str, Any] = {
     "distributed.nanny.pre-spawn-environ": {},  # which would tell the stages how many threads to use
     "distributed.scheduler.work-stealing": False,  # a worker is given what it begins at once
@@ -209,6 +211,7 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
             whole = dask.config.merge(dask.config.config, file)
             stack.enter_context(dask.config.set({name: whole[name] for name in file}))
         gpus_here: list[str] = []
+        cluster: Any
         if kind == "local":
             n = options.jobs or local_jobs(threads)
             gpus_here = gpus()
@@ -226,7 +229,7 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
         try:
             client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
             progress.note(f"workers: {said}")
-            client.wait_for_workers(1, timeout=_UNTIL_WORKERS_S)
+            _wait_for_one(client, may_queue=kind in _BATCH_SYSTEMS)
         except (OSError, TimeoutError) as error:
             raise EngineError(f"{options.engine}: no worker has come: {error}") from error
         n_threads = set(client.nthreads().values())
@@ -238,6 +241,25 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
         # Dask gives workers some seconds to end, and what ends them later is no error.
         stack.callback(logging.getLogger("tornado.application").setLevel, logging.CRITICAL)
         yield Cluster(client, gpus_here, said)
+
+
+def _wait_for_one(client: "Client", *, may_queue: bool) -> None:
+    """Wait for the first worker: in a queue as long as it takes, else for some minutes.
+
+    Raises:
+        TimeoutError: none has come.
+    """
+    waited = 0.0
+    while True:
+        try:
+            client.wait_for_workers(1, timeout=_UNTIL_TOLD_S)
+        except TimeoutError:
+            waited += _UNTIL_TOLD_S
+            if not may_queue and waited >= _UNTIL_WORKERS_S:
+                raise
+            progress.note(f"no worker has come for {waited:.0f} seconds; Ctrl-C gives up")
+        else:
+            return
 
 
 def _kind(engine: str) -> tuple[str, dict[str, Any] | None]:
@@ -301,6 +323,7 @@ def _batch(kind: str, n: int, threads: int | None, room: Path) -> Iterator[Any]:
         protocol="tls://",
         security=Security.temporary(),
         shared_temp_directory=str(room),
+        worker_extra_args=[*_NO_PAGE_OF_A_WORKER, *(given.get("worker-extra-args") or [])],
         scheduler_options={**_NO_PAGES, **(given.get("scheduler-options") or {})},
     ) as cluster:
         cluster.scale(jobs=n)
@@ -352,10 +375,10 @@ class Loop:
         self.board = board
         self._cluster = cluster
         self._waiting: dict[str, Task] = {}
-        self._running: dict[Future, Task] = {}
+        self._running: dict[Future[Any], Task] = {}
         self._done: set[str] = set()
         self._home: dict[str, str] = {}
-        self._over: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._over: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
 
     @property
     def waiting(self) -> list[Task]:
@@ -409,7 +432,7 @@ class Loop:
                 if not free:
                     continue
                 task.gpu = free.pop(0)
-            home = self._home.get(task.near)
+            home = self._home.get(task.near, "")
             task.worker = home if home in idle else idle[0]
             idle.remove(task.worker)
             self._home[task.near] = task.worker
@@ -434,7 +457,7 @@ class Loop:
         future.add_done_callback(self._over.put)
         self.board.started(task)
 
-    def _take(self, future: "Future") -> Done:
+    def _take(self, future: "Future[Any]") -> Done:
         task = self._running.pop(future)
         if future.status == "finished":
             self._done.add(task.key)

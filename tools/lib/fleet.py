@@ -83,6 +83,15 @@ class Fleet:
     ) -> None:
         self._stack.close()
 
+    @property
+    def n_workers(self) -> int:
+        """How many workers there will be, as far as that is known beforehand."""
+        if self._options.jobs is not None:
+            return self._options.jobs
+        if self._options.engine == "local":
+            return engine.local_jobs(experiments.committed_params()["threads"])
+        return max(1, len(self._options.hosts))
+
     def run(self, wanted: Iterable[tuple[str, Mapping[str, object], Sequence[str]]]) -> list[str]:
         """Run experiments, each a name, its params by dotted key, and its targets; return their revisions.
 
