@@ -1,5 +1,6 @@
 """A sweep runs what is not there, tells what its runs say, and names the images that it chose by."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,31 @@ def ran(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
     """Return the names and targets of the experiments that are run; the nearer to beta 3 the better they come out."""
     names: list[tuple[str, list[str]]] = []
 
-    def run(*command: str, capture: bool = False) -> str:
-        if command[0] != "dvc":
-            return real(*command, capture=capture)
-        place = command.index("--name") + 1
-        settings = [each.removeprefix("--set-param=") for each in command if each.startswith("--set-param=")]
-        given = dict(setting.split("=") for setting in settings)
-        beta = float(given.get("vae_dense.beta", 1.0))
-        params = params_with(latent_dim=int(given.get("latent_dim", 64)), beta=beta)
-        repository.add_experiment(command[place], params, shift=0.05 - 0.01 * abs(np.log(beta / 3)))
-        names.append((command[place], [each for each in command[place + 1 :] if not each.startswith("--")]))
-        return ""
+    class Recorded:
+        """Stands for the engine."""
 
-    real = experiments._run
-    monkeypatch.setattr(experiments, "_run", run)
+        n_workers = 1
+
+        def __init__(self, _options: object) -> None: ...
+        def __enter__(self) -> "Recorded":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def submit(self, name: str, changes: Mapping[str, Any], targets: Sequence[str]) -> None:
+            if name not in experiments.found():
+                given = {"latent_dim": 64, "vae_dense.beta": 1.0, **changes}
+                beta = given["vae_dense.beta"]
+                params = params_with(latent_dim=given["latent_dim"], beta=beta)
+                repository.add_experiment(name, params, shift=0.05 - 0.01 * abs(np.log(beta / 3)))
+                names.append((name, list(targets)))
+
+        def run(self, wanted: Sequence[tuple[str, Mapping[str, Any], Sequence[str]]]) -> list[str]:
+            for each in wanted:
+                self.submit(*each)
+            return [experiments.made(name, changes) for name, changes, _ in wanted]
+
+    monkeypatch.setattr(sweep, "Fleet", Recorded)
     return names
 
 
@@ -96,6 +108,24 @@ def test_a_search_nears_the_best_and_goes_on_where_it_was(
     assert 1.5 < written.loc[written["knn_leave_one_out"].idxmax(), "beta"] < 6
     near = [0.3 < float(name.removeprefix("sweep-vae_dense.beta-")) < 30 for name in names]
     assert np.mean(near[-8:]) > 0.7, "half of the range, which chance alone would find as often"
+
+
+def test_runs_of_a_search_that_are_abreast_keep_apart_and_are_told_in_their_order(
+    ran: list[tuple[str, list[str]]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("--search", "vae_dense.beta=0.01..100:log", "--trials", "16")
+    call(sweep, *command, "--name", "abreast", "--abreast", "4", monkeypatch=monkeypatch)
+    told = [line.split(":")[0] for line in capsys.readouterr().err.splitlines() if line.startswith("run ")]
+    assert told == [f"run {number} of 16" for number in range(1, 17)]
+    first = list(ran)
+    betas = np.log([float(name.removeprefix("sweep-vae_dense.beta-")) for name, _ in first])
+    assert len(first) == 15
+    # What is asked for while others are under way is not what those are.
+    assert min(abs(a - b) for at, a in enumerate(betas) for b in betas[at + 1 : at + 4]) > 0.005
+    call(sweep, *command, "--name", "again", "--abreast", "4", monkeypatch=monkeypatch)
+    assert ran == first, "the same command goes the same way"
+    written = pd.read_csv("metrics/sweeps/again.csv")
+    assert 1 < written.loc[written["knn_leave_one_out"].idxmax(), "beta"] < 9
 
 
 @pytest.mark.parametrize(
