@@ -81,7 +81,7 @@ types: setup
 	mypy
 
 experiments: setup  ## list the experiments: the params and headline numbers that differ
-	dvc exp show --only-changed --no-pager --drop '^(data|stages|latentbench)/|metrics\.json|^(Created|State|Executor)$$'
+	dvc exp show --only-changed --no-pager --drop '^(data|stages|latentbench)/|^(Created|State|Executor)$$'
 
 seeds: setup  ## the comparison over N seeds, 5 by default, with other params by SET: metrics/seeds (a training of everything for each)
 	python -m tools.seeds --n $(or $(N),5) $(if $(SET),--set $(SET)) $(ENGINE_OPTIONS)

@@ -164,8 +164,9 @@ def main() -> None:
         name = arguments.name or "_".join(given).replace(".", "_")
         table = collect(runs, goal)
         artifacts.write_table(_FOLDER / f"{name}.csv", table)
-        artifacts.write_text(_FOLDER / f"{name}.md", tables.markdown(artifacts.read_table(_FOLDER / f"{name}.csv")))
-        report_best(table, goal)
+        best, shown = best_of(table, goal), tables.markdown(artifacts.read_table(_FOLDER / f"{name}.csv"))
+        artifacts.write_text(_FOLDER / f"{name}.md", f"{best}\n\n{shown}")
+        sys.stdout.write(f"{best}\n\n{shown}")
         draw(name)
     except DryRunError as told:
         progress.note(str(told))
@@ -335,13 +336,20 @@ def collect(runs: Sequence[tuple[Mapping[str, Any], str]], goal: Goal) -> pd.Dat
     return pd.DataFrame(lines)
 
 
-def report_best(table: pd.DataFrame, goal: Goal) -> None:
-    """Say which run is best, and by which images."""
-    best = int((table[goal.score] if goal.larger else -table[goal.score]).to_numpy().argmax())
-    line = table.to_dict("records")[best]
-    params = dict(itertools.takewhile(lambda item: item[0] != goal.score, line.items()))
+def best_of(table: pd.DataFrame, goal: Goal) -> str:
+    """Return a sentence that says which run is best, by how much, and by which images it was chosen."""
+    ordered = table.sort_values(goal.score, ascending=not goal.larger, kind="stable").to_dict("records")
+    names = [
+        _described(dict(itertools.takewhile(lambda item: item[0] != goal.score, line.items()))) for line in ordered
+    ]
+    values = [f"{line[goal.score]:.4g}" for line in ordered]
     images = "train and validation images" if goal.of_train else "the test images, so that it looks better than it is"
-    progress.note(f"best: {_described(params)}, {goal.score} {line[goal.score]:.4g}; chosen by {images}")
+    worst = f", then {names[1]} with {values[1]}, and last {names[-1]} with {values[-1]}" if len(ordered) > 2 else ""
+    second = f", before {names[1]} with {values[1]}" if len(ordered) == 2 else ""
+    return (
+        f"Of {len(ordered)} runs, {names[0]} is best: {goal.score} of {goal.row} is {values[0]}{worst}{second}. "
+        f"It was chosen by {images}; another seed may choose otherwise."
+    )
 
 
 def draw(name: str) -> None:

@@ -353,6 +353,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         assert "data/samples/vae_dense/any.npy" not in same
 
         changes = json.loads(finished.run("dvc", "metrics", "diff", "--json").stdout)
+        assert list(changes) == ["metrics/headline.json"]
         headline = changes["metrics/headline.json"]
         assert {"mse.vae_dense", "frechet.vae_dense"} <= set(headline)
         assert not {"knn.raw", "knn.pca", "mse.vae_conv", "frechet.diffusion", "classifier_accuracy"} & set(headline)
@@ -394,9 +395,15 @@ def test_the_page_of_plots_needs_no_network_and_draws_everything(finished: Works
     assert all((finished.folder / "dvc_plots" / source).is_file() for source in shown)
 
 
-def test_metrics_show_begins_with_the_headline(finished: Workspace) -> None:
-    lines = finished.run("dvc", "metrics", "show").stdout.splitlines()
-    assert lines[1].startswith("metrics/headline.json")
+def test_dvc_shows_the_headline_and_all_else_by_name(finished: Workspace) -> None:
+    shown = json.loads(finished.run("dvc", "metrics", "show", "--json").stdout)
+    assert list(shown[""]["data"]) == ["metrics/headline.json"]
+    path = "metrics/latent_explore/vae_dense/metrics.json"
+    shown = json.loads(finished.run("dvc", "metrics", "show", "--json", path).stdout)
+    assert "kl_nats" in shown[""]["data"][path]["data"]
+    first = finished.run("dvc", "exp", "show", "--csv").stdout.split(",")[5:7]
+    assert first[0] == "classifier_accuracy"
+    assert first[1].startswith("frechet.")
 
 
 def test_two_rows_are_compared_and_nothing_else_runs(finished: Workspace) -> None:

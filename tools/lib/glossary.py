@@ -3,7 +3,7 @@
 The columns of the comparisons and of trainings are in latentbench/evaluation/columns.py, all others here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -54,6 +54,11 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "recall": "Share of the images of the class that are taken for it.",
         "f1": "Harmonic mean of the two.",
         "support": "How many test images there are.",
+    },
+    "confusions": {
+        "class": "The class of the images.",
+        "taken for": "The class that they are taken for.",
+        "share": "Share of the images of the class that are taken for the other one.",
     },
     "pca/knn": {
         "components": "How many first components are used; all of them are the pixels themselves.",
@@ -252,6 +257,40 @@ _FIGURES = {
     "sweeps/*.png": "Scores over the params of the sweep {name}, with intervals where there are any.",
 }
 
+# The columns that the report shows at once of tables that have many.
+_FIRST = {
+    "evaluate/representations": (
+        "row",
+        "dims",
+        "knn_accuracy",
+        "knn_minus_raw",
+        "linear_probe",
+        "trustworthiness",
+        "mse",
+        "ssim",
+    ),
+    "evaluate/generators": (
+        "row",
+        "frechet",
+        "kernel_distance",
+        "density",
+        "coverage",
+        "sharpness",
+        "cas",
+        "nearest_train",
+    ),
+    "evaluate/likelihoods": (
+        "row",
+        "bits_per_dim",
+        "bits_per_dim_importance",
+        "reconstruction_nats",
+        "kl_nats",
+        "elbo_nats",
+        "active_units",
+        "likelihood",
+    ),
+}
+
 # Tables that are not shown as they are, and why.
 NOT_SHOWN = {
     "evaluate/confusion/*": "a line for each image; shown as shares",
@@ -290,6 +329,11 @@ def columns_by_table() -> dict[str, dict[str, str]]:
 def figures_by_path() -> dict[str, str]:
     """Return the sentence of each figure by its path below metrics/; "*" in it stands for any row."""
     return dict(_FIGURES)
+
+
+def first(table: str) -> Sequence[str]:
+    """Return the columns of a table that are shown at once; none where its first ones are."""
+    return _FIRST.get(table, ())
 
 
 def is_shown(table: str) -> bool:

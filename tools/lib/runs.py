@@ -21,7 +21,7 @@ class NotMeasuredError(LatentbenchError):
 
 
 class CostsError(LatentbenchError):
-    """The timings of a run are not there; the message says how to have them."""
+    """Timings or outcomes of a run are not there; the message says how to have them."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,17 @@ class Run:
             return float(timing["seconds"])
         return self._fit_s(coder) + float(timing[row.removeprefix(f"{coder}+")])
 
+    def model_bytes(self, row: str) -> int:
+        """Return the size of the file of what was fitted for a row.
+
+        Raises:
+            CostsError: it is not there.
+        """
+        network = rows.coder_of(row) or row.removesuffix("_guided")
+        path = self.root / "data" / "models" / network / "model.safetensors"
+        self.check_there(path)
+        return path.stat().st_size
+
     def cost(self, row: str, name: str) -> Score:
         """Return a cost of a row.
 
@@ -187,10 +198,19 @@ class Run:
         return Score(*[float(known[row])] * 3)
 
     @staticmethod
-    def _timing(path: Path) -> dict[str, Any]:
+    def check_there(path: Path) -> None:
+        """Refuse a run that lacks a file which is no part of git.
+
+        Raises:
+            CostsError: it is not there; the message says how to have it.
+        """
         if not path.exists():
             raise CostsError(
-                f"{path.as_posix()} is not there, and what rows cost is no part of git: 'dvc checkout' brings the "
-                "timings of this commit out of DVC's cache ('dvc pull' out of a remote), 'make repro' measures them"
+                f"{path.as_posix()} is not there, and it is no part of git: 'dvc checkout' brings the files of this "
+                "commit out of DVC's cache ('dvc pull' out of a remote), 'make repro' makes them"
             )
+
+    @classmethod
+    def _timing(cls, path: Path) -> dict[str, Any]:
+        cls.check_there(path)
         return artifacts.read_json(path)
