@@ -70,7 +70,8 @@ class Density:
         whitened = (points @ self._whiteners.astype(points.dtype)).reshape(-1, count, dim)
         whitened -= self._shifts.astype(points.dtype)
         squares = np.einsum("nkd,nkd->nk", whitened, whitened)
-        return self._constants.astype(points.dtype) - 0.5 * squares
+        found: np.ndarray = self._constants.astype(points.dtype) - 0.5 * squares
+        return found
 
     def shares(self, points: np.ndarray) -> np.ndarray:
         """Return the share of each component in points (n, d), (n, k), in the points' type (Bishop, eq. 9.23)."""
@@ -161,7 +162,7 @@ def _clusters(points: np.ndarray, count: int, generator: np.random.Generator) ->
     def distances(centres: np.ndarray) -> np.ndarray:
         """Return the squared distances (n, k), zero or more."""
         found: np.ndarray = squares[:, None] - 2.0 * points @ centres.T + np.square(centres).sum(axis=1)
-        return np.maximum(found, 0.0)
+        return found.clip(min=0.0)
 
     centres = points[generator.integers(len(points))][None]
     nearest = distances(centres)[:, 0]
