@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data browser repro quick dataset explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report plots \
+.PHONY: help setup data browser repro quick dataset explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report docs plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
 	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load benchmark-pipeline benchmark-recipes benchmark-reading clean
 
@@ -38,6 +38,7 @@ audit: setup  ## look the locked packages up among the known holes; fails where 
 	pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement requirements.lock \
 		$(ACCEPTED_HOLES:%=--ignore-vuln %)
 	$(if $(wildcard explorer/libraries/package-lock.json),npm audit --prefix explorer/libraries --package-lock-only)
+	npm audit --prefix docs/libraries --package-lock-only
 
 setup: $(VENV)/installed  ## create the virtual environment with the locked versions
 
@@ -92,11 +93,18 @@ sweep: setup  ## a GRID of params or a SEARCH by TRIALS, beta of the dense VAE b
 reference: setup  ## the report's own figures and recipes, made right: metrics/reference
 	python -m tools.reference
 
-readme: setup  ## put the tables of the last run into README.md
+readme: setup  ## put the numbers of the last run into README.md, and its pictures and costs into the documentation
 	python -m tools.readme
 
 report: setup  ## all tables and figures of the last run, and its costs, as one page: report/index.html
 	python -m tools.report
+
+docs: setup docs/libraries/node_modules/.package-lock.json  ## build the documentation: site/index.html
+	python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --builder html docs site
+
+docs/libraries/node_modules/.package-lock.json: docs/libraries/package-lock.json | setup
+	npm ci --prefix docs/libraries --ignore-scripts --prefer-offline --no-audit --no-fund
+	touch $@
 
 plots: setup  ## draw all plots as one page, dvc_plots/index.html
 	dvc plots show
@@ -145,4 +153,4 @@ plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.plots_page
 
 clean:  ## remove the virtual environment and the caches of the tools (results and DVC's cache stay)
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick site docs/libraries/node_modules

@@ -1,48 +1,63 @@
-"""Check the report's claims, and put the tables of the committed run into README.md; `make readme` runs it.
+"""Check the report's claims, and put what the committed run says into README.md and the documentation's pictures.
 
-A table stands between `<!-- table: FILE -->` and `<!-- end of table -->`, where FILE is a CSV or Markdown file that one
-of the stages or tools wrote.
+A number of README stands between `<!-- number: NAME -->` and `<!-- end -->`; `tools.lib.numbers` says what names there
+are. The pages of the documentation read theirs as they are built. Where the models of the run are there, its comparison
+is drawn into docs/pictures/comparison.png, and the seconds of its stages go into docs/costs.csv. `make readme` runs it.
 """
 
 import re
 import sys
 from pathlib import Path
 
-from latentbench.core import artifacts
-from latentbench.evaluation import tables
-from tools.lib import claims
+import pandas as pd
 
-_TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
+from stages import paths
+from tools.lib import claims, comparison, numbers, pipeline
+
+_NUMBER = re.compile(r"(<!-- number: (\S+) -->).*?(<!-- end -->)")
+_PICTURE, _COSTS = Path("docs/pictures/comparison.png"), Path("docs/costs.csv")
 
 
 def filled(text: str, root: Path) -> str:
-    """Return the text of README with each table as its file below `root` has it."""
-    return _TABLE.sub(lambda match: match[1] + _markdown(root / match[2]) + match[3], text)
-
-
-def _markdown(path: Path) -> str:
-    """Return the table of a file.
+    """Return the text of README with each number as its file below `root` has it.
 
     Raises:
-        ArtifactError: it is not there.
+        NumberError: there is no such number.
     """
-    if path.suffix == ".md":
-        return artifacts.read_bytes(path).decode()
-    return tables.markdown(artifacts.read_table(path))
+    return _NUMBER.sub(lambda match: match[1] + numbers.number(root, match[2]) + match[3], text)
+
+
+def costs(root: Path) -> pd.DataFrame:
+    """Return the seconds of each run of a stage, as the run in the workspace below `root` took them.
+
+    Raises:
+        ArtifactError: they are not there.
+    """
+    runs = pipeline.Declared(root).runs
+    timed = [name for name in runs if f"data/timing/{name}.json" in pipeline.outs(runs[name])]
+    seconds = [artifacts.read_json(root / paths.timing(name))["seconds"] for name in timed]
+    return pd.DataFrame({"stage": timed, "seconds": seconds})
 
 
 def main() -> None:
-    """Write metrics/claims, and README.md where a table is not that of its file."""
-    path = Path("README.md")
+    """Write metrics/claims, README.md, and what the documentation has of the run."""
+    root, path = Path(), Path("README.md")
     text = path.read_text(encoding="utf-8")
     try:
-        claims.write(Path())
-        new = filled(text, Path())
-    except artifacts.ArtifactError as error:
-        sys.exit(f"readme: {error}; 'make repro', 'make seeds', 'make sweep' and 'make reference' write the tables")
+        claims.write(root)
+        new = filled(text, root)
+        if all(each.is_dir() for each in (paths.PROCESSED, paths.model("classifier").parent)):
+            comparison.write(root, _PICTURE)
+            artifacts.write_table(_COSTS, costs(root))
+        else:
+            progress.note(f"{_PICTURE} and {_COSTS} stay as they are: the models of the run are not here ('dvc pull')")
+    except LatentbenchError as error:
+        sys.exit(f"readme: {error}; 'make repro' writes what README shows")
     if new != text:
         artifacts.write_text(path, new)
-        sys.stderr.write("README.md is up to date now\n")
+        progress.note("README.md is up to date now")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.all_stages import ELSEWHERE, ORDER, covers, first_run
-from tests.pipeline.stale import Declared, Told, batches, check_params
+from tests.pipeline.all_stages import ELSEWHERE, ORDER, first_run
+from tests.pipeline.stale import Told, batches, check_params
 from tests.pipeline.workspace import Workspace, stages_run
+from tools.lib.pipeline import Declared, covers
 
 pytestmark = pytest.mark.faults
 

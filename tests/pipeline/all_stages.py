@@ -4,7 +4,6 @@
 paid once, and a stage that leaned on what another left in memory would give other bytes than its run through DVC.
 """
 
-import json
 import os
 import runpy
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import yaml
 
 from tests.pipeline.workspace import Workspace
+from tools.lib.pipeline import covers, filled, leaves
 
 ORDER = (
     "download",
@@ -40,44 +40,9 @@ ORDER = (
 ELSEWHERE = "explorer_libraries"  # needs the network: a workspace has its output from the project
 
 
-def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the single params of a section, by their dotted keys; a list counts as one."""
-    if isinstance(section, dict):
-        for name, value in section.items():
-            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
-    else:
-        yield prefix, section
-
-
-def covers(declared: str, changed: str) -> bool:
-    """Tell whether a declared key or path is the changed one, or one that it is in."""
-    return f"{changed}.".startswith(f"{declared}.") or f"{changed}/".startswith(f"{declared}/")
-
-
-def filled(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the full name and the definition of every run, matrices and params filled in."""
-    for stage in ORDER:
-        definition = pipeline["stages"][stage]
-        text = json.dumps(definition)
-        for key, value in (
-            ("data.dataset", params["data"]["dataset"]),
-            ("diffusion_preset", params["diffusion_preset"]),
-            ("evaluate.features", params["evaluate"]["features"]),
-        ):
-            text = text.replace(f"${{{key}}}", value)
-        listed = definition.get("matrix", {}).get("row")  # such as ${rows.ae}
-        for row in [""] if listed is None else params["rows"][family_of(listed)]:
-            yield f"{stage}@{row}".rstrip("@"), json.loads(text.replace("${item.row}", row))
-
-
-def family_of(listed: str) -> str:
-    """Return the list of `rows` that a matrix is made of, such as "ae" for "${rows.ae}"."""
-    return listed.removeprefix("${rows.").removesuffix("}")
-
-
 def runs(pipeline: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
     """Yield the full name, the command and the declared params of every run."""
-    for name, definition in filled(pipeline, params):
+    for name, definition in filled(pipeline["stages"], params, ORDER):
         yield name, definition["cmd"], definition.get("params", [])
 
 

@@ -1,73 +1,15 @@
 """What a change makes stale: as dvc.yaml reads, and as DVC has it."""
 
 from collections.abc import Collection, Iterable
-from pathlib import Path
 
 import networkx
-import yaml
 from dvc.repo import Repo
 
-from tests.pipeline.all_stages import covers, filled, leaves
 from tests.pipeline.workspace import Workspace
+from tools.lib.pipeline import Declared, and_what_follows, covers, leaves
 
 # The names of other params, of files and of runs follow from these.
 NAMING = ("data.dataset", "diffusion_preset", "evaluate.features", "rows")
-
-
-def and_what_follows(graph: networkx.DiGraph, names: Iterable[str]) -> set[str]:
-    """Return some runs and all that depend on them; edges run from what is needed to what needs it."""
-    found = set(names)
-    return found.union(*(networkx.descendants(graph, name) for name in found))
-
-
-class Declared:
-    """What each run of a pipeline declares, and which runs follow from which.
-
-    Args:
-        folder: of the project.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        pipeline = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
-        params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-        self.runs = dict(filled(pipeline, params))
-        self._graph = networkx.DiGraph()
-        self._graph.add_nodes_from(self.runs)
-        makers = {path: name for name in self.runs for path in self.outs(name)}
-        for name, definition in self.runs.items():
-            for dep in definition["deps"]:
-                needed = {maker for out, maker in makers.items() if covers(out, dep) or covers(dep, out)}
-                self._graph.add_edges_from((maker, name) for maker in needed)
-
-    def outs(self, name: str) -> list[str]:
-        """Return the files and folders that a run writes."""
-        entries = [entry for kind in ("outs", "metrics", "plots") for entry in self.runs[name].get(kind, [])]
-        return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
-
-    def covering(self, key: str) -> set[str]:
-        """Return the declared keys that a param is in, be it by itself."""
-        return {
-            declared
-            for definition in self.runs.values()
-            for declared in definition.get("params", [])
-            if covers(declared, key)
-        }
-
-    def after_param(self, key: str) -> set[str]:
-        """Return the runs that a change of a param must rerun."""
-        changed = (
-            name
-            for name, definition in self.runs.items()
-            if any(covers(declared, key) for declared in definition.get("params", []))
-        )
-        return and_what_follows(self._graph, changed)
-
-    def after_file(self, path: str) -> set[str]:
-        """Return the runs that a change of a file must rerun."""
-        changed = (
-            name for name, definition in self.runs.items() if any(covers(dep, path) for dep in definition["deps"])
-        )
-        return and_what_follows(self._graph, changed)
 
 
 class Told:

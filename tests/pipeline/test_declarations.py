@@ -1,4 +1,4 @@
-"""dvc.yaml declares exactly what each stage imports and reads, and README tells the truth about it."""
+"""dvc.yaml declares exactly what each stage imports and reads."""
 
 import re
 import subprocess
@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from tests.imports import plugins_loaded, project_modules
-from tests.pipeline.all_stages import ORDER, family_of, leaves
-from tests.pipeline.stale import Declared, Told, batches, check_files, check_params
+from tests.pipeline.all_stages import ORDER
+from tests.pipeline.stale import Told, batches, check_files, check_params
 from tests.pipeline.workspace import Workspace, stages_run
+from tools.lib.pipeline import Declared, family_of
 
 
 @pytest.fixture(scope="module")
@@ -66,26 +67,6 @@ def test_the_walk_along_imports_agrees_with_python(root: Path, finished: Workspa
         if Path(name).is_relative_to(finished.folder) and not name.endswith("__init__.py")
     }
     assert ours == walked
-
-
-def readme_table(root: Path) -> dict[str, set[str]]:
-    """Return README's table of the stages that each top-level param reruns."""
-    rows = {}
-    for line in (root / "README.md").read_text(encoding="utf-8").splitlines():
-        match = re.fullmatch(r"\| `(\w+)` \| (.+) \|", line)
-        if match and match[1] in set(yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))):
-            rows[match[1]] = set(re.findall(r"\w+", match[2]))
-    return rows
-
-
-def test_readme_tells_which_stages_each_param_reruns(root: Path) -> None:
-    table = readme_table(root)
-    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    assert table.keys() == params.keys()
-    declared = Declared(root)
-    for key, section in params.items():
-        stale = set[str]().union(*(declared.after_param(leaf) for leaf, _ in leaves(section, key)))
-        assert {name.split("@")[0] for name in stale} == table[key], f"README's row for {key}"
 
 
 def test_the_committed_run_is_of_the_stages_that_there_are(root: Path, tmp_path: Path) -> None:

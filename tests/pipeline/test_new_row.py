@@ -1,4 +1,4 @@
-"""What CONTRIBUTING says of a new autoencoder is all that it takes, and a recipe is a row of its own."""
+"""What the page on rows says of a new autoencoder is all that it takes, and a recipe is a row of its own."""
 
 import re
 from pathlib import Path
@@ -7,25 +7,25 @@ import pandas as pd
 import yaml
 
 from latentbench.core import artifacts
+from tests.docs import pages
 from tests.pipeline.workspace import SMALL, Workspace, stages_run
 
 
-def blocks(root: Path) -> dict[str, str]:
-    """Return the code blocks of CONTRIBUTING's worked example by their language; the command has none."""
-    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    example = text.partition("## Add an autoencoder\n")[2].partition("\n## ")[0]
-    return dict(re.findall(r"```(\w*)\n(.*?)```", example, re.DOTALL))
+def example(root: Path) -> str:
+    """Return the worked example of the page."""
+    text = (root / "docs/how-to/add_a_row.md").read_text(encoding="utf-8")
+    return text.partition("## An autoencoder\n")[2].partition("\n## ")[0]
 
 
 def test_a_new_autoencoder_is_a_file_and_a_section(root: Path, finished: Workspace, tmp_path: Path) -> None:
     """And two VAEs that differ in beta are two rows, by params alone; rows that were run come from the cache."""
-    workspace, example = finished.copy(tmp_path / "copy"), blocks(root)
-    path = re.search(r"This is `([\w/.]+)`", (root / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    workspace = finished.copy(tmp_path / "copy")
+    path = re.search(r"This is `([\w/.]+)`", example(root))
     assert path is not None
-    (workspace.folder / path[1]).write_text(example["python"], encoding="utf-8")
-    (section,) = yaml.safe_load(example["yaml"]).items()
-    row, recipe = section
-    assert example[""].startswith("dvc exp run -S 'rows.ae=[ae_dense, ae_shallow]'")
+    code, section, command = (pages.fences(example(root), language)[0] for language in ("python", "yaml", "sh"))
+    (workspace.folder / path[1]).write_text(code, encoding="utf-8")
+    ((row, recipe),) = yaml.safe_load(section).items()
+    assert command == "dvc exp run -S 'rows.ae=[ae_dense, ae_shallow]'\n"
     params = workspace.params()
     strong = {**params["vae_dense"], "beta": 4.0}
     recipe["training"]["images"] = 3600

@@ -148,7 +148,7 @@ def table(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def write(root: Path) -> None:
-    """Write what needs no times: every number as CSV, and for README the claims in short as Markdown."""
+    """Write what needs no times: every number as CSV, and for the documentation the claims in short as Markdown."""
     findings = check(Run(root), with_times=False)
     artifacts.write_table(root / FOLDER / "claims.csv", table(findings))
     short = [

@@ -315,6 +315,16 @@ def first(table: str) -> Sequence[str]:
     return _FIRST.get(table, ())
 
 
+def columns_by_table() -> dict[str, dict[str, str]]:
+    """Return the sentences of columns by the table; "*" in its name stands for any row."""
+    return dict(_COLUMNS)
+
+
+def figures_by_path() -> dict[str, str]:
+    """Return the sentence of each figure by its path below metrics/; "*" in it stands for any row."""
+    return dict(_FIGURES)
+
+
 def is_shown(table: str) -> bool:
     """Return whether the report shows a table as it is."""
     return _first(table, NOT_SHOWN) is None
