@@ -23,11 +23,12 @@ def project(root: Path) -> dict[str, Any]:
         return tomllib.load(file)
 
 
-def test_the_wheel_holds_the_library_alone_and_whole(root: Path, project: dict[str, Any]) -> None:
+def test_the_wheel_holds_the_library_alone_and_whole(root: Path, project: dict[str, Any], tmp_path: Path) -> None:
     """The discovery that builds the wheel finds every folder of the library, and nothing beside it."""
     code = (
         "import json, sys; from setuptools import Distribution; from setuptools.command.build_py import build_py; "
         "made = Distribution({'script_name': 'setup.py'}); made.parse_config_files(); command = build_py(made); "
+        f"made.get_option_dict('egg_info')['egg_base'] = ('test', {str(tmp_path)!r}); "
         "command.ensure_finalized(); print(json.dumps([file for _, _, file in command.find_all_modules()] + "
         "[f'{folder}/{file}' for _, folder, _, files in command.data_files for file in files]), file=sys.stderr)"
     )
