@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
@@ -26,7 +27,7 @@ _N_SHOWN = 10
 _MOST_CLASSES = 20  # that are shown
 _N_GROUPS = 10  # of the jackknife behind kernel distances
 _N_WATCHED = 100  # samples whose spectrum is followed
-_BANDS = {"low": (0.0, 0.1), "middle": (0.1, 0.25), "high": (0.25, 0.5)}  # in cycles per pixel
+_BANDS = ("low", "middle", "high")  # of frequencies
 
 
 class Explorer:
@@ -82,12 +83,8 @@ class Explorer:
         title = f"{self.row}: from noise to samples, from left to right"
         self._picture("reverse", torch.stack(lines), names, title)
 
-        powers = []
-        for estimate in estimates:
-            frequencies, power = samples.power_spectra(estimate.numpy() / 255.0)
-            mean = power.mean(axis=0)
-            powers.append([mean[(low < frequencies) & (frequencies <= high)].sum() for low, high in _BANDS.values()])
-        shares = np.array(powers) / powers[-1]
+        powers = np.array([_band_powers(estimate.numpy() / 255.0) for estimate in estimates])
+        shares = powers / powers[-1]
         path = self.model.path(self.sampling)[:-1]  # the levels that the estimates are made at
         table = pd.DataFrame({"level": path, **dict(zip(_BANDS, shares.T, strict=True))})
         artifacts.write_table(self.folder / "spectrum.csv", table)
@@ -273,6 +270,16 @@ class Explorer:
 
 def _parts(n: int, size: int = _BATCH) -> list[slice]:
     return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _band_powers(images: np.ndarray) -> list[float]:
+    """Return the mean power of images (n, c, h, w) in each band of frequencies.
+
+    The low band reaches to a tenth of a cycle per pixel, or to the lowest frequency that small images have.
+    """
+    frequencies, power = samples.power_spectra(images)
+    mean, edges = power.mean(axis=0), (0.0, max(0.1, frequencies[1]), 0.25, 0.5)
+    return [float(mean[(low < frequencies) & (frequencies <= high)].sum()) for low, high in pairwise(edges)]
 
 
 def _step_from_which(holds: np.ndarray) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from latentbench.core import progress
+from latentbench.params.base import read
 
 
 def remove() -> None:
@@ -39,7 +40,7 @@ def remove() -> None:
 def _current() -> set[str]:
     """Return the names of the runs that dvc.yaml and params.yaml describe now, as dvc.lock has them."""
     stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    rows = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["rows"]
+    rows = read(Path("params.yaml"))["rows"]
     found = set()
     for name, definition in stages.items():
         match = re.fullmatch(r"\$\{rows\.(\w+)\}", definition.get("matrix", {}).get("row", ""))

@@ -22,7 +22,7 @@ import yaml
 import latentbench
 from latentbench.core import artifacts, locks, orphans, progress
 from latentbench.core.errors import LatentbenchError
-from latentbench.params.base import View
+from latentbench.params.base import View, read
 from stages import paths
 
 _WATCH_INTERVAL_S = 0.5
@@ -41,7 +41,7 @@ def stage(name: str, row: str | None = None, *, timed: bool = True, watched: boo
     item = {} if row is None else {"row": row}
     _check_code_is_local()
     _check_whole_params_file()
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params = read(Path("params.yaml"))
     view = View(params, declared_params(name, item))
     full_name = "@".join([name, *item.values()])
     try:
@@ -153,7 +153,7 @@ def declared_params(name: str, item: dict[str, str]) -> list[str]:
 
 def _declared(name: str, kind: str, item: dict[str, str]) -> list[str]:
     definition = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params = read(Path("params.yaml"))
 
     def value(match: re.Match[str]) -> str:
         content: Any = {"item": item, **params}

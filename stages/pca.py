@@ -34,13 +34,14 @@ def main() -> None:
         project = view.section(Project)
         threads.use(project.threads)
         dataset = Dataset(paths.PROCESSED)
-        params = _fitting(row, view.section(PCAParams, row), len(dataset.fit_index), dataset.train_points.shape[1])
+        params = view.section(PCAParams, row)
+        n_components, shown = _fitting(row, params, len(dataset.fit_index), dataset.train_points.shape[1])
         _, scale = dataset.scaler
         points, started = dataset.train_points, time.perf_counter()
         whole = {"plain": PCA().fit(points)}
         artifacts.write_json(paths.timing(f"fit@{row}"), {"seconds": round(time.perf_counter() - started, 3)})
         whole["standardized"] = PCA(scale=scale).fit(points)
-        fits = {name: fit.first(params.n_components) for name, fit in whole.items()}
+        fits = {name: fit.first(n_components) for name, fit in whole.items()}
         basis = "standardized" if params.standardize else "plain"
         fitted = fits[basis]
         train, test = fitted.transform(dataset.train_points), fitted.transform(dataset.test_points)
@@ -50,18 +51,18 @@ def main() -> None:
         kept = {
             "mean": fitted.mean_,
             "components": whole[basis].components_ * fitted.scale_,  # all: `latent_dim` may be above n_components
-            "deviations": np.sqrt(fitted.variances_[: params.n_components]),
+            "deviations": np.sqrt(fitted.variances_[:n_components]),
         }
         image_shape = list(dataset.train_images.shape[1:])
         described = {"method": "pca", "standardize": params.standardize, "image_shape": image_shape}
         artifacts.write_model(paths.model(row), {**kept, "scale": fitted.scale_}, described)
         generator = seeding.numpy_generator(project.seed, row, "samples")
         drawn = gaussian.draw(
-            kept["mean"], kept["components"][: params.n_components], kept["deviations"], project.n_samples, generator
+            kept["mean"], kept["components"][:n_components], kept["deviations"], project.n_samples, generator
         )
         artifacts.write_array(paths.samples(row), gaussian.to_pixels(drawn, image_shape))
-        doublings = [2**i for i in range(params.n_components.bit_length())]
-        counts = sorted({*doublings, params.n_components, *params.reconstructions})
+        doublings = [2**i for i in range(n_components.bit_length())]
+        counts = sorted({*doublings, n_components, *shown})
         rebuilt = _judge_reconstructions(counts, fits, basis, dataset)
         artifacts.write_table(folder / "reconstruction.csv", rebuilt)
         chosen = {"variance": fitted.components_for(params.variance_share)}
@@ -76,27 +77,30 @@ def main() -> None:
         if rule != params.rule:
             progress.note(f"{row}.rule: {params.rule} needs labels, and the images have none: {rule} is taken")
         # The networks see the train images without the validation part; so does this fit.
-        fewer = PCA(params.n_components).fit(dataset.train_points[dataset.fit_index])
+        fewer = PCA(n_components).fit(dataset.train_points[dataset.fit_index])
         artifacts.write_metrics(
             folder / "metrics.json",
             {
                 **{f"components_by_{name}": count for name, count in chosen.items()},
                 "components_chosen": chosen[rule],
-                "n_components": params.n_components,
+                "n_components": n_components,
                 "mse": rebuilt["mse"].iloc[-1],
                 "mse_standardized": rebuilt["mse_standardized"].iloc[-1],
-                "mse_without_validation_images": _error(fewer, dataset, params.n_components),
+                "mse_without_validation_images": _error(fewer, dataset, n_components),
             },
         )
-        _draw(folder, fits, fitted, dataset, params, judged, chosen)
+        _draw(folder, fits, fitted, dataset, params.variance_share, shown, judged, chosen)
 
 
-def _fitting(row: str, params: PCAParams, n: int, p: int) -> PCAParams:
-    """Return the params with no more components than n train images, which do not validate, of p values have."""
-    reason = f"of {n} images of {p} values"
-    most = sizes.at_most(f"{row}.n_components", params.n_components, min(n - 1, p), reason)
-    drawn = list(dict.fromkeys(min(count, most) for count in params.reconstructions))
-    return params.model_copy(update={"n_components": most, "reconstructions": drawn})
+def _fitting(row: str, params: PCAParams, n: int, p: int) -> tuple[int, list[int]]:
+    """Return how many components to keep, and the numbers of them to draw reconstructions with.
+
+    There are no more than n train images, which do not validate, of p values have.
+    """
+    most = min(n - 1, p)
+    if params.n_components is not None:
+        most = sizes.at_most(f"{row}.n_components", params.n_components, most, f"of {n} images of {p} values")
+    return most, list(dict.fromkeys(min(count, most) for count in params.reconstructions))
 
 
 def _error(fit: PCA, dataset: Dataset, n_components: int) -> float:
@@ -198,7 +202,8 @@ def _draw(
     fits: dict[str, PCA],
     fitted: PCA,
     dataset: Dataset,
-    params: PCAParams,
+    variance_share: float,
+    shown: list[int],
     judged: pd.DataFrame,
     chosen: dict[str, int],
 ) -> None:
@@ -206,7 +211,7 @@ def _draw(
     cumulative = {f"cumulative_{name}": np.cumsum(share) for name, share in shares.items()}
     table = pd.DataFrame({"component": np.arange(1, len(fitted.mean_) + 1), **shares, **cumulative})
     artifacts.write_table(folder / "variance.csv", table)
-    marks = {f"{params.variance_share:.0%} of the variance": chosen["variance"]}
+    marks = {f"{variance_share:.0%} of the variance": chosen["variance"]}
     marks |= {"best for kNN": chosen["knn"]} if dataset.labelled else {}
     artifacts.write_figure(folder / "variance.png", figures.cumulative_variance(fitted.variance_shares(), marks))
     curves = {"leave-one-out on train": judged["leave_one_out"].to_numpy(), "test": judged["test"].to_numpy()}
@@ -214,13 +219,14 @@ def _draw(
     figure = figures.curves(judged["components"].tolist(), curves, names) if dataset.labelled else figures.no_labels()
     artifacts.write_figure(folder / "knn.png", figure)
 
-    n_drawn = min(20, params.n_components) // _N_SHOWN * _N_SHOWN or params.n_components
+    n_kept = len(fitted.components_)
+    n_drawn = min(20, n_kept) // _N_SHOWN * _N_SHOWN or n_kept
     drawn = fitted.components_[:n_drawn].reshape(-1, min(_N_SHOWN, n_drawn), *dataset.test_images.shape[1:])
     title = f"the first {n_drawn} components"
     artifacts.write_figure(folder / "components.png", figures.image_grid(drawn, title=title, signed=True))
     rows = [dataset.test_images[:_N_SHOWN] / 255.0]
-    rows += [_rebuilt(fitted, dataset, n, _N_SHOWN) for n in params.reconstructions]
-    names_of_rows = ["original", *(f"{n} components" for n in params.reconstructions)]
+    rows += [_rebuilt(fitted, dataset, n, _N_SHOWN) for n in shown]
+    names_of_rows = ["original", *(f"{n} components" for n in shown)]
     figure = figures.image_grid(np.stack(rows).clip(0, 1), names_of_rows)
     artifacts.write_figure(folder / "reconstructions.png", figure)
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from latentbench.core.errors import InputError
 from latentbench.diffusion.denoising import Denoise
 from latentbench.diffusion.process import noise
 from latentbench.diffusion.samplers import base as samplers
@@ -59,7 +60,12 @@ def vary(
     """Cover images (n, ...) with noise up to the first level of the path and sample from there (Meng et al. 2022).
 
     The higher that level, the less of the image is left.
+
+    Raises:
+        InputError: there is not a generator for each image.
     """
+    if len(generators) != len(images):
+        raise InputError(f"varying {len(images)} images needs as many generators, not {len(generators)}")
     y = images + path[0] * noise(generators, *images.shape[1:]).to(images)
     return samplers.last(samplers.sample(denoise, path, y, sampler, eta, generators)).y
 

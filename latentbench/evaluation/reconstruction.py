@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from latentbench.core.errors import check_finite
+from latentbench.core.errors import InputError, check_finite
 
 _ROUNDING_ERROR = 1.0 / (12 * 255**2)
 _BLOCK = 2000
@@ -27,7 +27,7 @@ def squared_errors(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarra
 
     Raises:
         ValueError: the shapes differ.
-        InputError: a reconstruction is not finite.
+        InputError: a reconstruction is not finite, or one of the two is of another type.
     """
     return np.concatenate([np.square(x - y).mean(axis=(1, 2, 3)) for x, y in _pairs(images, reconstructions)])
 
@@ -45,7 +45,7 @@ def psnr(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: the shapes differ.
-        InputError: a reconstruction is not finite.
+        InputError: a reconstruction is not finite, or one of the two is of another type.
     """
     ratios: np.ndarray = -10.0 * np.log10(squared_errors(images, reconstructions).clip(min=_ROUNDING_ERROR))
     return ratios
@@ -66,7 +66,7 @@ def ssim(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: the shapes differ.
-        InputError: a reconstruction is not finite.
+        InputError: a reconstruction is not finite, or one of the two is of another type.
     """
     rows, columns = (_window_means(size) for size in images.shape[2:])
     found = []
@@ -83,6 +83,11 @@ def _pairs(images: np.ndarray, reconstructions: np.ndarray) -> Iterator[tuple[np
     """Yield both in blocks, as float64 on the scale [0, 1]."""
     if images.shape != reconstructions.shape:
         raise ValueError(f"shapes differ: {images.shape} and {reconstructions.shape}")
+    if images.dtype != np.uint8 or not np.issubdtype(reconstructions.dtype, np.floating):
+        raise InputError(
+            "images must be uint8 in 0..255 and reconstructions floats in 0..1, "
+            f"not {images.dtype} and {reconstructions.dtype}"
+        )
     check_finite(reconstructions, "reconstructions")
     for start in range(0, len(images), _BLOCK):
         block = slice(start, start + _BLOCK)

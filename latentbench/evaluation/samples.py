@@ -10,6 +10,7 @@ from latentbench.neighbors.search import nearest
 
 # A generated image counts as recognised when the classifier gives one class more than this probability.
 CONFIDENT = 0.8
+_LEAST_VARIANCE = 1e-11  # of the mean square of features; rounding makes about 2e-16 of that
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,16 @@ def moments(features: np.ndarray) -> Moments:
     """Sum features (n, d) in float64.
 
     Raises:
-        InputError: some of them are no finite numbers.
+        InputError: some of them are no finite numbers, or so far from zero that their variance is lost in these sums.
     """
     check_finite(features, "features")
     features = features.astype(np.float64)
+    squares, variance = np.square(features).mean(axis=0).sum(), features.var(axis=0).sum()
+    if 0.0 < variance < _LEAST_VARIANCE * squares:
+        raise InputError(
+            f"features lie {np.sqrt(squares / variance):.0e} times as far from zero as from their mean, too far for a "
+            "covariance in float64: subtract one vector from the features of both sets first"
+        )
     return Moments(len(features), features.sum(axis=0), features.T @ features)
 
 
@@ -54,14 +61,17 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     to run, would show in the fifth digit of a small distance where features are never active.
 
     Raises:
-        InputError: one of them is of a single image, which has no covariance.
+        InputError: one of them is of a single image, which has no covariance, or they are of different features.
     """
+    if a.total.shape != b.total.shape:
+        raise InputError(f"the two sides must have the same features, not {len(a.total)} and {len(b.total)} of them")
     if min(a.n, b.n) < 2:
         raise InputError(f"the Fréchet distance needs at least 2 images on each side, not {a.n} and {b.n}")
     covariance_a, covariance_b = a.covariance(), b.covariance()
     cross = np.linalg.svd(_root(covariance_a) @ _root(covariance_b), compute_uv=False).sum()
     shift = np.square(a.mean() - b.mean()).sum()
-    return float(shift + np.trace(covariance_a) + np.trace(covariance_b) - 2.0 * cross)
+    distance = shift + np.trace(covariance_a) + np.trace(covariance_b) - 2.0 * cross
+    return float(max(distance, 0.0))  # of equal sides it is rounding, of either sign
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
@@ -176,10 +186,11 @@ def density_and_coverage(
     radii = nearest(real, real, k, exclude_self=True, label="density: radii").distances[:, -1]
     nearby = np.empty((n_groups, len(real)))  # distance of the nearest generated image, by its group
     counts = np.empty((n_groups, n_groups))  # of pairs with the second inside the ball of the first
-    a = real.astype(np.float64)
+    centre = real.mean(axis=0, dtype=np.float64)  # the less is subtracted below, the less is lost
+    a = real - centre
     squares = np.square(a).sum(axis=1)
     for column, group in enumerate(groups_generated):
-        b = generated[group].astype(np.float64)
+        b = generated[group] - centre
         distances = np.sqrt(np.maximum(squares[:, None] + np.square(b).sum(axis=1) - 2.0 * a @ b.T, 0.0))
         nearby[column] = distances.min(axis=1)
         inside = (distances < radii[:, None]).sum(axis=1)
@@ -240,6 +251,8 @@ def _groups(
     n = len(a)
     if len(b) != n or n < 2 * n_groups:
         raise InputError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(b)}")
+    if a.shape[1:] != b.shape[1:]:
+        raise InputError(f"the two sets must have the same features, not {a.shape[1:]} and {b.shape[1:]} an image")
     for values in (a, b):
         check_finite(values, "features")
     first, second = (np.array_split(generator.permutation(n), n_groups) for _ in range(2))

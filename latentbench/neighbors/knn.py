@@ -44,7 +44,7 @@ class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
         """
         if self.weights not in WEIGHTS:
             raise InputError(f"weights must be one of {WEIGHTS}, not {self.weights!r}")
-        points, labels = validate_data(self, X, y, dtype=[np.float32, np.float64])
+        points, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(labels)
         self._points = points
         self.classes_, self._labels = np.unique(labels, return_inverse=True)
@@ -58,7 +58,7 @@ class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
             InputError: there are fewer fitted points than `n_neighbors`, or `p` is neither 1 nor 2.
         """
         check_is_fitted(self)
-        queries = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        queries = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         if not 1 <= self.n_neighbors <= len(self._points):
             raise InputError(
                 f"n_neighbors must be in 1..{len(self._points)}, the number of fitted points, not {self.n_neighbors}"

@@ -21,6 +21,7 @@ _TILE = 1024  # points at a time, which stay in the cache
 _BLOCK = 4096  # queries at a time
 _SAMPLE = 2000  # points that the axes are found from; any axes are right, good ones rule out more
 _LANES = 64  # bounds that are compared at once
+_LEAST_REACH = 1e-150  # from the mean to the farthest point; squares of less are rounded to zero
 _CHUNK = 56  # coordinates of an absolute sum between looks at the k-th
 _FAST = {"reassoc", "contract", "nsz"}  # sums may be vectorised; infinity keeps its meaning
 
@@ -60,7 +61,7 @@ def nearest(
         label: what the progress bar says.
 
     Raises:
-        InputError: k or p is out of range, or a coordinate is not finite.
+        InputError: k or p is out of range, or a coordinate is not finite, or so large or small that its square is not.
     """
     available = len(points) - (1 if exclude_self else 0)
     if not 1 <= k <= available:
@@ -95,6 +96,66 @@ def nearest(
     return Neighbors(indices, np.sqrt(sums) if p == 2 else sums)
 
 
+def closest_pairs(
+    points: np.ndarray, parts: np.ndarray, *, p: int = 2, label: str = "parts"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the two points of each two parts that are nearest to each other, ties broken by the lower indices.
+
+    Args:
+        points: (n, d) float32 or float64.
+        parts: (n,) the part of each, in 0..m - 1.
+        p: 2 for Euclidean distance, 1 for the sum of absolute differences.
+        label: what the progress bar says.
+
+    Returns:
+        Indices in the lower part, indices in the higher part, and distances float64, (m (m - 1) / 2,) each.
+
+    Raises:
+        InputError: p is neither 1 nor 2, or there are not two parts.
+    """
+    if p not in (1, 2):
+        raise InputError(f"p must be 1 or 2, not {p}")
+    compiled.use_threads()
+    points, members = np.ascontiguousarray(points), np.argsort(parts, kind="stable")
+    ends = np.cumsum(np.r_[0, np.bincount(parts)])
+    n_parts = len(ends) - 1
+    if n_parts < 2:
+        raise InputError("closest pairs need at least two parts")
+    found = []
+    for first in progress.bar(range(n_parts - 1), desc=label, unit="part", delay=1.0):
+        pairs, sums = np.empty((2, n_parts - first - 1), np.int64), np.empty(n_parts - first - 1)
+        _meet(points, members, ends, first, p, pairs, sums)
+        found.append((*pairs, np.sqrt(sums) if p == 2 else sums))
+    lower, higher, distances = (np.concatenate(each) for each in zip(*found, strict=True))
+    return lower, higher, distances
+
+
+@numba.njit(parallel=True, cache=True)
+def _meet(
+    points: np.ndarray,
+    members: np.ndarray,
+    ends: np.ndarray,
+    first: int,
+    p: int,
+    pairs: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    """Fill in the closest points of one part and of each higher one, and their sum of squares or differences."""
+    for column in numba.prange(len(sums)):
+        second = first + 1 + column
+        least = np.inf
+        for one in members[ends[first] : ends[first + 1]]:
+            for other in members[ends[second] : ends[second + 1]]:
+                if p == 2:
+                    total = _sum_of_squares(points, one, points, other)
+                else:
+                    total = _sum_of_differences(points, one, other)
+                if total < least:
+                    least = total
+                    pairs[0, column], pairs[1, column] = one, other
+        sums[column] = least
+
+
 class _Bound:
     """Lower bounds of squared distances, by one product of (head, rest, 1, |x|^2) with (-2 head, -2 rest, |y|^2, 1).
 
@@ -105,10 +166,14 @@ class _Bound:
 
     def __init__(self, queries: np.ndarray, points: np.ndarray) -> None:
         centre = points.mean(axis=0, dtype=np.float64)
+        reach = max(float(np.abs(each - centre.astype(each.dtype)).max()) for each in (queries, points))
+        if reach and not _LEAST_REACH < reach < 1.0 / _LEAST_REACH:
+            raise InputError(
+                f"points lie up to {reach:.1e} from their mean: float64 has no squares of that; scale them"
+            )
         sample = points[:: -(-len(points) // _SAMPLE)] - centre
         _, axes = np.linalg.eigh(sample.T @ sample)
         axes = axes[:, ::-1][:, :_HEAD]
-        reach = max(float(np.abs(each - centre.astype(each.dtype)).max()) for each in (queries, points))
         left, left_squares = _head_and_rest(queries, centre, axes, reach or 1.0)
         right, right_squares = (
             (left, left_squares) if queries is points else _head_and_rest(points, centre, axes, reach or 1.0)
@@ -244,6 +309,14 @@ def _sum_of_squares(queries: np.ndarray, query: int, points: np.ndarray, point: 
     for axis in range(points.shape[1]):
         difference = np.float64(queries[query, axis]) - np.float64(points[point, axis])
         total += difference * difference
+    return total
+
+
+@numba.njit(cache=True, fastmath=_FAST)
+def _sum_of_differences(points: np.ndarray, one: int, other: int) -> float:
+    total = 0.0
+    for axis in range(points.shape[1]):
+        total += abs(np.float64(points[one, axis]) - np.float64(points[other, axis]))
     return total
 
 

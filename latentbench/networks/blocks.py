@@ -1,5 +1,6 @@
 """What several networks are made of."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -124,6 +125,15 @@ def residual_decoder(latent_dim: int, image_shape: Sequence[int]) -> nn.Sequenti
         nn.Conv2d(_FINE // 2, channels, 3, padding=1),
         CropToImage(image_shape),
     )
+
+
+def halved(image_shape: Sequence[int], latent_dim: int) -> list[int]:
+    """Return the widths of dense layers from all pixels down by halves to an eighth, but none below `latent_dim`.
+
+    A narrower layer would keep the latent from being used: of 8x8 images, an eighth is 8.
+    """
+    pixels = math.prod(image_shape)
+    return [pixels, *(max(pixels // share, latent_dim) for share in (2, 4, 8))]
 
 
 def glorot_uniform(network: nn.Module) -> None:

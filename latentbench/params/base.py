@@ -1,9 +1,12 @@
-"""What every section of params.yaml shares: strictness, errors that name the key, and a stage's limited view."""
+"""What every section of params.yaml shares: how it is read, strictness, errors that name the key, a stage's view."""
 
+import re
 import reprlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from latentbench.core.errors import LatentbenchError
@@ -15,12 +18,52 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 20
 _SHORT.maxstring = _SHORT.maxother = _MOST_SHOWN
 
 
+_POWER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+\Z")
+
+
 class ParamsError(LatentbenchError):
     """params.yaml holds something that it must not; the message names each key, its value and what is allowed."""
 
 
 class UndeclaredParamError(Exception):
     """A stage read a param that it does not declare in dvc.yaml: a change of it would leave a stale result."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes 1e-05 for a number, and refuses a key that stands twice in a section, of which YAML would take the last.
+
+    DVC reads and writes YAML 1.2: `dvc exp run -S` leaves 1e-05 whether one writes 0.00001 or 1.0e-5, which YAML 1.1
+    takes for text.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        first: dict[str, yaml.Mark] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in first:
+                    raise yaml.constructor.ConstructorError(
+                        f"{key.value} stands here", first[key.value], "and again", key.start_mark
+                    )
+                first[key.value] = key.start_mark
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _POWER, list("-+.0123456789"))
+
+
+def read(path: Path) -> Any:
+    """Return the content of a params file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError, RecursionError, yaml.YAMLError: it is no text or no YAML, or has a key twice.
+    """
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def parse(text: str | bytes) -> Any:
+    """Return the content of a params file that has this text, as `read` does."""
+    return _Loader(text).get_single_data()
 
 
 S = TypeVar("S", bound="Section")
@@ -135,7 +178,7 @@ def _describe(item: Any, model: type[Section], key: str) -> str:
         return f"{name}: {item['ctx']['error']}" if name != "params.yaml" else str(item["ctx"]["error"])
     hint = ""
     if isinstance(item["input"], str) and item["type"] in ("float_type", "int_type"):
-        hint = " (text, not a number; YAML wants 1.0e-3 where you write 1e-3)"
+        hint = " (text, not a number)"
     return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, not {_shown(item['input'])}{hint}"
 
 

@@ -7,7 +7,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from pydantic import create_model, model_validator
 from latentbench import plugins
 from latentbench.params import dataset
 from latentbench.params.autoencoders import AutoencoderParams, VAEParams
-from latentbench.params.base import ParamsError, Section, validate
+from latentbench.params.base import ParamsError, Section, read, validate
 from latentbench.params.classifier import ClassifierParams
 from latentbench.params.data import Data
 from latentbench.params.diffusion import LatentDiffusionParams, PixelDiffusionParams
@@ -153,21 +153,6 @@ def check(content: object) -> Params:
     return validate(model, kept)
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads YAML, and refuses a key that stands twice in a section, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        first: dict[str, yaml.Mark] = {}
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in first:
-                    raise yaml.constructor.ConstructorError(
-                        f"{key.value} stands here", first[key.value], "and again", key.start_mark
-                    )
-                first[key.value] = key.start_mark
-        return super().construct_mapping(node, deep=deep)
-
-
 def load(path: Path) -> Params:
     """Read and check a params file.
 
@@ -176,7 +161,7 @@ def load(path: Path) -> Params:
             contradictory.
     """
     try:
-        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+        content = read(path)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ParamsError(f"cannot be read: {error}") from error
     return check(content)

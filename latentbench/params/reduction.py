@@ -12,7 +12,7 @@ Components = Annotated[int, Field(ge=1)]
 class PCAParams(Section):
     """The `pca` section."""
 
-    n_components: Components
+    n_components: Components | None
     standardize: bool
     rule: Literal["variance", "knn"]
     variance_share: Annotated[float, Field(gt=0, le=1)]
@@ -20,7 +20,7 @@ class PCAParams(Section):
 
     @model_validator(mode="after")
     def _enough_components(self) -> Self:
-        if max(self.reconstructions) > self.n_components:
+        if self.n_components and max(self.reconstructions) > self.n_components:
             raise ValueError(
                 f"reconstructions {self.reconstructions} must be at most n_components ({self.n_components})"
             )

@@ -11,7 +11,8 @@ from sklearn.neighbors import radius_neighbors_graph
 
 from latentbench import compiled
 from latentbench.core import progress
-from latentbench.neighbors.search import Neighbors, nearest
+from latentbench.core.errors import InputError
+from latentbench.neighbors.search import Neighbors, closest_pairs
 
 _LANES = 16  # sources that are followed together: float32 values of one cache line and one vector register
 _REACH = 4000  # points around a source among which its companions are looked for
@@ -36,6 +37,23 @@ def graph_by_radius(points: np.ndarray, radius: float, p: int) -> csr_array:
     return _symmetric(found.row, found.col, found.data, len(points))
 
 
+def undirected(graph: csr_array, n: int) -> csr_array:
+    """Return a graph (n, n) in which each edge leads both ways, lengths float64; a symmetric one is as it was.
+
+    scikit-learn's `kneighbors_graph` has edges that lead one way.
+
+    Raises:
+        InputError: it is of another number of points, or a length is negative or not finite.
+    """
+    if graph.shape != (n, n):
+        raise InputError(f"the neighbour graph of {n} points must have the shape ({n}, {n}), not {graph.shape}")
+    edges = graph.tocoo()
+    wrong = np.count_nonzero(~((edges.data >= 0.0) & np.isfinite(edges.data)))
+    if wrong:
+        raise InputError(f"a neighbour graph's lengths must be finite and not negative; {wrong} of {edges.nnz} are not")
+    return _symmetric(edges.row, edges.col, edges.data, n)
+
+
 def joined(graph: csr_array, points: np.ndarray, p: int) -> tuple[csr_array, int]:
     """Join the parts of a graph by the shortest edge between each two; return it and how many parts there were.
 
@@ -56,16 +74,8 @@ def joined(graph: csr_array, points: np.ndarray, p: int) -> tuple[csr_array, int
         f"the neighbour graph has {n_parts} parts; joining each two by their shortest connection", stacklevel=3
     )
     edges = graph.tocoo()
-    rows, columns, lengths = [edges.row], [edges.col], [edges.data]
-    for first in range(n_parts):
-        inside = np.flatnonzero(parts == first)
-        for second in range(first + 1, n_parts):
-            outside = np.flatnonzero(parts == second)
-            bridge = nearest(points[inside], points[outside], 1, p=p, label="joining the parts")
-            shortest = bridge.distances[:, 0].argmin()
-            rows.append(inside[[shortest]])
-            columns.append(outside[bridge.indices[shortest]])
-            lengths.append(bridge.distances[shortest])
+    bridges = closest_pairs(points, parts, p=p, label="joining the parts")
+    rows, columns, lengths = ([old, new] for old, new in zip((edges.row, edges.col, edges.data), bridges, strict=True))
     whole = _symmetric(np.concatenate(rows), np.concatenate(columns), np.concatenate(lengths), len(points))
     return whole, int(n_parts)
 

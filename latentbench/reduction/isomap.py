@@ -77,7 +77,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Warns:
             UserWarning: the neighbour graph was in several parts, which were joined by their shortest connections.
         """
-        points = validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=2)
+        points = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         if (self.n_neighbors is None) == (self.radius is None):
             raise InputError(f"give n_neighbors ({self.n_neighbors}) or radius ({self.radius}), not both or neither")
         if self.radius is not None:
@@ -93,8 +93,17 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self.fit_graph(points, graph)
 
     def fit_graph(self, points: np.ndarray, graph: csr_array) -> Self:
-        """Embed points (n, d) whose neighbour graph (n, n) is known already, from another fit say."""
-        n = len(points)
+        """Embed points (n, d) whose neighbour graph (n, n) is known already, from another fit say.
+
+        Args:
+            points: (n, d).
+            graph: (n, n), of the lengths of the ways between neighbours; a neighbour of one is the other's too.
+
+        Raises:
+            InputError: as `fit`, or the graph is of other points, or a length is negative or not finite.
+        """
+        n, self.n_features_in_ = points.shape
+        graph = geodesics.undirected(graph, n)
         n_landmarks = n if self.n_landmarks is None else min(self.n_landmarks, n)
         if not 1 <= self.n_components < n_landmarks:
             raise InputError(f"n_components must be in 1..{n_landmarks - 1}, not {self.n_components}")
@@ -150,7 +159,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             InputError: there is no fitted point within `radius` of one.
         """
         check_is_fitted(self)
-        queries = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        queries = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         neighborhood = (self.n_neighbors, self.radius, self.p)
         return placed(queries, self._points, *neighborhood, self._ways_from, self.scaling_)
 

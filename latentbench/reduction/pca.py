@@ -46,9 +46,9 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
         Raises:
             ValueError: they are no finite numbers, or fewer than 2.
-            InputError: there are not so many components, or `scale` has another length.
+            InputError: there are not so many components, or `scale` has another length, a zero, or no number.
         """
-        points = validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=2)
+        points = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         n, p = points.shape
         most = min(n - 1, p)
         n_components = most if self.n_components is None else self.n_components
@@ -60,6 +60,8 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.scale_ = np.ones(p) if self.scale is None else np.asarray(self.scale, dtype=np.float64)
         if self.scale_.shape != (p,):
             raise InputError(f"scale must have a number for each of {p} coordinates, not the shape {self.scale_.shape}")
+        if not (np.isfinite(self.scale_) & (self.scale_ != 0.0)).all():
+            raise InputError("scale must be finite and not zero: give 1 for coordinates that do not vary")
         if n < p:  # the covariance of few points is larger than they are
             _, deviations, directions = np.linalg.svd((points - self.mean_) / self.scale_, full_matrices=False)
             self.variances_ = np.zeros(p)
@@ -100,7 +102,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             ValueError: they are no finite numbers, or have another number of coordinates.
         """
         check_is_fitted(self)
-        points = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        points = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         scores: np.ndarray = ((points - self.mean_) / self.scale_ @ self.components_.T).astype(points.dtype)
         return scores
 
@@ -111,8 +113,9 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return points
 
     def variance_shares(self) -> np.ndarray:
-        """Return the share of the total variance of each component, (p,)."""
-        shares: np.ndarray = self.variances_ / self.variances_.sum()
+        """Return the share of the total variance of each component, (p,); zeros where all points are the same."""
+        total = self.variances_.sum()
+        shares: np.ndarray = self.variances_ / (total if total > 0 else 1.0)
         return shares
 
     def components_for(self, share: float) -> int:

@@ -11,6 +11,7 @@ from latentbench.reduction.symmetric import SymmetricMatrix
 
 _DENSE = 1500  # up to so many landmarks, an eigensolver on the whole matrix is the fastest
 _BLOCK = 200
+_ROUNDING = 1e-5  # of the largest eigenvalue: what float32 sums of many lengths leave where there is no dimension
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def scale(distances: SymmetricMatrix, n_components: int) -> Scaling:
         n_components: 1 to m - 1.
 
     Raises:
-        InputError: the distances have fewer dimensions than that.
+        InputError: the distances have fewer dimensions than that, but for rounding.
     """
     m = distances.n
     if m <= _DENSE:
@@ -72,7 +73,7 @@ def scale(distances: SymmetricMatrix, n_components: int) -> Scaling:
         operator = LinearOperator((m, m), matvec=multiply, dtype=np.float64)
         eigenvalues, vectors = eigsh(operator, n_components, which="LA", v0=start, tol=1e-9)
     eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
-    positive = eigenvalues > 1e-9 * max(eigenvalues[0], 0.0)
+    positive = eigenvalues > _ROUNDING * max(eigenvalues[0], 0.0)
     if not positive.all():
         raise InputError(
             f"the distances have only {positive.sum()} dimensions, fewer than n_components = {n_components}"

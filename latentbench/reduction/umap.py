@@ -73,7 +73,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Warns:
             UserWarning: there are fewer points than `n_neighbors`.
         """
-        points = validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3)
+        points = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=3)
         if self.n_neighbors < 2:
             raise InputError(f"n_neighbors must be at least 2, not {self.n_neighbors}")
         n_neighbors = min(self.n_neighbors, len(points))
@@ -123,7 +123,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             ValueError: they are no finite numbers, or have another number of coordinates.
         """
         check_is_fitted(self)
-        queries = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        queries = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         near = nearest(queries, self._points, min(PLACED_BY, len(self._points)), label="umap: new points")
         met = near.distances[:, 0] == 0.0
         weights = 1.0 / np.where(met[:, None], 1.0, near.distances)
@@ -181,10 +181,11 @@ def curve(min_dist: float, spread: float) -> tuple[float, float]:
     Those are 1 up to `min_dist` and fall as exp(-(x - min_dist) / spread) beyond; least squares on 300 distances up to
     3 `spread`.
     """
-    x = np.linspace(0.0, 3.0 * spread, 300)
-    wanted = np.where(x < min_dist, 1.0, np.exp(-(x - min_dist) / spread))
+    nearest = min_dist / spread
+    x = np.linspace(0.0, 3.0, 300)  # in units of the spread: in others the search for a may leave what is positive
+    wanted = np.where(x < nearest, 1.0, np.exp(-(x - nearest)))
     (a, b), _ = curve_fit(lambda x, a, b: 1.0 / (1.0 + a * x ** (2.0 * b)), x, wanted)
-    return float(a), float(b)
+    return float(a / spread ** (2.0 * b)), float(b)
 
 
 @numba.njit(cache=True)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from latentbench.core.errors import InputError
 from latentbench.diffusion import editing, schedules
 from latentbench.diffusion.denoising import Denoise
 from latentbench.diffusion.samplers import base as samplers
@@ -106,3 +107,9 @@ def test_the_ends_of_the_great_circle_are_the_points() -> None:
     first, second = torch.randn(3, 7), torch.randn(3, 7)
     assert torch.equal(ends(first, second)[0], first)
     assert torch.equal(ends(first, second)[1], second)
+
+
+def test_one_generator_for_several_images_is_refused() -> None:
+    """It would cover each with the same noise."""
+    with pytest.raises(InputError, match="varying 4 images needs as many generators, not 1"):
+        editing.vary(lambda y, _: y, [1.0, 0.0], torch.zeros(4, 1), [torch.Generator()])

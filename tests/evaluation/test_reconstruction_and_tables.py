@@ -9,6 +9,7 @@ import torch
 from sklearn.metrics import mean_squared_error
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from latentbench.core.errors import InputError
 from latentbench.evaluation import reconstruction, tables
 
 
@@ -131,6 +132,15 @@ def test_ssim_of_a_single_window_by_its_definition(images: np.ndarray, rng: np.r
 def test_shapes_must_agree(score: Callable[[np.ndarray, np.ndarray], float]) -> None:
     with pytest.raises(ValueError, match="shapes differ"):
         score(np.zeros((2, 1, 3, 3), dtype=np.uint8), np.zeros((2, 9)))
+
+
+@pytest.mark.parametrize("score", [reconstruction.mean_squared_error, reconstruction.psnr, reconstruction.ssim])
+def test_images_on_another_scale_are_told(images: np.ndarray, score: Callable[[np.ndarray, np.ndarray], float]) -> None:
+    some = images[:2]
+    with pytest.raises(InputError, match="not uint8 and uint8"):
+        score(some, some)
+    with pytest.raises(InputError, match="not float64 and float64"):
+        score(some / 255, some / 255)
 
 
 def test_a_value_shares_its_cell_with_its_interval() -> None:

@@ -45,7 +45,24 @@ def test_distance_between_gaussians_is_the_closed_form(rng: np.random.Generator)
 def test_distance_is_zero_for_equal_sets_and_symmetric(rng: np.random.Generator) -> None:
     a, b = rng.random((50, 5)), rng.random((60, 5)) * 2
     assert distance(a, a) == pytest.approx(0, abs=1e-9)
+    # Rounding alone falls on either side of zero.
+    assert min(distance(scale * x, scale * x[::-1]) for x in (a, b) for scale in 10.0 ** np.arange(6)) >= 0
     assert distance(a, b) == pytest.approx(distance(b, a))
+
+
+def test_features_far_from_zero_are_told(rng: np.random.Generator) -> None:
+    """The sums of their products would leave nothing of their variance: a distance of -105 in the place of 0.27."""
+    a, b = rng.normal(size=(1000, 8)), 1.1 * rng.normal(size=(1000, 8)) + 0.1
+    assert distance(a + 1e4, b + 1e4) == pytest.approx(distance(a, b), rel=1e-6)
+    with pytest.raises(InputError, match="1e.08 times as far from zero .* subtract one vector"):
+        distance(a + 1e8, b + 1e8)
+
+
+def test_different_features_are_told(rng: np.random.Generator) -> None:
+    with pytest.raises(InputError, match="same features, not 5 and 6"):
+        distance(rng.random((50, 5)), rng.random((50, 6)))
+    with pytest.raises(InputError, match=r"same features, not \(5,\) and \(6,\)"):
+        samples.kernel_estimate(rng.random((50, 5)), rng.random((50, 6)), 5, rng)
 
 
 def test_features_that_never_change_are_harmless(rng: np.random.Generator) -> None:
@@ -112,6 +129,15 @@ def test_density_and_coverage_are_those_of_prdc(points: np.ndarray) -> None:
     found = samples.density_and_coverage(real, generated, 5, 20, np.random.default_rng(0))
     assert found[0].value == pytest.approx(expected["density"], rel=1e-9)
     assert found[1].value == pytest.approx(expected["coverage"], rel=1e-9)
+
+
+def test_density_does_not_depend_on_where_zero_is(points: np.ndarray) -> None:
+    real, generated = (points[start : start + 500, 300:332].astype(np.float64) for start in (0, 500))
+    near, far = (
+        samples.density_and_coverage(real + shift, generated + shift, 5, 20, np.random.default_rng(0))
+        for shift in (0.0, 1e8)
+    )
+    assert [score.value for score in far] == pytest.approx([score.value for score in near], abs=0.01)
 
 
 def test_scores_at_known_answers(points: np.ndarray, rng: np.random.Generator) -> None:

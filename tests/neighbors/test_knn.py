@@ -39,3 +39,9 @@ def test_the_choice_agrees_with_scikit_learns_leave_one_out(points: np.ndarray, 
             if accuracy > best[0]:
                 best = (accuracy, k, weights)
     assert (choice.accuracy, choice.k, choice.weights) == (pytest.approx(best[0]), *best[1:])
+
+
+def test_large_whole_numbers_stay_apart() -> None:
+    """float32 has not every whole number beyond 2^24."""
+    numbers = 2**24 + np.arange(6)[:, None]
+    assert knn.KNeighborsClassifier(1).fit(numbers, np.arange(6)).predict(numbers).tolist() == list(range(6))

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
+from latentbench.core.errors import InputError
 from latentbench.neighbors import search
 from latentbench.neighbors.search import nearest
 
@@ -78,6 +79,31 @@ def test_non_finite_coordinates_are_refused(points: np.ndarray) -> None:
     bad[3, 5] = np.nan
     with pytest.raises(ValueError, match="NaN or infinity"):
         nearest(points[:5], bad, 2)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e160])
+def test_coordinates_without_squares_are_refused(rng: np.random.Generator, scale: float) -> None:
+    points = scale * rng.random((20, 3))
+    with pytest.raises(InputError, match="float64 has no squares of that; scale them"):
+        nearest(points, points, 2, exclude_self=True)
+    assert np.array_equal(
+        nearest(points, points, 2, p=1).indices, nearest(points / scale, points / scale, 2, p=1).indices
+    )
+
+
+@pytest.mark.parametrize(("p", "metric"), [(1, "cityblock"), (2, "euclidean")])
+def test_closest_pairs_of_parts_are_scipys(p: int, metric: str, rng: np.random.Generator) -> None:
+    """Where distances are equal the lower indices count: half the points are whole numbers."""
+    points, parts = rng.random((150, 3)), rng.permutation(np.arange(150) % 7)
+    points[::2] = rng.integers(0, 3, (75, 3))
+    distances = cdist(points, points, metric)
+    lower, higher, found = search.closest_pairs(points, parts, p=p)
+    pairs = [(one, other) for one in range(7) for other in range(one + 1, 7)]
+    for place, (one, other) in enumerate(pairs):
+        block = np.where((parts == one)[:, None] & (parts == other), distances, np.inf)
+        assert (lower[place], higher[place]) == np.unravel_index(block.argmin(), block.shape)
+        assert found[place] == pytest.approx(block.min(), rel=1e-12)
+    assert len(found) == len(pairs)
 
 
 @pytest.mark.parametrize("dims", [3, 120])

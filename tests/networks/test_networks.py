@@ -44,6 +44,13 @@ def test_parameter_counts_are_those_of_the_report(latent_dim: int) -> None:
     assert n_parameters(vaes.build("conv", GREY, latent_dim)) == conv
 
 
+@pytest.mark.parametrize("family", [autoencoders, vaes])
+def test_no_dense_layer_of_small_images_is_narrower_than_the_latent(family: Any) -> None:
+    network = family.build("dense", (1, 8, 8), 24)
+    widths = {layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)}
+    assert widths == {64, 32, 24}
+
+
 @pytest.mark.parametrize("image_shape", SHAPES)
 @pytest.mark.parametrize("family", [autoencoders, vaes])
 @pytest.mark.parametrize("architecture", ["dense", "conv", "residual"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from latentbench.params import file
 from latentbench.params.autoencoders import AutoencoderParams
@@ -73,7 +74,7 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("latent_dim", True, "valid integer, not True"),
         ("vae_dense.beta", -0.5, "greater than or equal to 0, not -0.5"),
         ("vae_dense.beta", float("nan"), "finite number"),
-        ("ae_dense.training.learning_rate", "1e-3", "YAML wants 1.0e-3"),
+        ("ae_dense.training.learning_rate", "1e-3", "text, not a number"),
         ("diffusion.process.prediction", "noise", "'eps', 'x0', 'v', 'karras' or 'flow'"),
         ("diffusion.process.schedule", "quadratic", "'linear', 'cosine', 'karras' or 'flow'"),
         ("diffusion.sampling.eta", 0.5, "eta (0.5) must be 0 for the sampler dpm_solver"),
@@ -182,3 +183,13 @@ def test_a_declared_name_does_not_cover_names_that_begin_alike(params: dict[str,
     view = View(params, ["ae_dense.training.image"])
     with pytest.raises(UndeclaredParamError):
         _ = view.section(AutoencoderParams, "ae_dense").training.images
+
+
+@pytest.mark.parametrize("value", ["0.00001", "1.0e-5", "1E-5"])
+def test_small_numbers_can_be_set_as_dvc_writes_them(root: Path, tmp_path: Path, value: str) -> None:
+    """`dvc exp run -S` writes 1e-05 for each of them, which YAML 1.1 takes for text."""
+    path = tmp_path / "params.yaml"
+    path.write_text((root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    apply_overrides(str(path), [f"classifier.training.learning_rate={value}"])
+    assert "learning_rate: 1e-05\n" in path.read_text(encoding="utf-8")
+    assert file.load(path).classifier.training.learning_rate == 1e-5

@@ -9,11 +9,13 @@ from sklearn.base import clone
 from sklearn.datasets import make_s_curve
 from sklearn.decomposition import PCA
 from sklearn.manifold import Isomap as Peer
+from sklearn.neighbors import kneighbors_graph
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from latentbench.core import artifacts
+from latentbench.core.errors import InputError
 from latentbench.neighbors.knn import KNeighborsClassifier
 from latentbench.neighbors.search import nearest
 from latentbench.reduction import s_curve
@@ -129,9 +131,40 @@ def test_impossible_params_are_refused(points: np.ndarray, params: dict[str, obj
         Isomap(**params).fit(points[:40])
 
 
-def test_points_on_a_line_have_one_dimension() -> None:
+@pytest.mark.parametrize("uneven", [0.0, 0.5])
+def test_points_on_a_line_have_one_dimension(uneven: float, rng: np.random.Generator) -> None:
+    """Where lengths are uneven their sums in float32 are not exact, and what that leaves is no second dimension."""
+    line = np.arange(300.0) + uneven * rng.random(300)
     with pytest.raises(ValueError, match="only 1 dimensions, fewer than n_components = 2"):
-        Isomap().fit(np.arange(30.0)[:, None])
+        Isomap(n_landmarks=None).fit(line[:, None])
+    assert np.corrcoef(line, Isomap(n_components=1).fit_transform(line[:, None])[:, 0])[0, 1] ** 2 > 1 - 1e-6
+
+
+def test_edges_that_lead_one_way_count_both_ways(rng: np.random.Generator) -> None:
+    points = rng.random((200, 2))
+    ours = Isomap(n_neighbors=12, n_landmarks=None).fit(points)
+    given = Isomap(n_landmarks=None).fit_graph(points, kneighbors_graph(points, 12, mode="distance"))
+    np.testing.assert_allclose(given.dist_matrix_, ours.dist_matrix_, rtol=1e-6)
+    np.testing.assert_allclose(given.embedding_, ours.embedding_, atol=1e-5)
+    with pytest.raises(ValueError, match="X has 3 features"):
+        given.transform(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("length", "n", "says"),
+    [
+        (np.nan, 30, "finite and not negative; 1 of 150 are not"),
+        (-1.0, 30, "finite and not negative; 1 of 150 are not"),
+        (1.0, 29, r"of 29 points must have the shape \(29, 29\), not \(30, 30\)"),
+    ],
+)
+def test_an_impossible_graph_is_refused(length: float, n: int, says: str, rng: np.random.Generator) -> None:
+    """Ways of negative length would be shortened forever."""
+    points = rng.random((30, 2))
+    graph = kneighbors_graph(points, 5, mode="distance")
+    graph.data[7] = length
+    with pytest.raises(InputError, match=says):
+        Isomap(n_landmarks=None).fit_graph(points[:n], graph)
 
 
 def test_non_finite_points_are_refused(points: np.ndarray) -> None:

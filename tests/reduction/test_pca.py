@@ -60,6 +60,12 @@ def test_signs_do_not_depend_on_the_order_of_the_points(points: np.ndarray) -> N
     np.testing.assert_allclose(one.components_, other.components_, atol=1e-6)
 
 
+def test_points_that_are_all_the_same_have_no_variance_to_share() -> None:
+    fit = PCA(2).fit(np.full((5, 3), 7.0))
+    assert fit.variance_shares().tolist() == [0.0, 0.0, 0.0]
+    assert fit.components_for(0.95) == 3
+
+
 def test_pixels_that_never_change_are_harmless(rng: np.random.Generator) -> None:
     data = np.zeros((30, 5))
     data[:, 1] = rng.random(30)
@@ -81,6 +87,17 @@ def test_draws_have_the_moments_of_the_kept_components(points: np.ndarray) -> No
     np.testing.assert_allclose(drawn.mean(axis=0), fitted.mean_, atol=0.02)
     expected = np.cov(fitted.inverse_transform(fitted.transform(points)).T)
     assert np.linalg.norm(np.cov(drawn.T) - expected) < 0.03 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("wrong", [0.0, np.nan, np.inf])
+def test_an_impossible_scale_is_refused(rng: np.random.Generator, wrong: float) -> None:
+    with pytest.raises(ValueError, match="scale must be finite and not zero"):
+        PCA(2, scale=np.array([1.0, wrong, 2.0])).fit(rng.random((9, 3)))
+
+
+def test_large_whole_numbers_stay_apart() -> None:
+    numbers = 2**24 + np.arange(9)[:, None]
+    assert PCA(1).fit_transform(numbers)[:, 0] == pytest.approx(np.arange(9) - 4.0)
 
 
 def test_pixels_are_rounded_and_cut_off() -> None:

@@ -62,6 +62,16 @@ def test_the_curve_is_umap_learns(min_dist: float, spread: float) -> None:
     assert umap.curve(min_dist, spread) == pytest.approx(peer.find_ab_params(spread, min_dist), rel=1e-6)
 
 
+@pytest.mark.parametrize("spread", [0.01, 100.0])
+def test_the_curve_fits_at_any_scale(spread: float) -> None:
+    """A search in the map's own units ends at negative parameters, of which there is no such curve."""
+    a, b = umap.curve(0.99 * spread, spread)
+    x = np.linspace(0.0, 3.0 * spread, 100)
+    wanted = np.where(x < 0.99 * spread, 1.0, np.exp(-(x / spread - 0.99)))
+    assert np.abs(1.0 / (1.0 + a * x ** (2.0 * b)) - wanted).max() < 0.15
+    assert (a * spread ** (2.0 * b), b) == pytest.approx(umap.curve(0.99, 1.0))
+
+
 def accuracy(space: np.ndarray, labels: np.ndarray) -> float:
     """Return the accuracy of 5 nearest neighbours, fitted to the first two thirds, on the others."""
     n = 2 * len(labels) // 3

@@ -29,11 +29,13 @@ def test_a_size_that_does_not_is_cut_and_the_key_and_the_reason_are_told(capsys:
 @pytest.mark.parametrize(("n", "p", "most"), [(60_000, 784, 256), (60_000, 64, 64), (160, 784, 159), (2, 784, 1)])
 def test_components_are_at_most_those_that_there_are(params: dict[str, Any], n: int, p: int, most: int) -> None:
     given = validate(PCAParams, params["pca"])
-    found = pca._fitting("pca", given, n, p)
-    assert found.n_components == most
-    assert found.reconstructions == sorted({min(10, most), min(184, most)})
-    if most == given.n_components:
-        assert found == given
+    assert pca._fitting("pca", given, n, p) == (most, sorted({min(10, most), min(184, most)}))
+
+
+def test_no_number_of_components_stands_for_all(params: dict[str, Any]) -> None:
+    given = validate(PCAParams, params["pca"] | {"n_components": None})
+    assert pca._fitting("pca", given, 60_000, 784) == (784, [10, 184])
+    assert pca._fitting("pca", given, 160, 784) == (159, [10, 159])
 
 
 def test_landmarks_and_neighbours_are_at_most_the_images(params: dict[str, Any]) -> None:

@@ -1,13 +1,12 @@
 """The dense autoencoder of the reference report."""
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import nn
 
 from latentbench.networks.autoencoders.base import Autoencoder
-from latentbench.networks.blocks import glorot_uniform
+from latentbench.networks.blocks import glorot_uniform, halved
 
 
 class Network(Autoencoder):
@@ -15,12 +14,11 @@ class Network(Autoencoder):
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int) -> None:
         super().__init__(image_shape, latent_dim)
-        pixels = math.prod(image_shape)
-        widths = [pixels, pixels // 2, pixels // 4, pixels // 8]
+        widths = halved(image_shape, latent_dim)
         self.encoder = nn.Sequential(nn.Flatten(), *_layers(widths), nn.Linear(widths[-1], latent_dim))
         self.decoder = nn.Sequential(
             *_layers([latent_dim, *widths[:0:-1]]),
-            nn.Linear(widths[1], pixels),
+            nn.Linear(widths[1], widths[0]),
             nn.Sigmoid(),
             nn.Unflatten(1, tuple(image_shape)),
         )

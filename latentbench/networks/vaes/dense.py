@@ -1,13 +1,12 @@
 """The dense VAE of the reference report."""
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import nn
 
 from latentbench.networks import likelihoods
-from latentbench.networks.blocks import glorot_uniform
+from latentbench.networks.blocks import glorot_uniform, halved
 from latentbench.networks.vaes.base import VAE
 
 
@@ -16,14 +15,13 @@ class Network(VAE):
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
         super().__init__(image_shape, latent_dim, likelihood)
-        pixels = math.prod(image_shape)
-        widths = [pixels, pixels // 2, pixels // 4, pixels // 8]
+        widths = halved(image_shape, latent_dim)
         self.trunk = nn.Sequential(nn.Flatten(), *_layers(widths))
         self.to_mean = nn.Linear(widths[-1], latent_dim)
         self.to_log_var = nn.Linear(widths[-1], latent_dim)
         self.decoder = nn.Sequential(
             *_layers([latent_dim, *widths[:0:-1]]),
-            nn.Linear(widths[1], pixels),
+            nn.Linear(widths[1], widths[0]),
             nn.Unflatten(1, tuple(image_shape)),
         )
         glorot_uniform(self)
