@@ -6,6 +6,9 @@ PEERS := .venv-peers
 EXTRA = $$($(PYTHON) -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"])')
 BIN := $(VENV)/bin
+# Where experiments run: ENGINE=slurm, ssh (with HOSTS), an address or a file; JOBS workers; DRY_RUN=1 only lists.
+ENGINE_OPTIONS = $(if $(ENGINE),--engine $(ENGINE)) $(if $(JOBS),--jobs $(JOBS)) $(if $(HOSTS),--hosts $(HOSTS)) \
+	$(if $(DRY_RUN),--dry-run) $(if $(EXCHANGE),--exchange)
 ACCEPTED_HOLES := CVE-2025-69872  # docs/guarantees.md explains each
 # What does not wait for one another is done side by side.
 MAKEFLAGS += --jobs=2
@@ -14,16 +17,16 @@ unexport PYTHONDONTWRITEBYTECODE
 # DVC starts the stages with the `python` that it finds first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup data browser repro quick dataset explore test test-faults verify audit lint types lock experiments seeds sweep compare reference readme report docs plots \
+.PHONY: help setup data browser repro quick dataset explore test test-faults verify audit lint types lock experiments seeds sweep batch compare reference readme report docs plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
 	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load benchmark-pipeline benchmark-recipes benchmark-reading clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-repro: setup  ## check params.yaml, then run every stage that is out of date
+repro: setup  ## check params.yaml, then run every stage that is out of date, JOBS of them side by side
 	python -m latentbench.params.file
-	dvc repro
+	python -m tools.repro $(if $(JOBS),--jobs $(JOBS))
 
 test: browser lint types  ## lint, types and tests, WORKERS of them at a time, 2 by default
 	OMP_NUM_THREADS=1 python -m pytest -n $(or $(WORKERS),2) --dist worksteal
@@ -78,17 +81,21 @@ types: setup
 	mypy
 
 experiments: setup  ## list the experiments: the params and headline numbers that differ
-	dvc exp show --only-changed --no-pager --drop '^(data|stages|latentbench)/|metrics\.json|^(Created|State|Executor)$$'
+	dvc exp show --only-changed --no-pager --drop '^(data|stages|latentbench)/|^(Created|State|Executor)$$'
 
 seeds: setup  ## the comparison over N seeds, 5 by default, with other params by SET: metrics/seeds (a training of everything for each)
-	python -m tools.seeds --n $(or $(N),5) $(if $(SET),--set $(SET))
+	python -m tools.seeds --n $(or $(N),5) $(if $(SET),--set $(SET)) $(ENGINE_OPTIONS)
 
 compare: setup  ## experiments or commits A and B: each difference with its interval, compare/ (A=main B=<name>)
 	python -m tools.compare $(or $(A),$(error give two experiments or commits, A=... and B=...)) \
 		$(or $(B),$(error give two experiments or commits, A=... and B=...))
 
 sweep: setup  ## a GRID of params or a SEARCH by TRIALS, beta of the dense VAE by default: metrics/sweeps (a training for each run)
-	python -m tools.sweep $(if $(GRID),--grid $(GRID)) $(if $(SEARCH),--search $(SEARCH)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SCORE),--score $(SCORE))
+	python -m tools.sweep $(if $(GRID),--grid $(GRID)) $(if $(SEARCH),--search $(SEARCH)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SCORE),--score $(SCORE)) $(ENGINE_OPTIONS)
+
+batch: setup  ## the experiments of a plain LIST, a line of KEY=VALUE for each, in the same way as sweeps (LIST=experiments.txt)
+	python -m tools.batch "$(or $(LIST),$(error give a file with a line of KEY=VALUE for each experiment, LIST=...))" \
+		$(if $(TARGETS),--targets $(TARGETS)) $(ENGINE_OPTIONS)
 
 reference: setup  ## the report's own figures and recipes, made right: metrics/reference
 	python -m tools.reference

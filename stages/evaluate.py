@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,22 +12,25 @@ import torch
 from matplotlib.figure import Figure
 
 from latentbench import figures, inference, seeding, threads
-from latentbench.core import artifacts
+from latentbench.core import artifacts, progress
 from latentbench.data.dataset import Dataset
-from latentbench.evaluation import classification, columns, neighborhoods, probe, reconstruction, tables
+from latentbench.evaluation import classification, columns, distances, neighborhoods, probe, reconstruction, tables
 from latentbench.methods.base import Completes, Decodes, Draws, Represents
 from latentbench.neighbors import knn
 from latentbench.neighbors.search import nearest
+from latentbench.params.densities import DensitiesParams
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
 from latentbench.params.rows import Rows
-from stages import classifiers, costs, fitted, leftovers, lifecycle, paths, sample_scores, sizes
+from stages import classifiers, costs, decoding, densities, fitted, leftovers, lifecycle, paths, sample_scores, sizes
 from stages.sample_scores import SampleScores
 
 _FOLDER = paths.METRICS / "evaluate"
 _N_SHOWN = 10
 _N_FILLED = 200  # test images whose lower half is filled in where no diffusion model says how many
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
+_N_DISTANCES = 2000  # test images whose distances from each other are compared, at most
+_N_SIZES = 40  # of neighbourhoods that the curves of co-ranking are told at
 _BYTES_PER_NUMBER = 4  # of a latent, float32
 
 
@@ -39,6 +42,7 @@ class Comparison:
         dataset: the images.
         project, params, rows: of the stage.
         methods: by row, in the order of tables.
+        densities: names of those of the latents of each autoencoder and VAE.
     """
 
     dataset: Dataset
@@ -46,6 +50,7 @@ class Comparison:
     params: EvaluateParams
     rows: Rows
     methods: Mapping[str, Any]
+    densities: Sequence[str]
 
     def able(self, *abilities: type) -> dict[str, Any]:
         """Return the rows whose methods can do all of these, with the methods."""
@@ -54,6 +59,15 @@ class Comparison:
     def representations(self) -> list[str]:
         """Return the rows of representations; the pixels themselves are the first."""
         return ["raw", *self.able(Represents)]
+
+    def generators(self) -> dict[str, Any]:
+        """Return the rows that generate images, those by a density after the row whose latents it is of."""
+        found: dict[str, Any] = {}
+        for row, method in self.methods.items():
+            found |= {row: method} if isinstance(method, Draws) else {}
+            for density in self.densities if row in self.rows.coders() else ():
+                found[densities.name(row, density)] = decoding.load(row, density, method)
+        return found
 
 
 def main() -> None:
@@ -64,14 +78,15 @@ def main() -> None:
         threads.use(project.threads)
         rows = view.section(Rows, "rows")
         methods = {row: fitted.load(row) for row in rows.all()}
-        compared = Comparison(Dataset(paths.PROCESSED), project, params, rows, methods)
-        generators = list(compared.able(Draws))
+        fitted_after = view.section(DensitiesParams, "densities").compared
+        compared = Comparison(Dataset(paths.PROCESSED), project, params, rows, methods, fitted_after)
+        generators = compared.generators()
         judged = sample_scores.read_all(("real", "real_validation", *generators))
         _compare_likelihoods(judged)
         found = _compare_generators(judged)
         representations, seconds = _compare_representations(compared)
         _compare_inpainting(compared)
-        _write_costs(seconds, compared)
+        _write_costs(seconds, compared, generators)
         headline: dict[str, Any] = {}
         classify = classifiers.probabilities(classifiers.load())
         if classify is not None:
@@ -80,7 +95,9 @@ def main() -> None:
                 torch.tensor(compared.dataset.test_images),
             )
             headline["classifier_accuracy"] = float(np.mean(predicted.numpy() == compared.dataset.test_labels))
-            headline["knn"] = {row: scores["knn_accuracy"] for row, scores in representations.items()}
+            # Without the points of comparison: what is first seen of a run stays short.
+            shown = [row for row in representations if row not in rows.reductions]
+            headline["knn"] = {row: representations[row]["knn_accuracy"] for row in shown}
         headline |= {
             "mse": {row: scores["mse"] for row, scores in representations.items() if "mse" in scores},
             "frechet": {row: found[row]["frechet"] for row in ("real", *generators)},
@@ -112,6 +129,8 @@ def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, 
     for name, shares in kept.items():
         row, score = name.split(".")
         rows[row][score] = shares.mean()
+    for row, scores in _distances(compared).items():
+        rows[row] |= scores
     if dataset.labelled:
         generator = seeding.numpy_generator(project.seed, "evaluate", "bootstrap")
         for row, scores in _accuracies(outcomes, dataset.test_labels, params.n_bootstrap, generator).items():
@@ -228,14 +247,14 @@ def _write_outcomes(outcomes: Mapping[str, np.ndarray], dataset: Dataset) -> Non
     artifacts.write_model(paths.OUTCOMES, {"labels": labels, **arrays}, {"n": len(labels), "test_images": digest[:12]})
 
 
-def _write_costs(knn_seconds: Mapping[str, float], compared: Comparison) -> None:
+def _write_costs(knn_seconds: Mapping[str, float], compared: Comparison, generators: Mapping[str, Any]) -> None:
     """Write the seconds for 1,000 images: to transform them, to label them by kNN, and to draw them."""
     found: dict[str, dict[str, float]] = {row: {"knn_s_per_1000": seconds} for row, seconds in knn_seconds.items()}
     for row in compared.representations():
         method = compared.methods.get(row)  # None for the pixels themselves
         first = method and method.n_compared(compared.project.latent_dim)
         found.setdefault(row, {})["transform_s_per_1000"] = costs.transform(row, method, compared.dataset, first)
-    for row, method in compared.able(Draws).items():
+    for row, method in generators.items():
         for name, seconds in costs.sample(row, method, compared.dataset, compared.project.seed).items():
             found.setdefault(name, {})["sample_s_per_1000"] = seconds
     artifacts.write_metrics(paths.timing("costs"), found)
@@ -257,6 +276,37 @@ def _classify(
     return choice, predicted, (time.perf_counter() - started) * 1000.0 / len(test)
 
 
+def _distances(compared: Comparison) -> dict[str, dict[str, float]]:
+    """Write how the order of neighbours is kept, by their number; return how distances are, by row.
+
+    Of test images that are the same for each row.
+    """
+    n_test = len(compared.dataset.test_images)
+    generator = seeding.numpy_generator(compared.project.seed, "evaluate", "distances")
+    chosen = np.sort(generator.permutation(n_test)[:_N_DISTANCES])
+    parts = distances.groups(len(chosen), generator)
+    counts = np.unique(np.geomspace(1, len(chosen) - 2, _N_SIZES).round().astype(int))
+    names = compared.representations()
+    raw = distances.Space.of(_representation("raw", "test", compared)[chosen])
+    scores: dict[str, dict[str, float]] = {}
+    tables = [pd.DataFrame(columns=["row", "k", "log2_k", "q_nx", "r_nx"])]
+    for row in progress.bar([row for row in names if row != "raw"], desc="distances", unit="row"):
+        space = distances.Space.of(_representation(row, "test", compared)[chosen])
+        common = distances.common_neighbors(raw, space)
+        found = {
+            "auc_r_nx": distances.of_points(distances.areas(common), parts),
+            "spearman": distances.of_pairs(distances.spearman, raw, space, parts),
+            "stress": distances.of_pairs(distances.stress, raw, space, parts),
+        }
+        scores[row] = {}
+        for name, each in found.items():
+            scores[row] |= {name: each.value, f"{name}_lo": each.low, f"{name}_hi": each.high}
+        curve = {name: of(common)[counts - 1] for name, of in (("q_nx", distances.q_nx), ("r_nx", distances.r_nx))}
+        tables.append(pd.DataFrame({"row": row, "k": counts, "log2_k": np.log2(counts), **curve}))
+    artifacts.write_table(_FOLDER / "coranking.csv", pd.concat(tables[1:] or tables))
+    return scores
+
+
 def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
     """Write how well each representation keeps neighbourhoods of the test images; return it for the middle size.
 
@@ -276,10 +326,11 @@ def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
         (back,) = neighborhoods.ranks(spaces[row], [near["raw"]], f"{row}: ranks")
         for k in counts:
             trust, continuity = (neighborhoods.kept_shares(each, k, len(ranked)) for each in (ranked, back))
-            lines.append((row, k, trust.mean(), continuity.mean()))
+            same = (ranked[:, :k] <= k).mean(axis=1)
+            lines.append((row, k, trust.mean(), continuity.mean(), same.mean()))
             if k == counts[min(1, len(counts) - 1)]:
-                middle |= {f"{row}.trustworthiness": trust, f"{row}.continuity": continuity}
-    table = pd.DataFrame(lines, columns=["row", "k", "trustworthiness", "continuity"])
+                middle |= {f"{row}.trustworthiness": trust, f"{row}.continuity": continuity, f"{row}.q_nx": same}
+    table = pd.DataFrame(lines, columns=["row", "k", "trustworthiness", "continuity", "q_nx"])
     artifacts.write_table(_FOLDER / "neighborhoods.csv", table)
     return middle
 

@@ -190,7 +190,7 @@ class Session:
         """Write what was judged of a row.
 
         Args:
-            row: as `sample_scores.write` names it.
+            row: its name in the table.
             judge: that judged it.
             images: (n, c, h, w) uint8, which it judged.
             judged: what it said.

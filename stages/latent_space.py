@@ -30,6 +30,8 @@ _N_ENDS = 10  # test images of each class that ways begin at; the first of them 
 _N_ADDED = 30  # test images of a class that a difference of classes is added to
 _STRENGTHS = (0.5, 1.0, 1.5)  # of the difference
 _SPAN = 2.5  # deviations to each side that the plane and the traversals reach
+_FINE_GRID = 20  # steps of the plane of two latents
+_TAIL = 0.005  # share of the train latents beyond it, on each side
 _N_TRAVERSED = 8
 _N_DRAWN = 6000  # points of a map
 _N_COMPARED = 5000  # test images of the silhouette, and draws of the kernel distance
@@ -122,10 +124,13 @@ class Explorer:
             )
         artifacts.write_model(paths.maps(self.row), arrays, {"maps": list(placed), "ordered_by": self._ordered_by})
         drawn = np.sort(self._shuffled[: min(_N_DRAWN, len(self.fitted))])
-        panels = [(titles[key], train[drawn], self._class_means(train)) for key, (train, _) in placed.items()]
+        # Two latents are a map already: components turn it, and neighbours tear it apart.
+        shown = {key: train for key, (train, _) in placed.items() if dim != 2 or key == "latents"}
+        panels = [(titles[key], train[drawn], self._class_means(train)) for key, train in shown.items()]
         labels = self.dataset.train_labels[drawn]
-        of_classes = " and the centroids of their classes" if self.dataset.labelled else ""
-        title = f"{self.row}: {len(labels)} train images{of_classes}"
+        of_classes = "and the centroids of their classes" if self.dataset.labelled else ""
+        between = "\n" if len(shown) == 1 else " "  # one map is narrower than the title
+        title = f"{self.row}: {len(labels)} train images{between}{of_classes}".rstrip()
         names = self.dataset.classes if self.dataset.labelled else [""]
         figure = figures.class_maps(panels, labels, names, title)
         artifacts.write_figure(self.folder / "maps.png", figure, palette=True)
@@ -190,16 +195,32 @@ class Explorer:
         return told
 
     def plane(self) -> None:
-        """Draw what is decoded from the plane of most variance, which the map of principal components shows."""
+        """Draw what is decoded from the plane of most variance, which the map of principal components shows.
+
+        Of two latents that is all there is, and they are the axes themselves.
+        """
+        points, title = self._latent_plane() if self.train.shape[1] == 2 else self._plane_of_most_variance()
+        images = self._decoded(torch.tensor(points.reshape(-1, points.shape[-1]), dtype=torch.float32))
+        self._picture("plane", images.unflatten(0, points.shape[:2]), [], f"{self.row}: {title}")
+
+    def _plane_of_most_variance(self) -> tuple[np.ndarray, str]:
+        """Return latents on it, (rows, columns, latent_dim), and what they are."""
         deviations = np.sqrt(self._plane.variances_[: len(self._plane.components_)])
         across = np.linspace(-_SPAN, _SPAN, _GRID)
         steps = [across * deviation for deviation in deviations]
         steps[1:] = [step[::-1] for step in steps[1:]]  # the second component rises, as in a map
         grid = np.stack(np.meshgrid(*steps), axis=-1)
         points = self._plane.inverse_transform(grid.reshape(-1, len(steps)))
-        images = self._decoded(torch.tensor(points, dtype=torch.float32))
-        title = f"{self.row}: the plane of most variance, {_SPAN:g} deviations to each side of the mean"
-        self._picture("plane", images.unflatten(0, (-1, _GRID)), [], title)
+        title = f"the plane of most variance, {_SPAN:g} deviations to each side of the mean"
+        return points.reshape(-1, _GRID, points.shape[1]), title
+
+    def _latent_plane(self) -> tuple[np.ndarray, str]:
+        """Return all that two latents span, as the map of them shows it, and what it is."""
+        ends = np.quantile(self.train.numpy(), [_TAIL, 1.0 - _TAIL], axis=0)  # (2, 2)
+        first, second = (np.linspace(ends[0, axis], ends[1, axis], _FINE_GRID) for axis in (0, 1))
+        (left, bottom), (right, top) = ends
+        title = f"latent 0 to the right, {left:.3g} to {right:.3g}, and latent 1 upwards, {bottom:.3g} to {top:.3g}"
+        return np.stack(np.meshgrid(first, second[::-1]), axis=-1), title
 
     def traversals(self) -> None:
         """Draw one latent at a time, the most important ones first, from low to high with the others at their means."""

@@ -1,5 +1,6 @@
 """What was judged of each row of images: the `judge` stages write it, `evaluate` joins it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,8 +43,16 @@ class SampleScores:
     kl_per_latent: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
+def place(row: str) -> str:
+    """Return where below data/judged a row of the table lies: its stage may judge several.
+
+    "diffusion_guided" is in diffusion/guided, and "vae_dense+mixture" in vae_dense/mixture.
+    """
+    return re.sub("_guided$", "/guided", row).replace("+", "/")
+
+
 def write(row: str, each: SampleScores) -> None:
-    """Keep what was judged of a row, such as "vae_dense", or "diffusion/guided" beside "diffusion"."""
+    """Keep what was judged of a row of the table."""
     arrays = {"shown": each.shown, "kl_per_latent": each.kl_per_latent}
     arrays |= {f"left_out.{name}": values for name, values in each.left_out.items()}
     arrays |= {f"outcomes.{name}": values for name, values in each.outcomes.items()}
@@ -54,16 +63,16 @@ def write(row: str, each: SampleScores) -> None:
         "bound": dict(each.bound),
         "likelihood": each.likelihood,
     }
-    artifacts.write_model(paths.judged(row), arrays, description)
+    artifacts.write_model(paths.judged(place(row)), arrays, description)
 
 
 def read(row: str) -> SampleScores:
-    """Read back what was judged of a row.
+    """Read back what was judged of a row of the table.
 
     Raises:
         ArtifactError: a file is missing or damaged.
     """
-    arrays, description = artifacts.read_model(paths.judged(row))
+    arrays, description = artifacts.read_model(paths.judged(place(row)))
     return SampleScores(
         description["scores"],
         description["judge"],
@@ -84,8 +93,8 @@ def read_all(rows: Sequence[str]) -> dict[str, SampleScores]:
         ArtifactError: a file is missing or damaged.
         SampleScoresError: they were judged in the features of different networks, or by unequal numbers of images.
     """
-    guided = [row for row in rows if (paths.judged(row) / "guided").is_dir()]
-    found = {row: read(row) for row in rows} | {f"{row}_guided": read(f"{row}/guided") for row in guided}
+    guided = [name for row in rows if paths.judged(place(name := f"{row}_guided")).is_dir()]
+    found = {row: read(row) for row in (*rows, *guided)}
     check_equal_terms(found)
     return found
 

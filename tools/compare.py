@@ -25,6 +25,7 @@ from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import classification, columns, differences, tables
 from latentbench.evaluation.differences import Change
+from stages import sample_scores
 from tools.lib import experiments, pages, rows
 from tools.lib.experiments import ExperimentError
 from tools.lib.pages import Section
@@ -39,6 +40,8 @@ _COMPARED: tuple[_Table, ...] = ("representations", "generators")
 _LABELS = {"knn_accuracy": "knn", "linear_probe": "probe"}  # scores that are shares of right labels
 _N_FIRST = 10  # differences, of those that changed most
 _N_NAMED = 5  # of one kind, in a sentence
+_REST = "The rest, by size"
+_FIRST = ("row", "score", "A", "B", "difference", "verdict", "over_seeds", "p")  # columns of a page
 _NO_CHANGE = Change(0.0, 0.0, 0.0, 1.0)
 _Later = Callable[[Mapping[int, np.ndarray]], Change]  # a change, from the means of all resamples
 # Params of the judge: under others the same images have other scores.
@@ -169,7 +172,7 @@ def load(name: str, folder: Path) -> Run:
     outcomes, description = artifacts.read_model(folder / "outcomes")
     judged, targets = {}, {}
     for row in map(str, found["generators"].index):
-        judged[row], description_of_row = artifacts.read_model(folder / "judged" / row.replace("_guided", "/guided"))
+        judged[row], description_of_row = artifacts.read_model(folder / "judged" / sample_scores.place(row))
         targets[row] = description_of_row["target"]
     return Run(
         name,
@@ -416,13 +419,14 @@ def sections(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]], refus
     ]
     changed = sorted((each for each in judged if each[2] != "the same"), key=lambda each: -each[0].size)
     shown = [Section("In short", "\n\n".join(_in_short(a, b, found, judged, changed, refused)))]
-    for title, part in (("What changed most", changed[:_N_FIRST]), ("The rest, by size", changed[_N_FIRST:])):
+    for title, part in (("What changed most", changed[:_N_FIRST]), (_REST, changed[_N_FIRST:])):
         if part:
             table = pd.DataFrame(_line(*each) for each in part)
             empty = [name for name in ("p", "verdict") if not (table[name].notna() & (table[name] != "")).any()]
             if (table["seeds"] == "0").all():
                 empty += ["over_seeds", "over_seeds_lo", "over_seeds_hi", "seeds"]
-            shown.append(Section(title, "", table.drop(columns=empty), _MEANINGS))
+            table = table.drop(columns=empty)
+            shown.append(Section(title, "", table, _MEANINGS, first=_FIRST, folded=title == _REST))
     shown.append(_section_of_params(a, b))
     shown.append(_section_without_intervals(a, b, found))
     return shown
@@ -550,6 +554,7 @@ def _section_without_intervals(a: Run, b: Run, found: Mapping[_Table, Sequence[D
         "better.",
         pd.DataFrame(line for _, line in sorted(lines, key=lambda each: -each[0])),
         _MEANINGS,
+        folded=True,
     )
 
 

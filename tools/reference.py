@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from stages import paths
 from tools.lib import experiments, published_results
 from tools.lib import reference_programs as programs
 from tools.lib import rows as rows_of
+from tools.lib.engine import Options
+from tools.lib.fleet import Fleet
 from tools.lib.published_results import ROWS, Row
 from tools.lib.reference_programs import Result
 
@@ -119,7 +121,7 @@ def judge_neighbors(results: Results, dataset: Dataset) -> None:
     results.part("isomap_search", facts, partial(programs.isomap_search, subset))
 
 
-def judge_networks(results: Results, dataset: Dataset, dims: Iterable[int], budget: float | None = None) -> None:
+def judge_networks(results: Results, dataset: Dataset, dims: Sequence[int], budget: float | None = None) -> None:
     """Train networks by the report's recipes at each latent size, and judge their latents by kNN.
 
     Raises:
@@ -132,9 +134,11 @@ def judge_networks(results: Results, dataset: Dataset, dims: Iterable[int], budg
     changes = experiments.flatten(recipes)
     if budget is not None:
         changes["budget"] = budget
-    for dim in dims:
-        name = f"reference-{dim}" if budget is None else f"reference-{dim}-budget-{budget:g}"
-        revision = experiments.run(name, {"latent_dim": dim, **changes}, list(rows.values()))
+    end = "" if budget is None else f"-budget-{budget:g}"
+    wanted = [(f"reference-{dim}{end}", {"latent_dim": dim, **changes}, list(rows.values())) for dim in dims]
+    with Fleet(Options()) as fleet:
+        revisions = fleet.run(wanted)
+    for dim, revision in zip(dims, revisions, strict=True):
         for row in rows:
             results.part(
                 f"{row}_{dim}",

@@ -1,4 +1,4 @@
-"""Write the report of the run in the workspace: every table and figure, what each number means, and what rows cost.
+"""Write the report of the run in the workspace: first which row is best at what, then every table and figure.
 
 One HTML file that can be sent, and opens without a network. `make report` runs this, into report/index.html, which is
 no part of git: costs differ from run to run.
@@ -18,13 +18,27 @@ import yaml
 from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import columns
-from tools.lib import claims, experiments, glossary, pages, published_results, seed_tables
-from tools.lib.pages import Picture, Section
+from tools.lib import claims, experiments, glossary, pages, published_results, rows, seed_tables, strips, trades
+from tools.lib.answers import QUESTIONS, Answer, Answers, listed
+from tools.lib.pages import Card, Picture, Section, Strip, Strips
 from tools.lib.runs import Run
 
 _PAGE = Path("report/index.html")
 _PACKAGES = ("torch", "numpy", "scikit-learn", "dvc")
 _FIRST_PARAMS = ("latent_dim", "n_samples", "seed", "threads", "device", "precision")
+# Of the table at a glance, by where they are from.
+_AT_A_GLANCE = {
+    "evaluate/representations": ("knn_accuracy", "mse", "bytes_per_image", "model_bytes"),
+    "evaluate/generators": ("frechet", "coverage"),
+    "costs": ("fit_s",),
+}
+_N_SHOWN = 10  # images of a row, as evaluate draws them
+_N_CONFUSIONS = 20
+_MEANINGS_AT_A_GLANCE = glossary.of_columns("costs") | {
+    name: meaning
+    for table in ("evaluate/representations", "evaluate/generators")
+    for name, meaning in glossary.of_columns(table).items()
+}
 
 
 def main() -> None:
@@ -33,8 +47,7 @@ def main() -> None:
     parser.add_argument("--note", help="what is said of the run before all else")
     note = parser.parse_args().note
     try:
-        about = ({"note": note} if note else {}) | facts(Path())
-        text = report(Run(Path()), about)
+        text = report(Run(Path()), facts(Path()), note or "")
         artifacts.write_text(_PAGE, text)
     except LatentbenchError as error:
         sys.exit(f"report: {error}")
@@ -68,23 +81,27 @@ def _data(root: Path) -> str:
     return title.removesuffix(", ")
 
 
-def report(run: Run, about: dict[str, str]) -> str:
+def report(run: Run, about: dict[str, str], note: str = "") -> str:
     """Return the report of a run as HTML.
 
     Args:
         run: whose tables and figures are shown.
         about: what identifies it, by name.
+        note: what has to be known before all else.
 
     Raises:
-        CostsError: its timings are missing.
+        CostsError: its timings, or what each test image came to, are missing.
         NotMeasuredError: a table is.
         PageError: a column or a figure has no meaning.
+        StripsError: a picture is not of its table.
     """
     introduction = (
-        "One comparison of the ways to compress images and to generate them. Numbers in brackets are the ends of 95% "
-        "intervals. Below each table stands what its columns mean."
+        "Numbers in brackets are the ends of 95% intervals. A row counts as better only where the interval of the "
+        "difference, over the same test images, excludes zero, also after a correction for every pair of rows (Holm). "
+        "All else is a tie. Most of this page is folded: open what you need, and sort a table by the head of a column."
     )
-    return pages.render("latentbench: report of a run", introduction, about, Contents(run).sections())
+    title = f"latentbench: report of a run on {run.params['data']['dataset']}"
+    return pages.render(title, introduction, about, Contents(run).sections(), note)
 
 
 class Contents:
@@ -103,10 +120,19 @@ class Contents:
 
     def sections(self) -> Iterator[Section]:
         """Yield the sections of the report."""
-        yield self._params()
+        yield self._in_short()
+        yield self._side_by_side()
+        glance = self._glance()
+        yield Section(
+            "What quality costs",
+            "Each row by its quality and by what it took. No row is both better and cheaper than one on the line.",
+            pictures=list(trades.pictures(glance)),
+        )
+        yield Section("The scores at a glance", "", glance, _MEANINGS_AT_A_GLANCE)
         yield self._representations()
         yield self._generators()
-        yield self._table("evaluate/likelihoods", "Likelihoods", "What VAEs and the diffusion model on pixels pay.")
+        text = "What VAEs and the diffusion model on pixels pay."
+        yield self._table("evaluate/likelihoods", "Likelihoods", text, folded=True)
         yield self._claims()
         yield self._reference()
         yield Section(
@@ -114,12 +140,14 @@ class Contents:
             "What each row took on the machine of this run; seconds and memory differ from run to run.",
             self.run.costs,
             glossary.of_columns("costs"),
+            folded=True,
         )
         yield self._seeds()
         yield Section(
             "Sweeps",
             "Runs over params that trade one score for another, as 'make sweep' left them.",
             parts=list(self._sweeps()),
+            folded=True,
         )
         yield Section(
             "PCA and Isomap",
@@ -133,14 +161,111 @@ class Contents:
                 self._table("isomap/search", "Isomap: its two numbers"),
                 self._table("isomap/s_curve", "Isomap and PCA on the S-curve"),
             ],
+            folded=True,
         )
-        yield Section("Latent spaces", "What is in the latents.", parts=list(self._folders("latent_explore")))
-        yield Section("Diffusion models", "From noise to images.", parts=list(self._folders("diffusion_explore")))
+        for stage, title, text in (
+            ("latent_explore", "Latent spaces", "What is in the latents."),
+            ("diffusion_explore", "Diffusion models", "From noise to images."),
+        ):
+            yield Section(title, text, parts=list(self._folders(stage)), folded=True)
         yield self._trainings()
         rest = [self._table(name, name) for name in list(self._tables)]
         pictures = self._pictures("*")
         if rest or pictures:
-            yield Section("More", pictures=pictures, parts=rest)
+            yield Section("More", pictures=pictures, parts=rest, folded=True)
+        yield self._params()
+
+    def _in_short(self) -> Section:
+        """Return which row is best at what, and what cannot be told."""
+        answers = Answers(self.run)
+        found = answers.all()
+        missing = {each.title for each in QUESTIONS} - {each.question.title for each in found}
+        told = f"Not told, for lack of two rows that have the score: {listed(sorted(missing))}." if missing else ""
+        return Section("In short", told, cards=[*map(self._card, found), self._card_of_costs()])
+
+    @staticmethod
+    def _card(answer: Answer) -> Card:
+        ties = answer.ties
+        best = f"{answer.best}, tied with {listed(ties)}" if ties else answer.best
+        return Card(answer.question.title, best, list(answer.sentences()))
+
+    def _card_of_costs(self) -> Card:
+        """Return which row was fitted fastest and which took longest, and the sizes; times are of one machine."""
+        fits = self.run.costs.dropna(subset=["fit_s"]).set_index("row")["fit_s"].sort_values()
+        sizes = self._glance().set_index("row")["model_bytes"]
+        sizes = sizes[sizes > 0].sort_values()
+        return Card(
+            "Costing least",
+            f"{fits.index[0]} in time, {sizes.index[0]} in size",
+            [
+                f"{fits.index[0]} was fitted in {_duration(fits.iloc[0])}; {fits.index[-1]} took longest, "
+                f"{_duration(fits.iloc[-1])}.",
+                f"The smallest file is that of {sizes.index[0]}, {_size(sizes.iloc[0])}; the largest is that of "
+                f"{sizes.index[-1]}, {_size(sizes.iloc[-1])}.",
+                "Times are of the machine of this run, and have no interval.",
+            ],
+        )
+
+    def _side_by_side(self) -> Section:
+        """Return what each row makes of the same test images, and what it draws, with the numbers."""
+        represented = self.run.table("evaluate/representations").set_index("row")
+        drawn = self.run.table("evaluate/generators").set_index("row")
+        rebuilt, samples = "rebuilt", "drawn"
+        shape = Answers(self.run).judged("real")["shown"][:_N_SHOWN].shape
+        decoded = list(represented.index[represented["mse"].notna()]) if "mse" in represented else []
+        left = strips.cut(self._metrics / "evaluate/reconstructions.png", ["original", *decoded], shape)
+        right = strips.cut(self._metrics / "evaluate/samples.png", list(drawn.index), shape)
+        others = [row for row in dict.fromkeys([*represented.index, *drawn.index]) if row in left or row in right]
+        shown = [
+            Strip(
+                "real images",
+                {
+                    rebuilt: Picture(left["original"], "Test images"),
+                    samples: Picture(right["real"], "Train images"),
+                },
+                {
+                    rebuilt: "test images, to be rebuilt",
+                    samples: f"train images: Fréchet distance {self._score('generators', 'frechet', 'real')}",
+                },
+            )
+        ]
+        for row in others:
+            if rows.family_of(row, self.run.params) == "real":
+                continue
+            pictures, numbers = {}, {rebuilt: "rebuilds no images", samples: "draws no images"}
+            if row in left:
+                pictures[rebuilt] = Picture(left[row], f"The test images rebuilt by {row}")
+                accuracy = self._score("representations", "knn_accuracy", row, "kNN accuracy ")
+                numbers[rebuilt] = ", ".join(
+                    filter(None, [f"squared error {self._score('representations', 'mse', row)}", accuracy])
+                )
+            if row in right:
+                pictures[samples] = Picture(right[row], f"Images drawn by {row}, not selected")
+                numbers[samples] = (
+                    f"Fréchet distance {self._score('generators', 'frechet', row)}, "
+                    f"coverage {self._score('generators', 'coverage', row)}"
+                )
+            shown.append(Strip(row, pictures, numbers))
+        text = "The same test images rebuilt by each row, and the first images that it draws: none is selected."
+        return Section("The rows side by side", text, strips=Strips((rebuilt, samples), shown))
+
+    def _score(self, table: str, score: str, row: str, before: str = "") -> str:
+        """Return a score with its interval as text, and words before it; "" where the run has none."""
+        if score not in self.run.table(f"evaluate/{table}"):
+            return ""
+        return f"{before}{self.run.score(f'evaluate/{table}', score, row=row)}"
+
+    def _glance(self) -> pd.DataFrame:
+        """Return the first scores of each row and what it costs, in one table."""
+        order = [row for row in self.run.rows() if rows.family_of(row, self.run.params) != "real"]
+        found = pd.DataFrame(index=pd.Index(order, name="row"))
+        for name, wanted in _AT_A_GLANCE.items():
+            table = (self.run.costs if name == "costs" else self.run.table(name)).set_index("row")
+            every = [f"{column}{end}" for column in wanted for end in ("", "_lo", "_hi")]
+            found = found.join(table[[column for column in every if column in table]])
+        for row in found.index[found["model_bytes"].isna()]:  # rows that only draw
+            found.loc[row, "model_bytes"] = self.run.model_bytes(row)
+        return found.reset_index()
 
     def _pictures(self, *patterns: str) -> list[Picture]:
         """Take the figures whose paths match the patterns, in the order of these."""
@@ -157,7 +282,9 @@ class Contents:
             return Section(title, f"The run has no metrics/{name}.csv.")
         if name in self._tables:
             self._tables.remove(name)
-        return Section(title, explanation, self.run.table(name), glossary.of_columns(name), **more)
+        return Section(
+            title, explanation, self.run.table(name), glossary.of_columns(name), first=glossary.first(name), **more
+        )
 
     def _params(self) -> Section:
         flat = experiments.flatten(self.run.params)
@@ -174,6 +301,7 @@ class Contents:
             "Representations",
             "Each way to represent images, judged by a classifier on the nearest neighbours among the train images. "
             "Intervals are over the test images; what another seed changes is told below.",
+            folded=True,
             pictures=self._pictures("evaluate/knn_accuracy.png", "evaluate/reconstructions.png"),
             parts=[self._table("evaluate/neighborhoods", "How well neighbourhoods are kept"), *self._classes()],
         )
@@ -187,10 +315,11 @@ class Contents:
             yield self._table(name, f"Classes by {row}", folded=True)
             images = self.run.table(f"evaluate/confusion/{row}").astype(str)  # classes may be named by numbers
             shares = pd.crosstab(images["actual"], images["predicted"], normalize="index").round(4)
-            table = shares.rename_axis("class", axis="index").rename_axis(None, axis="columns").reset_index()
-            meaning = {str(name): f"Share of them that is taken for {name}." for name in shares}
-            meaning["class"] = "The class of the images."
-            yield Section(f"Confusions by {row}", "", table, meaning, folded=True)
+            taken = shares.rename_axis("class").reset_index().melt("class", var_name="taken for", value_name="share")
+            wrong = taken[(taken["class"] != taken["taken for"]) & (taken["share"] > 0)]
+            table = wrong.sort_values("share", ascending=False, kind="stable").head(_N_CONFUSIONS)
+            text = f"The {len(table)} most frequent ones of {len(wrong)}."
+            yield Section(f"Confusions by {row}", text, table, glossary.of_columns("confusions"), folded=True)
 
     def _generators(self) -> Section:
         return self._table(
@@ -198,8 +327,10 @@ class Contents:
             "Generators",
             "Each way to generate images, judged against held-out test images in the features of the reference "
             "classifier. Intervals are jackknives over images. The rows that begin with real are real images.",
+            folded=True,
             pictures=self._pictures("evaluate/frechet.png", "evaluate/samples.png", "evaluate/samples/*"),
             parts=[
+                *self._densities(),
                 self._table("evaluate/inpainting", "Lower halves filled in"),
                 self._table(
                     "benchmarks/diffusion",
@@ -209,6 +340,11 @@ class Contents:
                 ),
             ],
         )
+
+    def _densities(self) -> Iterator[Section]:
+        """Yield what was fitted to the latents of each autoencoder and VAE."""
+        for name in [name for name in self._tables if name.endswith("/densities")]:
+            yield self._table(name, f"Densities of the latents of {name.removesuffix('/densities')}", folded=True)
 
     def _claims(self) -> Section:
         found = claims.table(claims.check(self.run, with_times=True))
@@ -222,18 +358,20 @@ class Contents:
             f"have no interval, and differ from a factor of {claims.FACTOR:g} on.",
             found.assign(figure=found["figure"].map(pictures)),
             glossary.of_columns("claims/claims"),
+            folded=True,
         )
 
     def _reference(self) -> Section:
         name, title = "reference/reference", "Figures of the reference report beside ours"
         if not (self._metrics / f"{name}.csv").exists():
-            return Section(title, f"The run has no metrics/{name}.csv.")
+            return Section(title, f"The run has no metrics/{name}.csv.", folded=True)
         return Section(
             title,
             "What the report prints, what the same methods give without its mistakes, and why they differ; as "
             "'make reference' left them.",
             published_results.side_by_side(self.run.table(name)),
             glossary.of_columns(name),
+            folded=True,
         )
 
     def _seeds(self) -> Section:
@@ -249,6 +387,7 @@ class Contents:
             "The same trainings with other seeds, as 'make seeds' left them: a difference between two rows needs these "
             "intervals too.",
             parts=parts,
+            folded=True,
         )
 
     def _other_rows(self) -> str:
@@ -289,7 +428,15 @@ class Contents:
         numbers = [{"row": row, **artifacts.read_json(self._metrics / row / "metrics.json")} for row in rows]
         parts = [self._table(name, f"Losses of {row}", folded=True) for name, row in zip(losses, rows, strict=True)]
         title = "Trainings", "How the training of each network ended, and its losses on the way."
-        return Section(*title, pd.DataFrame(numbers), glossary.of_columns("training"), parts=parts)
+        return Section(*title, pd.DataFrame(numbers), glossary.of_columns("training"), parts=parts, folded=True)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} minutes"
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e3:.3g} kB" if size < 1e6 else f"{size / 1e6:.3g} MB"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Train everything again with other seeds, and tell what the seed alone changes: each score's mean and 95% interval.
 
 The committed run is the first seed; the others are DVC experiments named seed-<number>, of which only those that are
-not there yet are run. `make seeds N=5` runs this; its tables in metrics/seeds are committed by hand. With other params,
-`make seeds N=5 SET="latent_dim=32"`, all are experiments, seed-<number>-<params>, and the tables lie in a folder of
-their own.
+not there yet are run, side by side where the engine has several workers. `make seeds N=5` runs this; its tables in
+metrics/seeds are committed by hand. With other params, `make seeds N=5 SET="latent_dim=32"`, all are experiments,
+seed-<number>-<params>, and the tables lie in a folder of their own.
 """
 
 import argparse
@@ -19,8 +19,10 @@ from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import columns, tables
 from latentbench.evaluation.seeds import t_interval
-from tools.lib import experiments, rows, seed_tables
+from tools.lib import engine, experiments, rows, seed_tables
+from tools.lib.engine import Options
 from tools.lib.experiments import ExperimentError
+from tools.lib.fleet import DryRunError, Fleet
 
 _FOLDER = Path("metrics/seeds")
 # Of a row, but not of how good it is.
@@ -34,14 +36,16 @@ def main() -> None:
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="params that differ from the commit's"
     )
+    engine.add_options(parser)
     arguments = parser.parse_args()
+    options = engine.read_options(parser, arguments)
     n = arguments.n
     if n < 2:
         parser.error(f"--n: an interval needs at least 2 seeds, not {n}")
     try:
         changes = read_settings(arguments.set)
         folder = _FOLDER / name_of(changes)
-        runs = _run(n, changes)
+        runs = _run(n, changes, options)
         values = pd.concat([collect(seed, revision) for seed, revision in runs.items()], ignore_index=True)
         summary = summarise(values)
         artifacts.write_table(folder / "values.csv", values)
@@ -49,6 +53,9 @@ def main() -> None:
         # From the file, so that the same digits are rounded wherever this table is shown.
         written = artifacts.read_table(folder / "seeds.csv")
         artifacts.write_text(folder / "seeds.md", tables.markdown(seed_tables.side_by_side(written)))
+    except DryRunError as told:
+        progress.note(str(told))
+        return
     except LatentbenchError as error:
         sys.exit(f"seeds: {error}")
     except KeyboardInterrupt:
@@ -76,17 +83,19 @@ def name_of(changes: Mapping[str, Any]) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(f"{key}={changes[key]}" for key in sorted(changes))).strip("-.")
 
 
-def _run(n: int, changes: Mapping[str, Any]) -> dict[int, str]:
+def _run(n: int, changes: Mapping[str, Any], options: Options) -> dict[int, str]:
     """Return the revision of each of n seeds, the committed one first, after running those that are not there."""
     experiments.check_committed()
     experiments.check_reproduced()
     first = int(experiments.value_at(experiments.committed_params(), "seed"))
     runs = {} if changes else {first: experiments.revision_of("HEAD")}
-    for seed in range(first + len(runs), first + n):
-        progress.note(f"seed {seed}: {len(runs)} of {n} are there")
-        name = "-".join(filter(None, ["seed", str(seed), name_of(changes)]))
-        runs[seed] = experiments.run(name, {**changes, "seed": seed})
-    return runs
+    others = range(first + len(runs), first + n)
+    wanted: list[tuple[str, dict[str, Any], list[str]]] = [
+        ("-".join(filter(None, ["seed", str(seed), name_of(changes)])), {**changes, "seed": seed}, [])
+        for seed in others
+    ]
+    with Fleet(options) as fleet:
+        return runs | dict(zip(others, fleet.run(wanted), strict=True))
 
 
 def collect(seed: int, revision: str) -> pd.DataFrame:

@@ -1,14 +1,15 @@
 """Run the pipeline over params, by a grid or by a search, and draw the trade that it finds.
 
-Runs are DVC experiments, named after their params, of which only those that are not there yet are run; the committed
-run stands for its own params. A run killed half-way goes on with the same command. `make sweep` runs this; the table
-and figures in metrics/sweeps are committed by hand.
+Runs are DVC experiments, named after their params, of which only those that are not there yet are run, side by side
+where the engine has several workers; the committed run stands for its own params. A run killed half-way goes on with
+the same command. `make sweep` runs this; the table and figures in metrics/sweeps are committed by hand.
 """
 
 import argparse
 import itertools
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ from latentbench import figures
 from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import columns, tables
-from tools.lib import experiments, rows
+from tools.lib import engine, experiments, rows
 from tools.lib.experiments import ExperimentError, are_numbers, read_value
+from tools.lib.fleet import DryRunError, Fleet
 
 _FOLDER = Path("metrics/sweeps")
 _N_AT_RANDOM = 4  # runs of a search before it learns from them; however many follow, so that more can be asked for
@@ -130,9 +132,19 @@ def main() -> None:
     parser.add_argument("--score", help="what runs are chosen by (default: knn_leave_one_out of the params' row)")
     parser.add_argument("--direction", choices=("maximize", "minimize"), help="where the score does not tell")
     parser.add_argument("--name", help="of the files in metrics/sweeps (default: after the params)")
+    parser.add_argument(
+        "--abreast",
+        type=int,
+        metavar="N",
+        help="runs of a search that are under way at once, which it depends on (default: as many as workers)",
+    )
+    engine.add_options(parser)
     arguments = parser.parse_args()
+    options = engine.read_options(parser, arguments)
     if arguments.trials < 1:
         parser.error(f"--trials: a search needs at least 1, not {arguments.trials}")
+    if arguments.abreast is not None and arguments.abreast < 1:
+        parser.error(f"--abreast: a search needs at least 1, not {arguments.abreast}")
     try:
         if arguments.draw:
             draw(arguments.draw)
@@ -141,18 +153,23 @@ def main() -> None:
         experiments.check_reproduced()
         given = dict(_split_setting(text) for text in arguments.search or arguments.grid or _GRID)
         goal = choose_goal(list(given), arguments.score, arguments.direction)
-        if arguments.search:
-            runs = search(
-                {key: read_range(key, text) for key, text in given.items()}, goal, arguments.trials, arguments.seed
-            )
-        else:
-            runs = [(point, run(point, goal)) for point in read_grid(given)]
+        with Fleet(options) as fleet:
+            if arguments.search:
+                ranges = {key: read_range(key, text) for key, text in given.items()}
+                n_abreast = arguments.abreast or fleet.n_workers
+                runs = search(ranges, goal, arguments.trials, arguments.seed, fleet, n_abreast)
+            else:
+                points = read_grid(given)
+                runs = list(zip(points, revisions(points, goal, fleet), strict=True))
         name = arguments.name or "_".join(given).replace(".", "_")
         table = collect(runs, goal)
         artifacts.write_table(_FOLDER / f"{name}.csv", table)
-        artifacts.write_text(_FOLDER / f"{name}.md", tables.markdown(artifacts.read_table(_FOLDER / f"{name}.csv")))
-        report_best(table, goal)
+        best, shown = best_of(table, goal), tables.markdown(artifacts.read_table(_FOLDER / f"{name}.csv"))
+        artifacts.write_text(_FOLDER / f"{name}.md", f"{best}\n\n{shown}")
+        sys.stdout.write(f"{best}\n\n{shown}")
         draw(name)
+    except DryRunError as told:
+        progress.note(str(told))
     except LatentbenchError as error:
         sys.exit(f"sweep: {error}")
     except KeyboardInterrupt:
@@ -214,41 +231,58 @@ def read_range(key: str, text: str) -> Range:
     return found
 
 
-def search(ranges: Mapping[str, Range], goal: Goal, n_trials: int, seed: int) -> list[tuple[dict[str, Any], str]]:
+def search(
+    ranges: Mapping[str, Range], goal: Goal, n_trials: int, seed: int, fleet: Fleet, n_abreast: int
+) -> list[tuple[dict[str, Any], str]]:
     """Return the params and the revision of each run of a search, of which the first is the committed one.
 
-    The sampler is seeded and asked for one run at a time: so the same command goes the same way over the runs that are
-    there, and then on.
+    The sampler is seeded. It is asked for a run when the one `n_abreast` before has been told, in this order whichever
+    ends first: so the same command goes the same way over the runs that are there, and then on. What is asked for and
+    not told yet counts as a bad one (Optuna's constant liar), which keeps runs that are abreast apart.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_N_AT_RANDOM)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_N_AT_RANDOM, constant_liar=n_abreast > 1)
     study = optuna.create_study(direction="maximize" if goal.larger else "minimize", sampler=sampler)
     committed = {key: experiments.value_at(experiments.committed_params(), key) for key in ranges}
     if all(ranges[key].low <= value <= ranges[key].high for key, value in committed.items()):
         study.enqueue_trial(committed)
     runs: list[tuple[dict[str, Any], str]] = []
-    for _ in range(n_trials):
-        trial = study.ask()
-        point = {key: each.suggest(trial, key) for key, each in ranges.items()}
-        revision = run(point, goal)
-        value = scores_of(revision, goal)[goal.score]
-        study.tell(trial, value)
-        progress.note(f"run {trial.number + 1} of {n_trials}: {_described(point)}: {goal.score} {value:.4g}")
-        if point not in [other for other, _ in runs]:
-            runs.append((point, revision))
+    asked: deque[tuple[optuna.Trial, dict[str, Any]]] = deque()
+    for number in range(n_trials + n_abreast):
+        if number >= n_abreast and asked:
+            trial, point = asked.popleft()
+            revision = revisions([point], goal, fleet)[0]
+            value = scores_of(revision, goal)[goal.score]
+            study.tell(trial, value)
+            progress.note(f"run {trial.number + 1} of {n_trials}: {_described(point)}: {goal.score} {value:.4g}")
+            if point not in [other for other, _ in runs]:
+                runs.append((point, revision))
+        if number < n_trials:
+            trial = study.ask()
+            asked.append((trial, {key: each.suggest(trial, key) for key, each in ranges.items()}))
+            wanted = experiment(asked[-1][1], goal)
+            if wanted is not None:
+                fleet.submit(*wanted)
     return sorted(runs, key=lambda each: list(each[0].values()))
 
 
-def run(point: Mapping[str, Any], goal: Goal) -> str:
-    """Return the revision with these params, after running it where it is not there."""
+def revisions(points: Sequence[Mapping[str, Any]], goal: Goal, fleet: Fleet) -> list[str]:
+    """Return the revisions with these params, after running them where they are not there."""
+    wanted = [experiment(point, goal) for point in points]
+    found = iter(fleet.run([each for each in wanted if each is not None]))
+    return [experiments.revision_of("HEAD") if each is None else next(found) for each in wanted]
+
+
+def experiment(point: Mapping[str, Any], goal: Goal) -> tuple[str, Mapping[str, Any], list[str]] | None:
+    """Return the name, the params and the targets of the run with these params; None where the commit is that."""
     committed = experiments.committed_params()
     if all(experiments.value_at(committed, key) == value for key, value in point.items()):
-        return experiments.revision_of("HEAD")
+        return None
     # Where the stage of a row was run alone, the comparison is still the committed one: that is another experiment.
     alone = [goal.row] if goal.comparison == _TRAINING else []
     named = [f"{key}-{value:g}" if are_numbers([value]) else f"{key}-{value}" for key, value in point.items()]
     name = re.sub(r"[^\w.+-]+", "_", "-".join(["sweep", *alone, *named]))
-    return experiments.run(name, point, goal.targets)
+    return name, point, goal.targets
 
 
 def scores_of(revision: str, goal: Goal) -> dict[str, float]:
@@ -302,13 +336,20 @@ def collect(runs: Sequence[tuple[Mapping[str, Any], str]], goal: Goal) -> pd.Dat
     return pd.DataFrame(lines)
 
 
-def report_best(table: pd.DataFrame, goal: Goal) -> None:
-    """Say which run is best, and by which images."""
-    best = int((table[goal.score] if goal.larger else -table[goal.score]).to_numpy().argmax())
-    line = table.to_dict("records")[best]
-    params = dict(itertools.takewhile(lambda item: item[0] != goal.score, line.items()))
+def best_of(table: pd.DataFrame, goal: Goal) -> str:
+    """Return a sentence that says which run is best, by how much, and by which images it was chosen."""
+    ordered = table.sort_values(goal.score, ascending=not goal.larger, kind="stable").to_dict("records")
+    names = [
+        _described(dict(itertools.takewhile(lambda item: item[0] != goal.score, line.items()))) for line in ordered
+    ]
+    values = [f"{line[goal.score]:.4g}" for line in ordered]
     images = "train and validation images" if goal.of_train else "the test images, so that it looks better than it is"
-    progress.note(f"best: {_described(params)}, {goal.score} {line[goal.score]:.4g}; chosen by {images}")
+    worst = f", then {names[1]} with {values[1]}, and last {names[-1]} with {values[-1]}" if len(ordered) > 2 else ""
+    second = f", before {names[1]} with {values[1]}" if len(ordered) == 2 else ""
+    return (
+        f"Of {len(ordered)} runs, {names[0]} is best: {goal.score} of {goal.row} is {values[0]}{worst}{second}. "
+        f"It was chosen by {images}; another seed may choose otherwise."
+    )
 
 
 def draw(name: str) -> None:

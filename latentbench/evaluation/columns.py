@@ -90,6 +90,29 @@ REPRESENTATIONS = (
         "How far the nearest images in pixels are near in the representation too, at most 1.",
         "higher",
     ),
+    Column(
+        "q_nx",
+        "Share of the nearest images in pixels that are among the nearest in the representation, of 15 each.",
+        "higher",
+    ),
+    Column(
+        "auc_r_nx",
+        "Share of the nearest images that are kept beyond chance, over neighbourhoods of all sizes, small ones first.",
+        "higher",
+        interval=True,
+    ),
+    Column(
+        "spearman",
+        "Rank correlation of the distances between images in pixels and in the representation, at most 1.",
+        "higher",
+        interval=True,
+    ),
+    Column(
+        "stress",
+        "Error of the distances in the representation, at their best scale, as a share of those in pixels.",
+        "lower",
+        interval=True,
+    ),
     Column("mse", "Mean squared error per pixel of the rebuilt test images, on the scale from 0 to 1.", "lower"),
     Column("psnr", "Peak signal-to-noise ratio of the rebuilt test images, in decibels.", "higher"),
     Column("ssim", "Structural similarity of the rebuilt test images to the originals, at most 1.", "higher"),
@@ -207,6 +230,8 @@ COMPARISONS: Mapping[str, tuple[Column, ...]] = {
     "generators": GENERATORS,
     "likelihoods": LIKELIHOODS,
 }
+# Of representations, what is kept of how images lie to each other in pixels: people see it as a table of its own.
+KEPT = ("trustworthiness", "continuity", "q_nx", "auc_r_nx", "spearman", "stress")
 # What the stage of a network writes of how its training ended.
 TRAINING = (
     Column(

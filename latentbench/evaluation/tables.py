@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import pandas as pd
 
+from latentbench.evaluation.columns import KEPT
+
 V = TypeVar("V")
 _ENDS = ("", "_lo", "_hi")
 
@@ -42,7 +44,16 @@ def cells(table: pd.DataFrame) -> Cells:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return a table in Markdown."""
+    """Return a table in Markdown; of representations two, the second of what they keep of how images lie in pixels."""
+    kept = [name for name in table if str(name).removesuffix("_lo").removesuffix("_hi") in KEPT]
+    others = [name for name in table if name not in kept]
+    if "row" not in others or not kept or len(others) == 1:
+        return _markdown(table)
+    second = table.loc[table[kept].notna().any(axis=1), ["row", *kept]]
+    return f"{_markdown(table[others])}\n{_markdown(second)}"
+
+
+def _markdown(table: pd.DataFrame) -> str:
     shown = cells(table)
     lines = ["| " + " | ".join(shown.columns) + " |", "|" + "---|" * len(shown.columns)]
     lines += ["| " + " | ".join(row) + " |" for row in shown.rows]

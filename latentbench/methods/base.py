@@ -1,8 +1,8 @@
 """What a method can do for a row of the comparison, once it is fitted.
 
-Each file beside this one is a method: it has the name of the list in `rows` whose rows it makes, and defines
-`Method`. Whoever scores, judges, explores or times a row asks by the protocols below what its method can do, and not
-which method it is.
+Each file beside this one is a method, and defines `Method`. It has the name of the list in `rows` whose rows it makes,
+or, for a row of `rows.reductions`, that which the row's section names. Whoever scores, judges, explores or times a row
+asks by the protocols below what its method can do, and not which method it is.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,38 @@ class Fitted(Protocol):
         Raises:
             WeightsError: the arrays are not those of the model that is described beside them.
         """
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a method is fitted to.
+
+    Attributes:
+        dataset: the images; of the test images, a fit sees none.
+        seed: of all chance, its own.
+        classifier: arrays and description of the reference network, as `artifacts.read_model` read them.
+    """
+
+    dataset: Dataset
+    seed: int
+    classifier: tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
+
+
+@runtime_checkable
+class FitsAtOnce(Protocol):
+    """It is fitted without a training loop: the stage `reduce` does that, and needs to know no more of it."""
+
+    @classmethod
+    def fit(cls, material: Material, **options: Any) -> Self | None:
+        """Return what was fitted to the train images; None where they lack what it takes, such as labels.
+
+        Args:
+            material: what there is.
+            options: what the row's section in params.yaml says beside its method, by name.
+        """
+
+    def kept(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the arrays and the description that `load` takes."""
 
 
 @runtime_checkable

@@ -15,11 +15,12 @@ import yaml
 from pydantic import create_model, model_validator
 
 from latentbench import plugins
-from latentbench.params import dataset
+from latentbench.params import dataset, reductions
 from latentbench.params.autoencoders import AutoencoderParams, VAEParams
 from latentbench.params.base import ParamsError, Section, read, validate
 from latentbench.params.classifier import ClassifierParams
 from latentbench.params.data import Data
+from latentbench.params.densities import DensitiesParams
 from latentbench.params.diffusion import LatentDiffusionParams, PixelDiffusionParams
 from latentbench.params.diffusion_explore import DiffusionExploreParams
 from latentbench.params.evaluate import EvaluateParams
@@ -31,12 +32,13 @@ from latentbench.params.rows import Rows
 _RECIPES: dict[str, type[Section]] = {
     "pca": PCAParams,
     "isomap": IsomapParams,
+    "reductions": reductions.Reduction,
     "ae": AutoencoderParams,
     "vae": VAEParams,
     "diffusion": PixelDiffusionParams,
 }
 _RAW = Path("data/raw/dataset.json")  # what the stage download tells of the files that it read
-_SAMPLERS = "latentbench.diffusion.samplers"
+_SAMPLERS, _DENSITIES = "latentbench.diffusion.samplers", "latentbench.densities"
 _ARCHITECTURES = {"ae": "latentbench.networks.autoencoders", "vae": "latentbench.networks.vaes"}
 
 
@@ -46,6 +48,7 @@ class Params(Project):
     rows: Rows
     data: Data
     classifier: ClassifierParams
+    densities: DensitiesParams
     latent_explore: LatentExploreParams
     diffusion_explore: DiffusionExploreParams
     evaluate: EvaluateParams
@@ -58,6 +61,8 @@ class Params(Project):
         for row in self.rows.diffusion:
             _check_choice(f"{row}.sampling.sampler", getattr(self, row).sampling.sampler, _SAMPLERS)
             self._check_calls(row)
+        for name in self.densities.compared:
+            _check_choice("densities.compared", name, _DENSITIES)
         self._check_dimensions()
         self._check_classes()
         self._check_features()
@@ -137,6 +142,8 @@ def model_of(content: Mapping[str, Any]) -> type[Params]:
 def _recipe(family: str, section: object) -> type[Section]:
     if family == "diffusion" and isinstance(section, Mapping) and section.get("space") == "latents":
         return LatentDiffusionParams
+    if family == "reductions":
+        return reductions.model_of(section)
     return _RECIPES[family]
 
 

@@ -19,6 +19,7 @@ class Rows(Section):
 
     pca: list[Row]
     isomap: list[Row]
+    reductions: list[Row]
     ae: list[Row]
     vae: list[Row]
     diffusion: list[Row]
@@ -36,7 +37,7 @@ class Rows(Section):
 
     def all(self) -> list[str]:
         """Return every row, in the order of tables."""
-        return [*self.pca, *self.isomap, *self.coders(), *self.diffusion]
+        return [*self.pca, *self.isomap, *self.reductions, *self.coders(), *self.diffusion]
 
     def coders(self) -> list[str]:
         """Return the rows whose latent spaces are looked into."""

@@ -124,13 +124,18 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         queries = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        near = nearest(queries, self._points, min(PLACED_BY, len(self._points)), label="umap: new points")
-        met = near.distances[:, 0] == 0.0
-        weights = 1.0 / np.where(met[:, None], 1.0, near.distances)
-        weights[met] = np.eye(1, weights.shape[1])
-        weights /= weights.sum(axis=1, keepdims=True)
-        placed: np.ndarray = np.einsum("qk,qkc->qc", weights, self.embedding_[near.indices]).astype(queries.dtype)
-        return placed
+        return place(queries, self._points, self.embedding_)
+
+
+def place(queries: np.ndarray, points: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+    """Place queries (q, d) among fitted points (n, d) by their map (n, c), (q, c), as `UMAP.transform` does."""
+    near = nearest(queries, points, min(PLACED_BY, len(points)), label="umap: new points")
+    met = near.distances[:, 0] == 0.0
+    weights = 1.0 / np.where(met[:, None], 1.0, near.distances)
+    weights[met] = np.eye(1, weights.shape[1])
+    weights /= weights.sum(axis=1, keepdims=True)
+    placed: np.ndarray = np.einsum("qk,qkc->qc", weights, embedding[near.indices]).astype(queries.dtype)
+    return placed
 
 
 def smoothed(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

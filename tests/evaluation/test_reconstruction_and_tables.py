@@ -151,3 +151,12 @@ def test_a_value_shares_its_cell_with_its_interval() -> None:
         "| row | dims | a | mse |\n|---|---|---|---|\n"
         "| raw | 784 | 0.8555 (0.8 to 0.9) |  |\n| pca | 64 | 0.5 (0.4 to 0.6) | 0.01235 |\n"
     )
+
+
+def test_what_is_kept_of_pixels_is_a_table_of_its_own() -> None:
+    table = pd.DataFrame({"row": ["raw", "pca"], "dims": [784, 64], "stress": [None, 0.2], "stress_lo": [None, 0.1]})
+    table = table.assign(stress_hi=[None, 0.3], mse=[None, 0.5], spearman=[None, 0.9])
+    assert tables.markdown(table) == (
+        "| row | dims | mse |\n|---|---|---|\n| raw | 784 |  |\n| pca | 64 | 0.5 |\n"
+        "\n| row | stress | spearman |\n|---|---|---|\n| pca | 0.2 (0.1 to 0.3) | 0.9 |\n"
+    )

@@ -98,3 +98,9 @@ def with_value(params: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
         section = section[part]
     section[last] = value
     return content
+
+
+def with_every_row(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the params with each row listed that is off by default: sections of others are not looked at."""
+    reductions = [row for row, section in params.items() if isinstance(section, dict) and "method" in section]
+    return with_value(params, "rows.reductions", reductions)

@@ -9,7 +9,7 @@ import yaml
 from latentbench.params import file
 from latentbench.params.base import ParamsError
 from tests.faults.counting import Faults
-from tests.params.mistakes import every_mistake, with_value
+from tests.params.mistakes import every_mistake, with_every_row, with_value
 
 GUIDANCE = {"scale": 2.0, "dropped_share": 0.2}  # null by default, so that its own params would not be seen
 
@@ -17,6 +17,7 @@ GUIDANCE = {"scale": 2.0, "dropped_share": 0.2}  # null by default, so that its 
 @pytest.fixture(scope="module")
 def params(root: Path) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    content = with_every_row(content)
     content["diffusion"]["guidance"] = content["diffusion_latent"]["guidance"] = GUIDANCE
     return content
 

@@ -13,7 +13,7 @@ from latentbench.params import file
 from latentbench.params.autoencoders import AutoencoderParams
 from latentbench.params.base import ParamsError, UndeclaredParamError, View
 from latentbench.params.project import Project
-from tests.params.mistakes import with_value
+from tests.params.mistakes import with_every_row, with_value
 
 # What the tests below speak of; the rest is as in the working tree, which may hold an experiment.
 PINNED = {
@@ -32,7 +32,7 @@ def params(root: Path) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     for key, value in PINNED.items():
         content = with_value(content, key, value)
-    return content
+    return with_every_row(content)
 
 
 def leaves(section: dict[str, Any], prefix: str = "") -> list[str]:
@@ -96,6 +96,11 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("isomap.radius", 2.0, "one of n_neighbors (5) and radius (2.0)"),
         ("isomap.p", 3, "less than or equal to 2, not 3"),
         ("isomap.p", True, "valid integer, not True"),
+        ("umap.method", "lle", "'tsne' or 'umap', not 'lle'"),
+        ("umap.method", None, "'tsne' or 'umap', not None"),
+        ("umap.min_dist", 1.0, "min_dist (1.0) must be below spread (1.0)"),
+        ("tsne.n_components", 3, "less than or equal to 2, not 3"),
+        ("kernel_pca.n_landmarks", 100, "n_components (256) must be at most n_landmarks (100)"),
         ("latent_explore.dimensions", [0, 64], "below latent_dim (64)"),
         ("latent_explore.map_neighbors", 1, "greater than or equal to 2"),
         ("latent_explore.interpolations", [["Bag", "Sock"]], "does not have: Sock"),
@@ -117,6 +122,11 @@ def test_impossible_values_are_told(params: dict[str, Any], key: str, value: obj
             "(160) must be at most map_points (150)",
         ),
         ({"isomap.n_landmarks": 20}, "isomap.search.n_components [10, 20, 30] must be below isomap.n_landmarks (20)"),
+        (
+            {"densities.compared": ["flow"]},
+            "densities.compared: there is no 'flow' in latentbench/densities; there are",
+        ),
+        ({"densities.components": [5, 5]}, "each of components stands once, not as in [5, 5]"),
         (
             {"ae_dense.latent_dim": 2, "latent_explore.dimensions": [0, 5]},
             "[5] must be below latent_dim (2), of ae_dense",

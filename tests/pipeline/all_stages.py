@@ -22,8 +22,11 @@ ORDER = (
     "classifier",
     "pca",
     "isomap",
+    "reduce",
     "ae",
     "vae",
+    "density_ae",
+    "density_vae",
     "latent_space_ae",
     "latent_space_vae",
     "latent_explore",
@@ -31,6 +34,7 @@ ORDER = (
     "diffusion_explore",
     "judge_real",
     "judge_pca",
+    "judge_ae",
     "judge_vae",
     "judge_diffusion",
     "evaluate",
@@ -76,7 +80,7 @@ def check_what_is_declared_is_read(workspace: Workspace, records: Path) -> None:
         there = {leaf for leaf, _ in leaves(params)}  # a row may leave out what has a default
         assert read & there == {leaf for leaf in there if any(covers(key, leaf) for key in keys)}, name
         names.append(name)
-    assert len(names) == 32
+    assert len(names) == 45
 
 
 def main() -> None:

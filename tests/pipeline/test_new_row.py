@@ -33,13 +33,13 @@ def test_a_new_autoencoder_is_a_file_and_a_section(root: Path, finished: Workspa
     added = yaml.safe_dump({row: recipe, "vae_dense_beta4": strong}, sort_keys=False)
     (workspace.folder / "params.yaml").write_text(f"{text}\n{added}", encoding="utf-8")
     workspace.commit("a new autoencoder, and a VAE with another beta")
-    lists = {"isomap": "", "ae": row, "vae": "vae_dense, vae_dense_beta4", "diffusion": ""}
+    lists = {"isomap": "", "reductions": "", "ae": row, "vae": "vae_dense, vae_dense_beta4", "diffusion": ""}
     given = [part for name, rows in lists.items() for part in ("-S", f"rows.{name}=[{rows}]")]
     done = workspace.run("dvc", "exp", "run", *given)
     assert sorted(stages_run(done.stdout)) == sorted(
         [
-            *(f"ae@{row}", f"latent_space_ae@{row}"),
-            *("vae@vae_dense_beta4", "latent_space_vae@vae_dense_beta4", "judge_vae@vae_dense_beta4"),
+            *(f"{stage}@{row}" for stage in ("ae", "latent_space_ae", "density_ae", "judge_ae")),
+            *(f"{stage}@vae_dense_beta4" for stage in ("vae", "latent_space_vae", "density_vae", "judge_vae")),
             *("latent_explore", "evaluate", "explorer"),
         ]
     )

@@ -17,7 +17,10 @@ from tests.pipeline.workspace import SMALL, Workspace, stages_run
 VAES = ["vae_dense", "vae_conv", "vae_residual"]
 CODERS = ["ae_dense", "ae_conv", "ae_residual", *VAES]
 DIFFUSIONS = ["diffusion", "diffusion_latent"]
-ROWS = ["raw", "pca", "isomap", *CODERS]
+REDUCTIONS = ["random_projection", "kernel_pca", "umap", "supervised"]
+ROWS = ["raw", "pca", "isomap", *REDUCTIONS, *CODERS]
+DENSITIES = [f"{row}+{density}" for row in CODERS for density in SMALL["densities.compared"]]
+GENERATORS = ["pca", *VAES, *DENSITIES, *DIFFUSIONS]
 
 
 def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
@@ -35,7 +38,8 @@ def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
     np.testing.assert_allclose(arrays["mean"], pixels.mean(axis=0), atol=1e-6)
     facts = artifacts.read_json(data / "processed" / "dataset.json")
     assert (facts["image_shape"], len(facts["classes"])) == ([1, 28, 28], 10)
-    dims = {"pca": 30, "isomap": 10} | dict.fromkeys(CODERS, latent_dim)
+    dims = {"pca": 30, "isomap": 10, "random_projection": 20, "kernel_pca": 30, "umap": 2, "supervised": 20}
+    dims |= dict.fromkeys(CODERS, latent_dim)
     for row, dim in dims.items():
         for split, n in (("train", n_train), ("test", n_test)):
             embedding = artifacts.read_array(data / "embeddings" / row / f"{split}.npy")
@@ -77,6 +81,9 @@ def test_the_comparison_says_what_the_artifacts_say(finished: Workspace) -> None
         if row != "raw":
             assert 0.6 < scores["trustworthiness"] <= 1
             assert 0.6 < scores["continuity"] <= 1
+            assert 0.1 < scores["q_nx"] <= 1
+            for name in ("auc_r_nx", "spearman", "stress"):
+                assert 0 <= scores[f"{name}_lo"] <= scores[name] <= scores[f"{name}_hi"] <= 1
     assert representations["raw"]["dims"] == 784
     assert representations["pca"]["dims"] == SMALL["latent_dim"]
     arrays, _ = artifacts.read_model(finished.folder / "data/models/pca")
@@ -106,7 +113,7 @@ def test_the_outcomes_of_each_test_image_are_those_of_the_comparison(finished: W
                 difference = scores[f"{name.removesuffix('_accuracy')}_minus_raw"]
                 assert difference == pytest.approx(accuracies[row] - accuracies["raw"], abs=1e-6)
         assert scores["linear_probe"] > 0.3, f"{row} is no better than chance"
-        for name in {"trustworthiness", "continuity", "mse", "psnr", "ssim"} & set(scores):
+        for name in {"trustworthiness", "continuity", "q_nx", "mse", "psnr", "ssim"} & set(scores):
             assert outcomes[f"{row}.{name}"].mean() == pytest.approx(scores[name], rel=1e-4)
         is_raw = row == "raw"
         assert scores["bytes_per_image"] == scores["dims"] * (1 if is_raw else 4)
@@ -119,7 +126,7 @@ def test_costs_are_those_of_every_row(finished: Workspace) -> None:
     transformed = {row for row, seconds in found.items() if {"transform_s_per_1000", "knn_s_per_1000"} <= set(seconds)}
     drawn = {row for row, seconds in found.items() if "sample_s_per_1000" in seconds}
     assert transformed == set(ROWS)
-    assert drawn == {"pca", *VAES, *DIFFUSIONS, "diffusion_latent_guided"}
+    assert drawn == {*GENERATORS, "diffusion_latent_guided"}
     assert all(0 < seconds < 60 for each in found.values() for seconds in each.values())
     assert found["diffusion"]["sample_s_per_1000"] > found["vae_dense"]["sample_s_per_1000"]
     assert found["isomap"]["transform_s_per_1000"] > found["pca"]["transform_s_per_1000"]
@@ -155,7 +162,7 @@ def test_the_bounds_say_what_their_parts_say(finished: Workspace) -> None:
 def test_generated_images_are_judged_at_equal_terms(finished: Workspace) -> None:
     folder = finished.folder / "metrics"
     generators = artifacts.read_json(folder / "evaluate" / "generators.json")
-    assert set(generators) == {"real", "real_validation", "pca", *VAES, *DIFFUSIONS, "diffusion_latent_guided"}
+    assert set(generators) == {"real", "real_validation", *GENERATORS, "diffusion_latent_guided"}
     for row, scores_of in generators.items():
         assert scores_of["frechet_lo"] <= scores_of["frechet"] <= scores_of["frechet_hi"]
         assert scores_of["n"] == (200 if row == "real_validation" else SMALL["n_samples"])
@@ -167,7 +174,7 @@ def test_generated_images_are_judged_at_equal_terms(finished: Workspace) -> None
     calls = {row: scores_of["calls"] for row, scores_of in generators.items() if "calls" in scores_of}
     small = SMALL["diffusion.sampling.calls"]
     expected = {"diffusion": small, "diffusion_latent": small, "diffusion_latent_guided": 2 * small}
-    assert calls == dict.fromkeys(VAES, 1) | expected
+    assert calls == dict.fromkeys([*VAES, *DENSITIES], 1) | expected
     assert generators["real"]["coverage"] > 0.9
     assert generators["real"]["sharpness"] == pytest.approx(1, abs=0.2)
     filled = pd.read_csv(folder / "evaluate" / "inpainting.csv").set_index("row")
@@ -273,9 +280,9 @@ def test_the_headline_is_what_one_wants_to_see_first(finished: Workspace) -> Non
         artifacts.read_json(folder / "evaluate" / f"{name}.json") for name in ("representations", "generators")
     )
     headline = artifacts.read_json(folder / "headline.json")
-    assert headline["knn"] == {row: representations[row]["knn_accuracy"] for row in ROWS}
-    assert headline["frechet"] == {row: generators[row]["frechet"] for row in ("real", "pca", *VAES, *DIFFUSIONS)}
-    assert len(re.findall(r": [0-9]", json.dumps(headline))) <= 25
+    assert headline["knn"] == {row: representations[row]["knn_accuracy"] for row in set(ROWS) - set(REDUCTIONS)}
+    assert headline["frechet"] == {row: generators[row]["frechet"] for row in ("real", *GENERATORS)}
+    assert len(re.findall(r": [0-9]", json.dumps(headline))) <= 30
 
 
 def test_pca_and_isomap_are_judged_by_number(finished: Workspace) -> None:
@@ -332,8 +339,8 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
     before = finished.outputs()
     try:
         done = finished.run("dvc", "exp", "run", "--name", "smoother", "-S", "vae_dense.beta=4")
-        expected = ["vae@vae_dense", "latent_space_vae@vae_dense", "latent_explore", "judge_vae@vae_dense"]
-        expected += ["evaluate", "explorer"]
+        expected = [f"{stage}@vae_dense" for stage in ("vae", "latent_space_vae", "density_vae")]
+        expected += ["judge_vae@vae_dense", "latent_explore", "evaluate", "explorer"]
         assert sorted(stages_run(done.stdout)) == sorted(expected)
         after = finished.outputs()
         same = {name for name in before if before[name] == after.get(name)}
@@ -346,6 +353,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         assert "data/samples/vae_dense/any.npy" not in same
 
         changes = json.loads(finished.run("dvc", "metrics", "diff", "--json").stdout)
+        assert list(changes) == ["metrics/headline.json"]
         headline = changes["metrics/headline.json"]
         assert {"mse.vae_dense", "frechet.vae_dense"} <= set(headline)
         assert not {"knn.raw", "knn.pca", "mse.vae_conv", "frechet.diffusion", "classifier_accuracy"} & set(headline)
@@ -387,15 +395,21 @@ def test_the_page_of_plots_needs_no_network_and_draws_everything(finished: Works
     assert all((finished.folder / "dvc_plots" / source).is_file() for source in shown)
 
 
-def test_metrics_show_begins_with_the_headline(finished: Workspace) -> None:
-    lines = finished.run("dvc", "metrics", "show").stdout.splitlines()
-    assert lines[1].startswith("metrics/headline.json")
+def test_dvc_shows_the_headline_and_all_else_by_name(finished: Workspace) -> None:
+    shown = json.loads(finished.run("dvc", "metrics", "show", "--json").stdout)
+    assert list(shown[""]["data"]) == ["metrics/headline.json"]
+    path = "metrics/latent_explore/vae_dense/metrics.json"
+    shown = json.loads(finished.run("dvc", "metrics", "show", "--json", path).stdout)
+    assert "kl_nats" in shown[""]["data"][path]["data"]
+    first = finished.run("dvc", "exp", "show", "--csv").stdout.split(",")[5:7]
+    assert first[0] == "classifier_accuracy"
+    assert first[1].startswith("frechet.")
 
 
 def test_two_rows_are_compared_and_nothing_else_runs(finished: Workspace) -> None:
     """Lists of rows as a user gives them, and as one edits params.yaml: the others leave no trace in a result."""
     before = finished.outputs()
-    lists = {"isomap": [], "ae": [], "vae": ["vae_residual"], "diffusion": []}
+    lists = {"isomap": [], "reductions": [], "ae": [], "vae": ["vae_residual"], "diffusion": []}
     given = [part for name, rows in lists.items() for part in ("-S", f"rows.{name}=[{','.join(rows)}]")]
     joined = ["evaluate", "explorer", "latent_explore"]
     try:
@@ -409,13 +423,14 @@ def test_two_rows_are_compared_and_nothing_else_runs(finished: Workspace) -> Non
             "real_validation",
             "pca",
             "vae_residual",
+            "vae_residual+mixture",
         }
         assert artifacts.read_json(tables / "likelihoods.json").keys() == {"vae_residual"}
         assert pd.read_csv(tables / "inpainting.csv")["row"].tolist() == ["mean", "vae_residual"]
         assert pd.read_csv(finished.folder / "metrics/interpolation.csv")["row"].unique().tolist() == ["vae_residual"]
         for folder, kind in (("confusion", "csv"), ("classification", "csv"), ("samples", "png")):
             names = {path.stem for path in (tables / folder).glob(f"*.{kind}")}
-            assert names == {"pca", "vae_residual"} | ({"raw"} if kind == "csv" else set())
+            assert names == {"pca", "vae_residual"} | ({"raw"} if kind == "csv" else {"vae_residual+mixture"})
         page = artifacts.read_json(finished.folder / "data/explorer/data/explorer.json")
         assert ([model["row"] for model in page["models"]], page["diffusion"]) == (["vae_residual"], [])
         finished.run("dvc", "plots", "show", "--out", "dvc_plots")
@@ -545,9 +560,11 @@ def test_images_without_labels_are_compared_by_what_needs_none(images: np.ndarra
     metrics = workspace.folder / "metrics"
     assert "knn" not in artifacts.read_json(metrics / "headline.json")
     representations = artifacts.read_json(metrics / "evaluate/representations.json")
-    assert list(representations) == ["ae_dense", "isomap", "pca", "raw", "vae_residual"]
+    unsupervised = ["random_projection", "kernel_pca", "umap"]
+    assert list(representations) == sorted(["raw", "pca", "isomap", *unsupervised, "ae_dense", "vae_residual"])
     assert representations["raw"].keys() == {"bytes_per_image", "dims", "model_bytes"}
-    told = {"trustworthiness", "continuity", "mse", "psnr", "ssim"}
+    told = {"trustworthiness", "continuity", "q_nx", "mse", "psnr", "ssim"}
+    told |= {f"{name}{end}" for name in ("auc_r_nx", "spearman", "stress") for end in ("", "_lo", "_hi")}
     assert representations["ae_dense"].keys() == representations["raw"].keys() | told
     generators = artifacts.read_json(metrics / "evaluate/generators.json")
     of_classes = {"cas", "confident_share", "classes_present", "rarest_class_share"}

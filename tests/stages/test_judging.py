@@ -136,8 +136,9 @@ def test_what_was_judged_is_read_back_as_it_was(tmp_path: Path, monkeypatch: pyt
     wrote = SampleScores(
         {"n": 2, "frechet": 1 / 3}, "a", "t", shown, groups, right, {"n": 2}, "bernoulli", np.array([0.1])
     )
-    for row in ("diffusion", "diffusion/guided"):
+    for row in ("diffusion", "diffusion_guided", "vae", "vae+mixture"):
         sample_scores.write(row, wrote)
+    assert sample_scores.read_all(["vae", "vae+mixture"]).keys() == {"vae", "vae+mixture"}
     found = sample_scores.read_all(["diffusion"])
     assert list(found) == ["diffusion", "diffusion_guided"]
     read = found["diffusion_guided"]

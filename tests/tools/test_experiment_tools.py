@@ -9,7 +9,9 @@ from latentbench.evaluation.seeds import t_interval
 from tests.tools.conftest import Repository, call, params_with
 from tools import seeds
 from tools.lib import experiments
+from tools.lib.engine import Options
 from tools.lib.experiments import ExperimentError
+from tools.lib.fleet import Fleet
 
 
 def test_the_table_over_seeds_is_that_of_its_runs(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +86,7 @@ def test_runs_with_different_judges_do_not_compare(
 def test_an_experiment_of_that_name_with_other_params_is_refused(repository: Repository) -> None:
     repository.add_experiment("seed-1", params_with(seed=5))
     with pytest.raises(ExperimentError, match="'dvc exp remove seed-1' first"):
-        experiments.run("seed-1", {"seed": 1})
+        Fleet(Options()).run([("seed-1", {"seed": 1}, [])])
 
 
 def test_an_experiment_of_another_commit_does_not_count(repository: Repository) -> None:

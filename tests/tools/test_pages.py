@@ -1,14 +1,18 @@
 """A page shows what its tables say, to everyone, and asks for nothing from elsewhere."""
 
+import os
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
 
 from latentbench.evaluation import tables
-from tools.lib import pages
-from tools.lib.pages import Picture, Section
+from tools.lib import browser, pages
+from tools.lib.pages import Card, Picture, Section, Strip, Strips
 
 
 class Seen(HTMLParser):
@@ -83,3 +87,99 @@ def test_a_column_that_nobody_explains_is_refused(sections: list[Section]) -> No
     more = Section("Scores", "", sections[0].table.assign(y=1), sections[0].meanings)
     with pytest.raises(pages.PageError, match="Scores: nothing says what y means"):
         pages.render("Title", "Words.", {}, [more])
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Return a running Chromium."""
+    program = browser.find()
+    if program is None and not os.environ.get("CI"):  # there, a missing browser is a failure
+        pytest.skip(f"the page was not tested: {browser.MISSING}")
+    assert program is not None, browser.MISSING
+    with browser.running(program) as running:
+        yield running
+
+
+@pytest.fixture
+def shown(tmp_path: Path, images_of_a_page: Path) -> Path:
+    """Return the file of a page with cards, rows of pictures, and a folded section whose table has ten columns."""
+    picture = Picture(images_of_a_page, "a picture", "What it says.")
+    lines = [{"row": row, "x": x, "x_lo": x, "x_hi": x} for row, x in (("b", 10.0), ("a", 9.0), ("c", None))]
+    table = pd.DataFrame(lines).assign(**{f"more_{i}": range(3) for i in range(8)})
+    meanings = {str(name): "A number." for name in table}
+    below = Section("Below", "", table.iloc[:, :4], meanings, pictures=[picture], folded=True)
+    numbers = {"left": "9", "right": "none"}
+    sections = [
+        Section("In short", cards=[Card("Best at x", "b", ["By 1."])]),
+        Section("Side by side", strips=Strips(("left", "right"), [Strip("a", {"left": picture}, numbers)])),
+        Section("Scores", "Words.", table, meanings, parts=[below], folded=True, first=("row", "more_7")),
+    ]
+    path = tmp_path / "page.html"
+    path.write_text(pages.render("Title", "How to read it.", {"commit": "abc"}, sections, "A note."), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def images_of_a_page(tmp_path: Path) -> Path:
+    """Return a PNG of one pixel."""
+    from PIL import Image
+
+    Image.new("L", (8, 2)).save(tmp_path / "image.png")
+    return tmp_path / "image.png"
+
+
+def column(page: Page, place: int) -> list[str]:
+    return page.locator(f"#section-3-table tbody tr > :nth-child({place})").all_inner_texts()
+
+
+def test_a_reader_opens_sorts_and_asks_for_columns_by_keyboard(chromium: Browser, shown: Path) -> None:
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url))
+    page.goto(shown.as_uri())
+    heads = page.locator("#section-3-table thead th")
+    assert not heads.first.is_visible(), "the section is folded"
+    page.get_by_role("link", name="Scores").focus()
+    page.keyboard.press("Enter")
+    assert [heads.nth(i).inner_text() for i in range(heads.count()) if heads.nth(i).is_visible()] == [
+        "row", "x", *(f"more_{i}" for i in range(5)), "more_7",
+    ]  # fmt: skip
+    page.get_by_label("Show all 10 columns").focus()
+    page.keyboard.press("Space")
+    assert heads.last.is_visible()
+    assert all(heads.nth(i).is_visible() for i in range(10))
+    assert column(page, 1) == ["b", "a", "c"]
+    page.get_by_role("button", name="x", exact=True).focus()
+    page.keyboard.press("Enter")
+    assert (column(page, 1), heads.nth(1).get_attribute("aria-sort")) == (["a", "b", "c"], "ascending")
+    page.keyboard.press("Enter")
+    assert (column(page, 1), heads.nth(1).get_attribute("aria-sort")) == (["b", "a", "c"], "descending")
+    page.get_by_role("button", name="row", exact=True).first.click()
+    assert (column(page, 1), heads.nth(1).get_attribute("aria-sort")) == (["a", "b", "c"], None)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert said == [shown.as_uri()]
+    page.close()
+
+
+def test_paper_has_all_that_the_screen_folds_away(chromium: Browser, shown: Path) -> None:
+    page = chromium.new_page()
+    page.goto(shown.as_uri())
+    page.emulate_media(media="print")
+    heads = page.locator("#section-3-table thead th")
+    assert all(heads.nth(i).is_visible() for i in range(10))
+    assert page.locator("#section-3-1 img").is_visible()
+    assert not page.get_by_label("Show all 10 columns").is_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_in_the_way_of_assistive_technology(chromium: Browser, shown: Path, scheme: str) -> None:
+    context = chromium.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(shown.as_uri())
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    context.close()

@@ -10,7 +10,7 @@ from latentbench.params.base import ParamsError
 from tests.pipeline.workspace import Workspace
 from tools import quick
 
-FEW = ["rows.isomap=[]", "rows.ae=[ae_conv]", "rows.vae=[]", "rows.diffusion=[]"]
+FEW = ["rows.isomap=[]", "rows.reductions=[]", "rows.ae=[ae_conv]", "rows.vae=[]", "rows.diffusion=[]"]
 
 
 def test_a_sketch_has_every_table_and_picture_and_changes_nothing_else(finished: Workspace, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_sketch_of_another_dataset_fetches_it_and_leaves_the_projects_own(
 ) -> None:
     workspace = finished.copy(tmp_path / "copy")
     own = artifacts.read_array(workspace.folder / "data/raw/train_images.npy").shape
-    workspace.run("python", "-m", "tools.quick", "--set", *FEW[:1], "rows.ae=[]", *FEW[2:], "data.dataset=digits")
+    workspace.run("python", "-m", "tools.quick", "--set", *FEW[:2], "rows.ae=[]", *FEW[3:], "data.dataset=digits")
     folder = workspace.folder / "quick"
     assert artifacts.read_json(folder / "data/processed/dataset.json")["image_shape"] == [1, 8, 8]
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))

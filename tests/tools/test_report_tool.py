@@ -2,18 +2,26 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
+from latentbench import figures
+from latentbench.core import artifacts
 from tests.tools.test_pages import Seen
 from tools import report
 from tools.lib import claims, glossary
+from tools.lib.pages import N_COLUMNS
 from tools.lib.runs import CostsError, NotMeasuredError, Run, Score
+
+N_IMAGES = 1000
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +40,40 @@ def committed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     timing.mkdir(parents=True)
     run = Run(folder)
     for place, name in enumerate(sorted({name for names in run.timings.values() for name in names}), start=1):
-        content = {"seconds": 100.0 + place, "peak_memory_mib": 1000 + place}
+        content = {"seconds": 100.0 + place, "peak_memory_mib": 1000 + place, "mixture": 5.0}
         (timing / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     (timing / "fit@pca.json").write_text(json.dumps({"seconds": 2.5}), encoding="utf-8")
+    make_up_outcomes(folder)
     costs = {row: {"transform_s_per_1000": 0.5, "sample_s_per_1000": 7.25} for row in run.rows()}
     costs |= {"raw": {"transform_s_per_1000": 0.001, "knn_s_per_1000": 0.4}}
     costs |= {"pca": {"transform_s_per_1000": 0.125, "knn_s_per_1000": 0.2}}
     (timing / "costs.json").write_text(json.dumps(costs), encoding="utf-8")
     return folder
+
+
+def make_up_outcomes(folder: Path) -> None:
+    """Write what test images came to, so that its means are the committed scores, and judgements by groups."""
+    generator = np.random.default_rng(0)
+    representations = pd.read_csv(folder / "metrics/evaluate/representations.csv").set_index("row")
+    n, ranks = N_IMAGES, generator.permutation(N_IMAGES)  # the same images are hard for all rows
+    arrays = {"labels": np.zeros(n, dtype=np.uint8)}
+    for row, scores in representations.iterrows():
+        arrays[f"{row}.knn"] = (ranks >= round(scores["knn_accuracy"] * n)).astype(np.uint8)
+        if not np.isnan(scores["mse"]):
+            arrays[f"{row}.mse"] = (scores["mse"] * (0.5 + ranks / (n - 1))).astype(np.float32)
+    artifacts.write_model(folder / "data/outcomes", arrays, {"n": n, "test_images": "abc"})
+    generators = pd.read_csv(folder / "metrics/evaluate/generators.csv").set_index("row")
+    for row, scores in generators.iterrows():
+        # A jackknife whose interval is the committed one.
+        signs, error = np.resize([-1.0, 1.0], 20), 1.0 / (stats.t.ppf(0.975, 19) * np.sqrt(19))
+        left_out = {
+            f"left_out.{name}": scores[name] + signs * error * (scores[f"{name}_hi"] - scores[name])
+            for name in ("frechet", "coverage")
+        }
+        shown = np.zeros((100, 1, 28, 28), dtype=np.uint8)
+        artifacts.write_model(folder / "data/judged" / str(row), {"shown": shown, **left_out}, {})
+        if str(row).startswith("diffusion"):
+            artifacts.write_bytes(folder / "data/models" / str(row) / "model.safetensors", bytes(3_000_000))
 
 
 def altered(committed: Path, folder: Path, name: str, **columns: float) -> Run:
@@ -58,13 +92,14 @@ def verdicts(run: Run, *, with_times: bool = False) -> dict[str, str]:
 
 
 def test_every_number_and_figure_is_shown_and_explained(committed: Path) -> None:
-    page = report.report(Run(committed), {"commit": "abc"})
+    page = report.report(Run(committed), {"commit": "abc"}, "A note.")
     assert len(page) < 10e6
     seen = Seen(page)
     pictures = list((committed / "metrics").rglob("*.png"))
-    assert len(seen.alternatives) == len(pictures) > 40
+    made = len(Run(committed).rows()) + 4  # rows of images side by side, and what quality costs
+    assert len(seen.alternatives) > len(pictures) + made > 50
     assert all(seen.alternatives)
-    assert len(set(seen.alternatives)) == len(pictures)
+    assert len(set(seen.alternatives)) == len(seen.alternatives)
     assert all(address.startswith(("data:", "#")) for address in seen.addresses)
     assert {address[1:] for address in seen.addresses if address.startswith("#")} <= set(seen.places)
     assert set(seen.scopes) == {"col", "row"}
@@ -74,8 +109,17 @@ def test_every_number_and_figure_is_shown_and_explained(committed: Path) -> None
     for name in ("representations", "generators", "likelihoods"):
         markdown = (committed / "metrics" / "evaluate" / f"{name}.csv").read_text(encoding="utf-8")
         assert all(line.split(",")[0] in seen.cells for line in markdown.splitlines())
-    start = seen.cells.index("fit_s")
+    start = seen.cells.index("stage_s")
     assert seen.cells[seen.cells.index("pca", start) + 1] == "2.5"
+    heads = re.findall(r"<thead>.*?</thead>", page)
+    assert len(heads) > 40
+    assert max(head.count('<th scope="col">') for head in heads) == N_COLUMNS == 8
+    assert sum('class="later"' in head for head in heads) == page.count("Show all ") > 3
+    words = re.sub(r"<[^>]*>", "\n", page)
+    order = ["A note.", "In short", "The rows side by side", "What quality costs", "The scores at a glance"]
+    order += ["Representations", "Params", "About this page", "abc"]
+    places = [words.rindex(f"\n{text}\n") for text in order]
+    assert places == sorted(places)
 
 
 def test_the_glossary_has_sentences_and_none_is_of_a_table_that_is_gone(committed: Path) -> None:
@@ -83,7 +127,7 @@ def test_the_glossary_has_sentences_and_none_is_of_a_table_that_is_gone(committe
         assert all(text[0].isupper() and text.endswith(".") and text.count(". ") == 0 for text in columns.values())
     metrics = committed / "metrics"
     tables = {path.relative_to(metrics).with_suffix("").as_posix() for path in metrics.rglob("*.csv")}
-    by_number = {"training", "latent_explore", "diffusion_explore", "costs"}
+    by_number = {"training", "latent_explore", "diffusion_explore", "costs", "confusions"}
     by_number |= {"seeds/seeds", "reference/reference", "claims/claims"}
     used = {glossary._first(table, glossary._COLUMNS) for table in tables if glossary.is_shown(table)}
     assert set(glossary._COLUMNS) == used | by_number
@@ -134,6 +178,40 @@ def test_verdicts_follow_from_the_numbers(committed: Path, tmp_path: Path) -> No
     assert gone["is robust to noise"].verdict != "not measured"
 
 
+def with_density(committed: Path, folder: Path, coder: str, **columns: float) -> Run:
+    """Return a run with one density more: a row as that of `vae_dense`, but for some columns."""
+    shutil.copytree(committed, folder, symlinks=True)
+    path = folder / "metrics/evaluate/generators.csv"
+    table = pd.read_csv(path)
+    row = table[table["row"] == "vae_dense"].assign(row=f"{coder}+mixture", **columns)
+    pd.concat([table[table["row"] != f"{coder}+mixture"], row]).to_csv(path, index=False)
+    family = coder.partition("_")[0]
+    for name, content in (
+        (f"density_{family}@{coder}", {"seconds": 12.0, "peak_memory_mib": 700}),
+        (f"densities@{coder}", {"mixture": 5.25}),
+    ):
+        (folder / "data/timing" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return Run(folder)
+
+
+def test_diffusion_is_better_than_vaes_only_if_it_is_under_every_density(committed: Path, tmp_path: Path) -> None:
+    name = "Diffusion draws more diverse images than VAEs"
+    perfect = {"coverage": 0.97, "coverage_lo": 0.96, "coverage_hi": 0.98}
+    better = with_density(committed, tmp_path / "a", "vae_dense", **perfect)
+    assert verdicts(better)[name] == "not supported"
+    (found,) = (each for each in claims.check(better, with_times=False) if each.claim.text in name and each.parts)
+    assert "of the best VAE (vae_dense+mixture) 0.97" in found.numbers()
+    # The claim is about VAEs: an autoencoder's density does not decide it.
+    assert verdicts(with_density(committed, tmp_path / "b", "ae_dense", **perfect))[name] == "supported"
+
+
+def test_a_density_costs_what_it_and_its_network_cost(committed: Path, tmp_path: Path) -> None:
+    run = with_density(committed, tmp_path / "run", "ae_dense")
+    assert run.cost("ae_dense+mixture", "fit_s").value == pytest.approx(run.cost("ae_dense", "fit_s").value + 5.25)
+    assert run.cost("ae_dense+mixture", "peak_memory_mib").value == 700
+    assert verdicts(run, with_times=True)["PCA is fast"] == "supported"
+
+
 def without(committed: Path, folder: Path, *lacking: str) -> Run:
     """Return a run that lacks rows, in all tables of comparisons and of seeds and in what was explored."""
     shutil.copytree(committed, folder, symlinks=True)
@@ -146,6 +224,15 @@ def without(committed: Path, folder: Path, *lacking: str) -> Run:
         for place in (metrics / row, *(metrics / stage / row for stage in ("latent_explore", "diffusion_explore"))):
             shutil.rmtree(place, ignore_errors=True)
     return Run(folder)
+
+
+def redraw(run: Run) -> None:
+    """Draw the pictures of the rows that a run has, as evaluate does."""
+    represented, drawn = (run.table(f"evaluate/{name}") for name in ("representations", "generators"))
+    decoded = represented.loc[represented["mse"].notna(), "row"]
+    for name, labels in (("reconstructions", ["original", *decoded]), ("samples", list(drawn["row"]))):
+        figure = figures.image_grid(np.zeros((len(labels), 10, 1, 28, 28)), labels)
+        artifacts.write_figure(run.root / f"metrics/evaluate/{name}.png", figure)
 
 
 def test_a_claim_follows_the_rows_that_are_there(committed: Path, tmp_path: Path) -> None:
@@ -164,6 +251,7 @@ def test_a_claim_follows_the_rows_that_are_there(committed: Path, tmp_path: Path
     )
     easy = found["is easy to train, with a computable bound on the likelihood"]
     assert easy.source == "diffusion_latent/loss.csv, evaluate/likelihoods.csv"
+    redraw(fewer)
     page = report.report(fewer, {})
     assert "cannot be told for lack of a diffusion model with bits_per_dim in metrics/evaluate/likelihoods.csv" in page
 
@@ -198,6 +286,7 @@ def test_a_claim_says_which_row_it_lacks(
 def test_a_report_without_whole_families_is_whole(committed: Path, tmp_path: Path) -> None:
     run = without(committed, tmp_path / "run", "diffusion", "diffusion_latent", "isomap")
     shutil.rmtree(run.root / "metrics" / "diffusion_explore")
+    redraw(run)
     page = report.report(run, {})
     assert "The run has no metrics/isomap/search.csv." in page
     assert "The run has no row in metrics/diffusion_explore." in page

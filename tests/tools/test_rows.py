@@ -30,6 +30,8 @@ FAMILIES = {
     "diffusion": "diffusion",
     "third": "diffusion",
     "third_guided": "guided",
+    "first+mixture": "density",
+    "vae_dense+gaussian": "density",
     "real": "real",
     "real_validation": "real",
 }
@@ -67,5 +69,8 @@ def test_a_param_has_its_row() -> None:
 def test_what_no_params_list_is_told() -> None:
     with pytest.raises(ExperimentError, match="lists no row fourth"):
         rows.family_of("fourth", PARAMS)
+    for row in ("fourth+mixture", "pca+mixture"):
+        with pytest.raises(ExperimentError, match="lists no row"):
+            rows.family_of(row, PARAMS)
     with pytest.raises(ExperimentError, match="made by an older version"):
         rows.family_of("pca", {"ae": {"dense": {}}})

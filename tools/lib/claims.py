@@ -305,15 +305,20 @@ def _over_seeds(run: Run, row: str, score: str) -> Score:
 
 
 def _against_vaes(run: Run, *scores: str) -> Iterator[Part]:
-    """Each diffusion model is better than every VAE in scores; larger is better where neither way is in general."""
+    """Each diffusion model is better than every VAE in scores, by its prior and by each density of its latents.
+
+    Larger is better where neither way is in general.
+    """
+    vaes = run.of_family("vae")
+    drawn = [row for row in run.table("evaluate/generators")["row"] if row in vaes or rows.coder_of(row) in vaes]
     for score in scores:
         larger = columns.better(score) != "lower"
-        known = {row: run.score("evaluate/generators", score, row=row) for row in run.of_family("vae")}
+        known = {row: run.score("evaluate/generators", score, row=row) for row in drawn}
         best = (max if larger else min)(known, key=lambda row: known[row].value)
         for row in run.of_family("diffusion"):
             ours = run.score("evaluate/generators", score, row=row)
             better = all(ours.above(each) if larger else ours.below(each) for each in known.values())
-            yield Part(f"{score} of {row} {ours}, of the best VAE {known[best]}", better)
+            yield Part(f"{score} of {row} {ours}, of the best VAE ({best}) {known[best]}", better)
 
 
 def _quality(run: Run) -> Iterator[Part]:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from latentbench.core import artifacts, progress
+from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
 from tools.lib import cache
 
@@ -58,31 +58,18 @@ def check_reproduced() -> None:
         raise ExperimentError(f"out of date: {names}; 'make repro', then commit dvc.lock and metrics/")
 
 
-def run(name: str, changes: Mapping[str, object], targets: Sequence[str] = ()) -> str:
-    """Run an experiment of the last commit where it has none of this name yet; return its revision.
+def settings(changes: Mapping[str, object]) -> list[str]:
+    """Return params by dotted key as `dvc exp run --set-param` takes them, but for those that are as in the commit."""
+    committed = committed_params()
+    return [f"{key}={_yaml(value)}" for key, value in changes.items() if value_at(committed, key) != value]
 
-    Args:
-        name: of the experiment.
-        changes: params by dotted key.
-        targets: stages to run, with what they need; all where there are none.
+
+def made(name: str, changes: Mapping[str, object]) -> str:
+    """Return the revision of an experiment that has been run.
 
     Raises:
-        ExperimentError: it fails, or there is one of this name with other params.
+        ExperimentError: there is none of this name, or it has other params than these.
     """
-    if name in found():
-        progress.note(f"{name}: has been run")
-    else:
-        committed = committed_params()
-        others = {key: value for key, value in changes.items() if value_at(committed, key) != value}
-        settings = [f"--set-param={key}={_yaml(value)}" for key, value in others.items()]
-        progress.note(f"{name}: dvc exp run --temp {' '.join(settings)}")
-        try:
-            _run("dvc", "exp", "run", "--temp", "--name", name, *settings, *targets)
-        except ExperimentError as error:
-            raise ExperimentError(
-                f"{name}: {error}; what it printed above says why. Mend that and run the same command again: what has "
-                "been done is kept"
-            ) from error
     revision = found().get(name)
     if revision is None:
         raise ExperimentError(f"{name}: DVC ended well and left no experiment; 'dvc exp list' shows what there is")
@@ -93,6 +80,35 @@ def run(name: str, changes: Mapping[str, object], targets: Sequence[str] = ()) -
             f"{name}: there is an experiment of this name with other {', '.join(wrong)}; 'dvc exp remove {name}' first"
         )
     return revision
+
+
+def receive(name: str, *, exchange: bool) -> None:
+    """Bring an experiment into this repository, where its worker could not put it there itself.
+
+    Raises:
+        ExperimentError: the git remote does not have it.
+    """
+    if exchange:
+        _run("dvc", "exp", "pull", "--no-cache", "origin", name)
+
+
+def identity() -> tuple[str, str]:
+    """Return the name and the address that git makes commits under.
+
+    Raises:
+        ExperimentError: nobody has told git.
+    """
+    name, _, rest = _git("var", "GIT_COMMITTER_IDENT").partition(" <")
+    return name, rest.partition(">")[0]
+
+
+def origin() -> str:
+    """Return the address of the git remote `origin`.
+
+    Raises:
+        ExperimentError: there is none.
+    """
+    return _git("remote", "get-url", "origin").strip()
 
 
 def found() -> dict[str, str]:
@@ -239,9 +255,14 @@ def fetch(revision: str, path: str, destination: Path) -> None:
 
 
 @functools.cache
-def _cache(project: Path) -> Path:
+def _cache(_project: Path) -> Path:
     """Return where the DVC of a project, the folder that this works in, keeps outputs by their hash."""
-    return project / _run("dvc", "cache", "dir", capture=True).strip() / "files" / "md5"
+    return cache_folder() / "files" / "md5"
+
+
+def cache_folder() -> Path:
+    """Return the folder of DVC's cache."""
+    return Path.cwd() / _run("dvc", "cache", "dir", capture=True).strip()
 
 
 def outputs(revision: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import tables
 
 _TEMPLATE = Path(__file__).with_name("page.html")
+N_COLUMNS = 8  # that a table shows before a reader asks for the others
 
 
 class PageError(LatentbenchError):
@@ -29,14 +30,57 @@ class Picture:
     """A figure of a page.
 
     Attributes:
-        path: of the PNG file.
+        source: the PNG file, or its bytes.
         name: what it is, in a few words, for those who do not see it.
         meaning: one sentence that says what can be seen in it.
     """
 
-    path: Path
+    source: Path | bytes
     name: str
-    meaning: str
+    meaning: str = ""
+
+    def address(self) -> str:
+        """Return the picture itself as an address."""
+        content = self.source if isinstance(self.source, bytes) else artifacts.read_bytes(self.source)
+        return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+@dataclass(frozen=True)
+class Card:
+    """An answer that a page begins with.
+
+    Attributes:
+        question: what was asked, in a few words.
+        answer: in a few words.
+        sentences: by how much, and how sure.
+    """
+
+    question: str
+    answer: str
+    sentences: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures of one row of a comparison beside its numbers.
+
+    Attributes:
+        row: its name.
+        pictures: by the name of their column.
+        numbers: what is written below each of them, by the same names.
+    """
+
+    row: str
+    pictures: Mapping[str, Picture]
+    numbers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Rows of pictures below one another: `columns` are the names of what is beside one another."""
+
+    columns: Sequence[str]
+    rows: Sequence[Strip]
 
 
 @dataclass(frozen=True)
@@ -51,7 +95,10 @@ class Section:
         meanings: one sentence for each column that is shown; a table has all of them.
         pictures: shown below the table.
         parts: sections below this one, with smaller headings.
-        folded: whether the table is folded away until the reader opens it.
+        folded: whether all below the heading is folded away until the reader opens it.
+        first: the columns to show at once where a table has more than `N_COLUMNS`; others fill up what is left of them.
+        cards: answers, above the table.
+        strips: pictures of each row, above the table.
     """
 
     title: str
@@ -61,6 +108,9 @@ class Section:
     pictures: Sequence[Picture] = ()
     parts: Sequence["Section"] = ()
     folded: bool = False
+    first: Sequence[str] = ()
+    cards: Sequence[Card] = ()
+    strips: Strips | None = None
 
     def paragraphs(self) -> list[str]:
         """Return the explanation by paragraph."""
@@ -80,33 +130,37 @@ class Section:
             raise PageError(f"{self.title}: nothing says what {', '.join(missing)} means; a sentence each, please")
         return shown
 
+    def later(self, columns: Sequence[str]) -> list[bool]:
+        """Return which columns of the table are shown only when a reader asks for them."""
+        order = dict.fromkeys([*(name for name in self.first if name in columns), *columns])
+        first = list(order)[:N_COLUMNS]
+        return [name not in first for name in columns]
 
-def render(title: str, introduction: str, facts: Mapping[str, str], sections: Iterable[Section]) -> str:
+
+def render(title: str, introduction: str, facts: Mapping[str, str], sections: Iterable[Section], note: str = "") -> str:
     """Return a page as HTML.
 
     Args:
         title: of the page, its only heading of the first level.
-        introduction: one paragraph below it.
-        facts: what the page is about, such as a commit and versions, by name.
-        sections: the page's content; each is an entry of the table of contents.
+        introduction: one paragraph on how to read the page, after the first section.
+        facts: what the page is about, such as a commit and versions, by name; they come last.
+        sections: the page's content; each is an entry of the table of contents. The first one answers.
+        note: what has to be known before all else.
 
     Raises:
         PageError: a column of a table has no meaning.
         ArtifactError: a picture is missing.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["data_uri"] = _data_uri
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     shown = list(sections)
     places = {picture.name: f"figure-{place}" for place, picture in enumerate(_pictures(shown), start=1)}
-    return template.render(title=title, introduction=introduction, facts=facts, sections=shown, places=places)
+    return template.render(
+        title=title, introduction=introduction, facts=facts, sections=shown, places=places, note=note
+    )
 
 
 def _pictures(sections: Iterable[Section]) -> Iterator[Picture]:
     for section in sections:
         yield from section.pictures
         yield from _pictures(section.parts)
-
-
-def _data_uri(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(artifacts.read_bytes(path)).decode()}"

@@ -6,6 +6,7 @@ from typing import Any
 from tools.lib.experiments import ExperimentError
 
 _WITHOUT_CHANCE = ("pixels", "pca")  # families in which nothing is drawn at random
+_CODERS = ("ae", "vae")  # to whose latents densities are fitted
 
 
 def families(params: Mapping[str, Any]) -> dict[str, str]:
@@ -21,7 +22,7 @@ def families(params: Mapping[str, Any]) -> dict[str, str]:
 
 
 def family_of(row: str, params: Mapping[str, Any]) -> str:
-    """Return the family of a row of the tables: as `families` tells, or "pixels", "real" or "guided".
+    """Return the family of a row of the tables: as `families` tells, or "pixels", "real", "guided" or "density".
 
     Raises:
         ExperimentError: the run has no such row, or is from before rows were params.
@@ -35,7 +36,15 @@ def family_of(row: str, params: Mapping[str, Any]) -> str:
         return "real"
     if row.removesuffix("_guided") in known:  # samples that follow classes
         return "guided"
+    if known.get(coder_of(row) or "") in _CODERS:
+        return "density"
     raise ExperimentError(f"params.yaml of that run lists no row {row}")
+
+
+def coder_of(row: str) -> str | None:
+    """Return the row whose latents a density is of, such as "ae_dense" of "ae_dense+mixture"; None for others."""
+    coder, plus, _ = row.partition("+")
+    return coder if plus else None
 
 
 def of_family(family: str, rows: Iterable[str], params: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ class NotMeasuredError(LatentbenchError):
 
 
 class CostsError(LatentbenchError):
-    """The timings of a run are not there; the message says how to have them."""
+    """Timings or outcomes of a run are not there; the message says how to have them."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ class Run:
         for row in self.rows():
             line: dict[str, Any] = {"row": row}
             if row in self.timings:
-                stage, fit = self.timings[row]
+                stage, _ = self.timings[row]
                 timing = self._timing(folder / f"{stage}.json")
-                line["fit_s"] = self._timing(folder / f"{fit}.json")["seconds"]
+                line["fit_s"] = self._fit_s(row)
                 line["stage_s"], line["peak_memory_mib"] = timing["seconds"], timing["peak_memory_mib"]
             line |= {name: times[row][name] for name in _TIMES if name in times.get(row, {})}
             lines.append(line)
@@ -161,7 +161,29 @@ class Run:
             whole, fit = f"{family}@{row}", f"fit@{row}"
             has_fit = (self.root / "data/timing" / f"{fit}.json").exists()
             found[row] = (whole, fit if has_fit else whole)
+        for row in self.rows():
+            coder = rows.coder_of(row)
+            if coder is not None:
+                found[row] = (f"density_{rows.family_of(coder, self.params)}@{coder}", f"densities@{coder}")
         return found
+
+    def _fit_s(self, row: str) -> float:
+        """Return the seconds to fit a row; a density needs the network whose latents it is of."""
+        timing, coder = self._timing(self.root / "data/timing" / f"{self.timings[row][1]}.json"), rows.coder_of(row)
+        if coder is None:
+            return float(timing["seconds"])
+        return self._fit_s(coder) + float(timing[row.removeprefix(f"{coder}+")])
+
+    def model_bytes(self, row: str) -> int:
+        """Return the size of the file of what was fitted for a row.
+
+        Raises:
+            CostsError: it is not there.
+        """
+        network = rows.coder_of(row) or row.removesuffix("_guided")
+        path = self.root / "data" / "models" / network / "model.safetensors"
+        self.check_there(path)
+        return path.stat().st_size
 
     def cost(self, row: str, name: str) -> Score:
         """Return a cost of a row.
@@ -176,10 +198,19 @@ class Run:
         return Score(*[float(known[row])] * 3)
 
     @staticmethod
-    def _timing(path: Path) -> dict[str, Any]:
+    def check_there(path: Path) -> None:
+        """Refuse a run that lacks a file which is no part of git.
+
+        Raises:
+            CostsError: it is not there; the message says how to have it.
+        """
         if not path.exists():
             raise CostsError(
-                f"{path.as_posix()} is not there, and what rows cost is no part of git: 'dvc checkout' brings the "
-                "timings of this commit out of DVC's cache ('dvc pull' out of a remote), 'make repro' measures them"
+                f"{path.as_posix()} is not there, and it is no part of git: 'dvc checkout' brings the files of this "
+                "commit out of DVC's cache ('dvc pull' out of a remote), 'make repro' makes them"
             )
+
+    @classmethod
+    def _timing(cls, path: Path) -> dict[str, Any]:
+        cls.check_there(path)
         return artifacts.read_json(path)

@@ -1,0 +1,20 @@
+"""One Gaussian with a full covariance."""
+
+from dataclasses import replace
+from typing import Self
+
+import numpy as np
+
+from latentbench.densities import mixture
+from latentbench.densities.base import Candidate, Options
+
+
+class Density(mixture.Density):
+    """A mixture that has one component, whatever there is to choose from."""
+
+    @classmethod
+    def fit(
+        cls, train: np.ndarray, validation: np.ndarray, options: Options, generator: np.random.Generator, label: str
+    ) -> tuple[Self, list[Candidate]]:
+        """Fit it, as `base.Density` says."""
+        return super().fit(train, validation, replace(options, components=[1]), generator, label)

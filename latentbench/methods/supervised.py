@@ -1,0 +1,80 @@
+"""What the reference network sees, in few numbers: it was taught the classes, and is the ceiling of the comparison."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from latentbench import inference
+from latentbench.core import progress
+from latentbench.methods.base import Material
+from latentbench.networks import weights
+from latentbench.networks.classifier import Classifier
+from latentbench.reduction.pca import PCA
+
+_NETWORK = "network."
+
+
+class Method:
+    """Principal components of the features of a classifier.
+
+    Args:
+        network: in evaluation mode.
+        shape: what `Classifier` rebuilds it from.
+        mean: (f,) of the features of the train images.
+        components: (m, f), by falling variance.
+    """
+
+    def __init__(self, network: Classifier, shape: Mapping[str, Any], mean: np.ndarray, components: np.ndarray) -> None:
+        self.network, self.shape, self.mean, self.components = network, shape, mean, components
+
+    @classmethod
+    def fit(cls, material: Material, *, n_components: int) -> Self | None:
+        """Find the components of the features of the train images; None where these have no labels.
+
+        Args:
+            material: what there is.
+            n_components: of the scores; fewer where the network has fewer features.
+
+        Raises:
+            WeightsError: the weights are not of the network that is described beside them.
+        """
+        if not material.dataset.labelled:
+            return None
+        arrays, description = material.classifier
+        network = Classifier(**description["network"])
+        weights.load(network, arrays)
+        features = _features(network, material.dataset.train_images)
+        most = min(len(features) - 1, features.shape[1])
+        if n_components > most:
+            progress.note(f"n_components: {n_components} is cut to {most}, the most that the features have")
+        fitted = PCA(min(n_components, most)).fit(features)
+        return cls(network, description["network"], fitted.mean_, fitted.components_)
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Self:
+        """Return what the stage kept."""
+        network = Classifier(**description["network"])
+        inside = {name: array for name, array in arrays.items() if name.startswith(_NETWORK)}
+        weights.load(network, {name.removeprefix(_NETWORK): array for name, array in inside.items()})
+        return cls(network, description["network"], arrays["mean"], arrays["components"])
+
+    def kept(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the arrays and the description that `load` takes."""
+        arrays = {f"{_NETWORK}{name}": array for name, array in weights.to_arrays(self.network).items()}
+        return {**arrays, "mean": self.mean, "components": self.components}, {"network": dict(self.shape)}
+
+    def n_compared(self, latent_dim: int) -> int:
+        """Return `latent_dim`, or all there are: the first numbers are compared, as many as other networks have."""
+        return min(latent_dim, len(self.components))
+
+    def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
+        """Map images (n, c, h, w) uint8 to scores (n, m) float32, or to the first of them."""
+        centred = _features(self.network, images) - self.mean
+        scores: np.ndarray = (centred @ self.components[:first].T).astype(np.float32)
+        return scores
+
+
+def _features(network: Classifier, images: np.ndarray) -> np.ndarray:
+    return inference.apply(lambda batch: network.features(inference.to_unit(batch)), torch.tensor(images)).numpy()

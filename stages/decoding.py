@@ -1,0 +1,50 @@
+"""Densities of latents with the methods that decode their draws: they generate images."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentbench import inference, plugins, seeding
+from latentbench.core import artifacts
+from latentbench.densities.base import Density
+from latentbench.methods.base import Decodes
+from stages import densities
+
+
+class Decoded:
+    """A density and what decodes its draws; it `Draws`, as `latentbench.methods.base` has it.
+
+    Args:
+        method: that the latents are of.
+        density: of them.
+    """
+
+    calls = densities.CALLS
+
+    def __init__(self, method: Decodes, density: Density) -> None:
+        self._method, self._density = method, density
+
+    def draw(self, n: int, seed: int) -> np.ndarray:
+        """Return images (n, c, h, w) uint8."""
+
+        def decode(latents: Tensor) -> Tensor:
+            return inference.to_pixels(torch.from_numpy(self._method.decode(latents.numpy())))
+
+        drawn = self._density.sample(n, seeding.numpy_generator(seed))
+        return inference.apply(decode, torch.tensor(drawn, dtype=torch.float32)).numpy()
+
+
+def write(row: str, name: str, density: Density) -> None:
+    """Keep a density of the latents of a row, by the name of its kind."""
+    artifacts.write_model(densities.folder(row) / name, density.arrays(), {"density": name})
+
+
+def load(row: str, name: str, method: Decodes) -> Decoded:
+    """Return a density of the latents of a row again, with the row's method.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+        InputError: it is of a kind that is not there.
+    """
+    arrays, description = artifacts.read_model(densities.folder(row) / name)
+    return Decoded(method, plugins.load("latentbench.densities", description["density"]).Density.load(arrays))

@@ -1,0 +1,225 @@
+"""What is ready runs side by side, with the bytes of `dvc repro` and `dvc exp run`, whatever dies on the way."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.tools.chain import Chain
+from tools.lib import engine
+from tools.lib.board import Board
+from tools.lib.engine import Cluster, EngineError, Loop, Options, Task
+
+
+class OneAfterAnother:
+    """Stands for the client of a cluster: what it is given ends when the test says so."""
+
+    def __init__(self, *workers: str) -> None:
+        self.workers, self.given = list(workers), list[tuple[str, str, str | None, "Answer"]]()
+        self.taken_over = dict[str, list[str]]()
+
+    def processing(self) -> dict[str, list[str]]:
+        return {worker: [] for worker in self.workers} | self.taken_over
+
+    def nthreads(self) -> dict[str, int]:
+        return dict.fromkeys(self.workers, 1)
+
+    def submit(self, call: str, *_: object, environment: dict[str, str | None], workers: list[str], **__: Any) -> Any:
+        answer = Answer()
+        self.given.append((call, workers[0], environment.get("CUDA_VISIBLE_DEVICES"), answer))
+        return answer
+
+
+class Answer(Future[Any]):
+    """A future with the attribute that Dask's has beside Python's."""
+
+    @property
+    def status(self) -> str:
+        return "error" if self.exception() else "finished"
+
+
+def task(name: str, *after: str, rank: float = 0.0, trains: bool = False, near: str = "") -> Task:
+    call: Any = name
+    return Task(name, name, call, (), Path("nowhere"), frozenset(after), (rank,), trains=trains, near=near)
+
+
+def loop_over(client: OneAfterAnother, tasks: Sequence[Task], gpus: Sequence[str] = ()) -> Loop:
+    any_client: Any = client
+    made = Loop(Cluster(any_client, list(gpus), ""), Board())
+    for each in tasks:
+        made.add(each)
+    return made
+
+
+def test_a_task_begins_when_what_it_comes_after_is_done_and_the_first_in_rank_first() -> None:
+    client = OneAfterAnother("w1", "w2")
+    loop = loop_over(client, [task("c", "a"), task("late", rank=1.0), task("b"), task("a")])
+    loop._give()
+    assert [(call, where) for call, where, *_ in client.given] == [("b", "w1"), ("a", "w2")]
+    client.given[1][3].set_result("of a")
+    done = loop.next()
+    assert (done.task.name, done.result, done.error) == ("a", "of a", None)
+    loop._give()
+    assert client.given[2][:2] == ("c", "w2")
+    client.given[0][3].set_exception(ValueError("no luck"))
+    assert loop.next().error == "no luck"
+    loop._give()
+    assert [each.name for each in loop.running] == ["c", "late"]
+    assert [loop.knows(key) for key in "abc"] == [True, False, True], "what failed may be given again"
+
+
+def test_a_gpu_belongs_to_one_stage_at_a_time() -> None:
+    client = OneAfterAnother("w1", "w2", "w3", "w4")
+    waiting = [task("t1", trains=True), task("t2", trains=True), task("t3", trains=True), task("cpu", rank=1.0)]
+    loop = loop_over(client, waiting, gpus=["GPU-x", "GPU-y"])
+    loop._give()
+    assert [(call, gpu) for call, _, gpu, _ in client.given] == [("t1", "GPU-x"), ("t2", "GPU-y"), ("cpu", None)]
+    client.given[0][3].set_result(None)
+    loop.next()
+    loop._give()
+    assert client.given[3][0:3:2] == ("t3", "GPU-x")
+
+
+def test_tasks_that_are_near_go_to_the_same_worker_and_none_to_one_that_is_busy_for_a_dead_one() -> None:
+    client = OneAfterAnother("w1", "w2")
+    loop = loop_over(client, [task("a", near="x"), task("b", near="y")])
+    loop._give()
+    for _, _, _, answer in client.given:
+        answer.set_result(None)
+        loop.next()
+    loop.add(task("c", near="y"))
+    loop._give()
+    assert client.given[2][:2] == ("c", "w2")
+    client.workers.remove("w2")
+    client.taken_over["w1"] = ["c"]
+    loop.add(task("d"))
+    loop._give()
+    assert len(client.given) == 3
+    client.workers.append("w3")
+    loop._give()
+    assert client.given[3][0] == "d"
+
+
+def test_what_can_never_begin_is_told() -> None:
+    loop = loop_over(OneAfterAnother("w1"), [task("a", "nothing")])
+    with pytest.raises(EngineError, match="waits for what is not there: a"):
+        loop.next()
+
+
+@pytest.mark.parametrize(("threads", "cores", "expected"), [(1, 8, 8), (2, 8, 4), (3, 8, 2), (16, 8, 1), (None, 8, 1)])
+def test_the_machine_carries_its_cores_over_the_threads(
+    threads: int | None, cores: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.machine, "n_cores", lambda: cores)
+    assert engine.local_jobs(threads) == expected
+
+
+def test_the_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1, 3")
+    assert engine.gpus() == ["1", "3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert engine.gpus() == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    query = tmp_path / "nvidia-smi"
+    query.write_text("#!/bin/sh\necho GPU-a\necho GPU-b\n", encoding="utf-8")
+    query.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert engine.gpus() == ["GPU-a", "GPU-b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "is no file, no address, and none of local, ssh, slurm"),
+        ("- a\n", "this is no configuration of Dask"),
+        ("jobqueue: {slurm: {}, pbs: {}}\n", "and has slurm, pbs"),
+        ("distributed: {}\n", "and has neither"),
+    ],
+)
+def test_an_engine_that_is_none_is_told(content: str | None, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "engine.yaml"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(EngineError, match=says), engine.opened(Options(str(path)), 1, 1, tmp_path):
+        pass
+
+
+def test_workers_on_this_machine_listen_on_its_loopback_alone_and_encrypted(tmp_path: Path) -> None:
+    with engine.opened(Options(jobs=1), 1, 1, tmp_path) as cluster:
+        address = cluster.client.scheduler.address
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        sockets = [each for process in processes for each in process.net_connections("inet")]
+    assert address.startswith("tls://127.0.0.1:")
+    listening = {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
+
+
+def test_stages_side_by_side_write_the_bytes_of_dvc_repro_and_one_that_fails_stops_no_other(
+    root: Path, tmp_path: Path
+) -> None:
+    chain, alone = Chain(tmp_path / "chain", root), Chain(tmp_path / "alone", root)
+    chain.set_params(meet=["a", "b"])  # neither goes on without the other
+    (chain.notes / "fail-other").touch()
+    failed = chain.run("python", "-m", "tools.repro", "--jobs", "3", check=False)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    assert "repro: other failed: failed to reproduce 'other'" in failed.stderr
+    assert "other: no luck" in failed.stderr
+    assert chain.ran() == ["a dim=1", "b dim=1", "base", "other beta=1.0"]
+    (chain.notes / "fail-other").unlink()
+    (chain.notes / "kill-join").touch()  # with its worker: another one does it
+    gone_on = chain.run("python", "-m", "tools.repro", "--jobs", "2")
+    assert "2 stages are up to date" in gone_on.stderr
+    assert chain.ran() == ["join", "join", "other beta=1.0"]
+    for name in ("met-a", "met-b"):
+        (alone.notes / name).touch()
+    alone.set_params(meet=["a", "b"])
+    alone.run("dvc", "repro")
+    for name in ("metrics/join.txt", "data/rows/a", "data/rows/b", "data/other", "dvc.lock"):
+        assert (chain.folder / name).read_bytes() == (alone.folder / name).read_bytes(), name
+    assert "all stages are up to date" in chain.run("python", "-m", "tools.repro", "--jobs", "2").stderr
+    assert "up to date" in chain.run("python", "-m", "tools.repro", "--jobs", "1").stdout, "by dvc repro itself"
+
+
+LIST = """
+dim=2             # its name is dim-2
+dim=2 beta=2.0
+last: dim=1 beta=3.0
+"""
+
+
+def test_experiments_share_stages_survive_a_worker_and_are_those_of_dvc_exp_run(root: Path, tmp_path: Path) -> None:
+    chain = Chain(tmp_path / "chain", root)
+    (tmp_path / "list").write_text(LIST, encoding="utf-8")
+    (chain.notes / "kill-a").touch()
+    command = ("python", "-m", "tools.batch", str(tmp_path / "list"), "--jobs", "2")
+    planned = chain.run(*command, "--dry-run").stderr
+    assert "dim-2: would run: base, row@a, row@b, other, join" in planned
+    assert "dim-2-beta-2.0: would run: other, join" in planned
+    assert "dim-2-beta-2.0: would run for: dim-2: base, dim-2: row@a, dim-2: row@b" in planned
+    assert "11 stages would run; nothing has been run" in planned
+    assert chain.ran() == []
+    chain.run(*command)
+    once = ["a dim=1", "a dim=2", "b dim=1", "b dim=2", "base", "join", "join", "join"]
+    again = chain.ran()
+    assert [each for each in again if not each.startswith("a ")] == sorted(
+        [each for each in once if not each.startswith("a ")] + [f"other beta={beta}" for beta in ("1.0", "2.0", "3.0")]
+    )
+    assert len([each for each in again if each.startswith("a ")]) == 3, "one of them twice: its worker was killed"
+    assert list((chain.folder / ".dvc/tmp/engine/runs").iterdir()) == []
+    alone = Chain(tmp_path / "alone", root)
+    alone.run("dvc", "exp", "run", "--name", "last", "--set-param", "beta=3.0")
+    alone.run("dvc", "exp", "run", "--name", "dim-2-beta-2.0", "--set-param", "dim=2", "--set-param", "beta=2.0")
+    for name in ("last", "dim-2-beta-2.0"):
+        found, expected = (each.content(f"refs/exps/{head_of(each)}/{name}") for each in (chain, alone))
+        assert found == expected
+    assert "dim-2: has been run" in chain.run(*command).stderr
+    assert chain.ran() == []
+
+
+def head_of(chain: Chain) -> str:
+    head = chain.run("git", "rev-parse", "HEAD").stdout.strip()
+    return f"{head[:2]}/{head[2:]}"

@@ -1,0 +1,476 @@
+"""The engine: runs what is ready on the workers of a Dask cluster, and shows what runs and what waits.
+
+A worker is a process with one thread that does one thing at a time; a GPU of this machine belongs to one stage at a
+time. Dask carries work to workers on this machine, on a batch system, over SSH or at any scheduler's address, and takes
+it elsewhere where a worker dies. Which stages are stale is DVC's to say, and what is cached too.
+"""
+
+import argparse
+import logging
+import os
+import queue
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentbench import machine
+from latentbench.core import artifacts, progress
+from latentbench.core.errors import LatentbenchError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+    from tools.lib.board import Board
+
+_UNTIL_WORKERS_S = 600.0  # that a cluster without a queue may take for its first worker
+_UNTIL_TOLD_S = 60.0
+_LOOK_S = 0.5
+_MEMORY = "4GB"  # of a job, where nobody said how much; a stage of Fashion-MNIST takes about 2
+_MOST_JOBS = 16  # of a batch system or over SSH, where nobody said how many
+# What the numerical libraries read when they start: a stage sees what the command that runs it saw, wherever it runs.
+_OF_THE_STAGES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")
+_BATCH_SYSTEMS = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "lsf": "LSFCluster",
+    "oar": "OARCluster",
+    "htcondor": "HTCondorCluster",
+    "moab": "MoabCluster",
+}
+# Without an address of their own, what a scheduler tells about itself is told where it listens, and nowhere else.
+_NO_PAGES = {"dashboard": False, "dashboard_address": None}
+_NO_PAGE_OF_A_WORKER = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+_SETTINGS: dict[str, Any] = {
+    "distributed.nanny.pre-spawn-environ": {},  # which would tell the stages how many threads to use
+    "distributed.scheduler.work-stealing": False,  # a worker is given what it begins at once
+    "distributed.scheduler.worker-ttl": None,  # DVC may be busy for minutes with large files
+    "distributed.comm.timeouts.connect": "60s",  # a machine may be busy when its workers start
+    "distributed.dashboard.link": "",
+}
+
+
+class EngineError(LatentbenchError):
+    """The engine cannot be had, or what it ran has failed; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where work runs.
+
+    Attributes:
+        engine: local, slurm or another batch system, ssh, an address, or a file of Dask's own configuration.
+        jobs: how many workers; None is as many as there is use for.
+        hosts: of the engine ssh.
+        dry_run: whether only to tell what would be done.
+        exchange: whether workers see no folder of this machine, and exchange all through the git remote and DVC's.
+    """
+
+    engine: str = "local"
+    jobs: int | None = None
+    hosts: tuple[str, ...] = ()
+    dry_run: bool = False
+    exchange: bool = False
+
+
+@dataclass
+class Task:
+    """Something for a worker to do.
+
+    Attributes:
+        key: that no other task has.
+        name: that is shown.
+        call: what it does, importable by its name, with keyword arguments `log` and `environment` beside its own.
+        arguments: of that.
+        after: the keys of the tasks that must be done before.
+        rank: what is ready and has the least of it goes first.
+        trains: whether it needs a GPU, where the engine has any.
+        log: file that takes what it prints.
+        seconds: that it took when it was last measured.
+        near: tasks of equal `near` go to the same worker where that has nothing else to do.
+        started: when it began, by the clock of `time.monotonic`.
+        gpu: that it has.
+        worker: that it was given to.
+    """
+
+    key: str
+    name: str
+    call: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    log: Path
+    after: frozenset[str] = frozenset()
+    rank: tuple[float, ...] = ()
+    trains: bool = False
+    seconds: float | None = None
+    near: str = ""
+    started: float = 0.0
+    gpu: str | None = None
+    worker: str = ""
+
+
+@dataclass
+class Done:
+    """A task that is over, with what it returned, or with the error that ended it."""
+
+    task: Task
+    result: Any = None
+    error: str | None = None
+
+
+@dataclass
+class Cluster:
+    """Workers that take work.
+
+    Attributes:
+        client: of Dask.
+        gpus: what CUDA calls the GPUs that the engine hands out; empty where it hands out none.
+        said: of which workers, in words.
+    """
+
+    client: "Client"
+    gpus: list[str]
+    said: str
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told where experiments run."""
+    group = parser.add_argument_group("where experiments run")
+    group.add_argument(
+        "--engine",
+        default="local",
+        help="local (default), slurm, pbs, sge, lsf, oar, htcondor, ssh, the address of a Dask scheduler "
+        "(tcp://host:port, tls://host:port), or a YAML file of Dask's own configuration",
+    )
+    group.add_argument("--jobs", type=int, metavar="N", help="how many workers (default: as many as there is use for)")
+    group.add_argument("--hosts", nargs="+", default=[], help="of the engine ssh, a worker on each")
+    group.add_argument("--dry-run", action="store_true", help="list what would run and what is cached, and run nothing")
+    group.add_argument(
+        "--exchange",
+        action="store_true",
+        help="workers see no folder of this machine: clone from the git remote `origin`, exchange through DVC's remote",
+    )
+
+
+def read_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:
+    """Return what a command was told about where experiments run."""
+    if arguments.jobs is not None and arguments.jobs < 1:
+        parser.error(f"--jobs: at least 1 worker, not {arguments.jobs}")
+    if (arguments.engine == "ssh") != bool(arguments.hosts):
+        parser.error("--hosts: the machines of the engine ssh, and of no other")
+    return Options(arguments.engine, arguments.jobs, tuple(arguments.hosts), arguments.dry_run, arguments.exchange)
+
+
+def local_jobs(threads: int | None) -> int:
+    """Return how many stages this machine carries side by side: its cores over the threads of each, and at least 1."""
+    cores = machine.n_cores()
+    return max(1, cores // (threads or cores))
+
+
+def gpus() -> list[str]:
+    """Return what CUDA calls the GPUs of this machine that this process may use."""
+    told = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if told is not None:
+        return [name.strip() for name in told.split(",") if name.strip()]
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.split() if done.returncode == 0 else []
+
+
+@contextmanager
+def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> Iterator[Cluster]:
+    """Yield a cluster; it is gone when the block ends, whatever still runs on it.
+
+    Args:
+        options: which.
+        threads: of a stage, as params.yaml has it.
+        n_tasks: how many tasks could run side by side.
+        room: folder that all workers see, for what they must know of each other.
+
+    Raises:
+        EngineError: there is none, or none of its workers comes.
+    """
+    import dask
+    import distributed
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # that a busy worker is ended, among others, is no warning
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(_SETTINGS))
+        kind, file = _kind(options.engine)
+        if file is not None:
+            import dask_jobqueue  # noqa: F401  # brings the defaults that the file changes
+
+            whole = dask.config.merge(dask.config.config, file)
+            stack.enter_context(dask.config.set({name: whole[name] for name in file}))
+        gpus_here: list[str] = []
+        cluster: Any
+        if kind == "local":
+            n = options.jobs or local_jobs(threads)
+            gpus_here = gpus()
+            cluster = stack.enter_context(_local(n, room))
+            said = f"{n} on this machine"
+        elif "://" in kind:
+            cluster = kind
+            said = f"those of {kind}"
+        else:
+            n = options.jobs or (len(options.hosts) if kind == "ssh" else min(n_tasks, _MOST_JOBS))
+            cluster = stack.enter_context(
+                _ssh(options.hosts, room) if kind == "ssh" else _batch(kind, n, threads, room)
+            )
+            said = f"{n} by {kind}"
+        try:
+            client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
+            progress.note(f"workers: {said}")
+            _wait_for_one(client, may_queue=kind in _BATCH_SYSTEMS)
+        except (OSError, TimeoutError) as error:
+            raise EngineError(f"{options.engine}: no worker has come: {error}") from error
+        n_threads = set(client.nthreads().values())
+        if n_threads != {1}:
+            raise EngineError(
+                f"{options.engine}: its workers have {', '.join(map(str, sorted(n_threads)))} threads; start them with "
+                "--nthreads 1, since a stage needs the process for itself"
+            )
+        # Dask gives workers some seconds to end, and what ends them later is no error.
+        stack.callback(logging.getLogger("tornado.application").setLevel, logging.CRITICAL)
+        yield Cluster(client, gpus_here, said)
+
+
+def _wait_for_one(client: "Client", *, may_queue: bool) -> None:
+    """Wait for the first worker: in a queue as long as it takes, else for some minutes.
+
+    Raises:
+        TimeoutError: none has come.
+    """
+    waited = 0.0
+    while True:
+        try:
+            client.wait_for_workers(1, timeout=_UNTIL_TOLD_S)
+        except TimeoutError:
+            waited += _UNTIL_TOLD_S
+            if not may_queue and waited >= _UNTIL_WORKERS_S:
+                raise
+            progress.note(f"no worker has come for {waited:.0f} seconds; Ctrl-C gives up")
+        else:
+            return
+
+
+def _kind(engine: str) -> tuple[str, dict[str, Any] | None]:
+    """Return which engine is meant, and the content of the file that describes it."""
+    import yaml
+
+    if engine in ("local", "ssh", *_BATCH_SYSTEMS) or "://" in engine:
+        return engine, None
+    if not Path(engine).is_file():
+        known = ", ".join(["local", "ssh", *_BATCH_SYSTEMS])
+        raise EngineError(f"--engine: {engine} is no file, no address, and none of {known}")
+    content = yaml.safe_load(artifacts.read_bytes(Path(engine)))
+    if not isinstance(content, dict):
+        raise EngineError(f"{engine}: this is no configuration of Dask")
+    named = [name for name in content.get("jobqueue", {}) if name in _BATCH_SYSTEMS]
+    address = content.get("scheduler-address")
+    if len(named) + (address is not None) != 1:
+        raise EngineError(
+            f"{engine}: it must have either one batch system below jobqueue ({', '.join(_BATCH_SYSTEMS)}) or a "
+            f"scheduler-address, and has {', '.join(named) or 'neither'}"
+        )
+    return (address or named[0]), content
+
+
+@contextmanager
+def _local(n: int, room: Path) -> Iterator[Any]:
+    """Yield workers on this machine, on its loopback; encrypted, since other users reach that too."""
+    from distributed import LocalCluster, Security
+
+    with LocalCluster(
+        n_workers=n,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        protocol="tls://",
+        security=Security.temporary(),
+        dashboard_address=None,
+        memory_limit=0,  # a stage is a process of its own, of which Dask knows nothing
+        local_directory=str(room),
+        silence_logs=logging.CRITICAL,  # what fails in a worker is told by who asked for it
+    ) as cluster:
+        yield cluster
+
+
+@contextmanager
+def _batch(kind: str, n: int, threads: int | None, room: Path) -> Iterator[Any]:
+    """Yield workers that a batch system starts, each a job of its own with the cores that a stage uses."""
+    import dask
+    import dask_jobqueue
+    from distributed import Security
+
+    given = dask.config.get(f"jobqueue.{kind}")
+    own: dict[str, Any] = {"cores": 1, "processes": 1}  # one thing at a time
+    if kind == "slurm" and given.get("job-cpu") is None:
+        own["job_cpu"] = threads or 1
+    if given.get("memory") is None:
+        own["memory"] = _MEMORY
+    if given.get("log-directory") is None:
+        own["log_directory"] = str(room / "jobs")
+    with getattr(dask_jobqueue, _BATCH_SYSTEMS[kind])(
+        **own,
+        protocol="tls://",
+        security=Security.temporary(),
+        shared_temp_directory=str(room),
+        worker_extra_args=[*_NO_PAGE_OF_A_WORKER, *(given.get("worker-extra-args") or [])],
+        scheduler_options={**_NO_PAGES, **(given.get("scheduler-options") or {})},
+    ) as cluster:
+        cluster.scale(jobs=n)
+        yield cluster
+
+
+@contextmanager
+def _ssh(hosts: Sequence[str], room: Path) -> Iterator[Any]:
+    """Yield a worker on each of some machines, started over SSH, that see this folder under the same path."""
+    import dask
+    from distributed import Scheduler, Security, SpecCluster
+    from distributed.deploy import ssh
+
+    security = Security.temporary()
+    secrets = security.get_tls_config_for_role("worker")
+    files = {}
+    for name in ("cert", "key"):  # in a folder of this user's alone, never in a command line
+        files[name] = str(room / f"worker.{name}")
+        artifacts.write_text(Path(files[name]), secrets[f"tls_{name}"])
+        Path(files[name]).chmod(0o600)
+    tls = {"ca-file": files["cert"], "worker": files}
+    python = f"env -C {shlex.quote(str(Path.cwd()))} {shlex.quote(sys.executable)}"
+    options = {"connect_options": {}, "kwargs": {"nthreads": 1, "memory_limit": 0}, "remote_python": python}
+    is_here = set(hosts) <= {"localhost", "127.0.0.1"}
+    scheduler = {"protocol": "tls://", "host": "127.0.0.1" if is_here else None, "port": 0, **_NO_PAGES}
+    with (
+        dask.config.set({"distributed.comm.tls": tls}),
+        SpecCluster(
+            workers={
+                number: {"cls": ssh.Worker, "options": {**options, "address": host}}
+                for number, host in enumerate(hosts)
+            },
+            scheduler={"cls": Scheduler, "options": {**scheduler, "security": security}},
+            security=security,
+        ) as cluster,
+    ):
+        yield cluster
+
+
+class Loop:
+    """Gives tasks to workers as they become ready, and takes them back when they are over.
+
+    Args:
+        cluster: that takes them.
+        board: that shows them.
+    """
+
+    def __init__(self, cluster: Cluster, board: "Board") -> None:
+        self.board = board
+        self._cluster = cluster
+        self._waiting: dict[str, Task] = {}
+        self._running: dict[Future[Any], Task] = {}
+        self._done: set[str] = set()
+        self._home: dict[str, str] = {}
+        self._over: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+
+    @property
+    def waiting(self) -> list[Task]:
+        """The tasks that have not begun."""
+        return list(self._waiting.values())
+
+    @property
+    def running(self) -> list[Task]:
+        """The tasks that have begun."""
+        return list(self._running.values())
+
+    def add(self, task: Task) -> None:
+        """Take a task; it runs when all that it comes after are done."""
+        self._waiting[task.key] = task
+
+    def knows(self, key: str) -> bool:
+        """Tell whether there is a task of this key that waits, runs or is done."""
+        return key in self._waiting or key in self._done or any(task.key == key for task in self.running)
+
+    def drop(self, unwanted: Callable[[Task], bool]) -> None:
+        """Forget tasks that have not begun."""
+        self._waiting = {key: task for key, task in self._waiting.items() if not unwanted(task)}
+
+    def next(self) -> Done:
+        """Wait until a task is over, and return that.
+
+        Raises:
+            EngineError: none runs, and none can begin.
+        """
+        while True:
+            self._give()
+            if not self._running:
+                stuck = ", ".join(task.name for task in self.waiting)
+                raise EngineError(f"nothing runs, and this waits for what is not there: {stuck or 'nothing'}")
+            self.board.show(self.running, self.waiting)
+            with suppress(queue.Empty):
+                return self._take(self._over.get(timeout=_LOOK_S))
+
+    def _give(self) -> None:
+        """Give what is ready to workers that have nothing to do."""
+        # What a worker had that has died, Dask has taken to another one: that is busy too.
+        busy = {address for address, tasks in self._cluster.client.processing().items() if tasks}
+        busy |= {task.worker for task in self._running.values()}
+        idle = sorted(set(self._cluster.client.nthreads()) - busy)
+        free = [gpu for gpu in self._cluster.gpus if gpu not in {task.gpu for task in self._running.values()}]
+        ready = sorted((task for task in self.waiting if task.after <= self._done), key=lambda task: task.rank)
+        for task in ready:
+            if not idle:
+                return
+            if task.trains and self._cluster.gpus:
+                if not free:
+                    continue
+                task.gpu = free.pop(0)
+            home = self._home.get(task.near, "")
+            task.worker = home if home in idle else idle[0]
+            idle.remove(task.worker)
+            self._home[task.near] = task.worker
+            self._begin(self._waiting.pop(task.key))
+
+    def _begin(self, task: Task) -> None:
+        environment = {name: os.environ.get(name) for name in _OF_THE_STAGES}
+        if task.gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = task.gpu
+        task.started = time.monotonic()
+        future = self._cluster.client.submit(
+            task.call,
+            *task.arguments,
+            log=str(task.log),
+            environment=environment,
+            pure=False,
+            key=f"{task.key}-{time.monotonic_ns()}",
+            workers=[task.worker],
+            allow_other_workers=True,
+        )
+        self._running[future] = task
+        future.add_done_callback(self._over.put)
+        self.board.started(task)
+
+    def _take(self, future: "Future[Any]") -> Done:
+        task = self._running.pop(future)
+        if future.status == "finished":
+            self._done.add(task.key)
+            done = Done(task, future.result())
+        else:
+            done = Done(task, error=_said(future.exception()))
+        self.board.ended(done)
+        return done
+
+
+def _said(error: BaseException | None) -> str:
+    from distributed.scheduler import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return f"its worker died again and again ({error.last_worker.address}); the memory may be too small"
+    return str(error) or repr(error)
