@@ -107,7 +107,7 @@ report: setup  ## all tables and figures of the last run, and its costs, as one 
 	python -m tools.report
 
 docs: setup docs/libraries/node_modules/.package-lock.json  ## build the documentation: site/index.html
-	python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --builder html docs site
+	python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --builder html --doctree-dir .docs_cache docs site
 
 docs/libraries/node_modules/.package-lock.json: docs/libraries/package-lock.json | setup
 	npm ci --prefix docs/libraries --ignore-scripts --prefer-offline --no-audit --no-fund
@@ -160,4 +160,4 @@ plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.plots_page
 
 clean:  ## remove the virtual environment and the caches of the tools (results and DVC's cache stay)
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick site docs/libraries/node_modules
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick site .docs_cache docs/libraries/node_modules

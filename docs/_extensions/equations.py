@@ -18,6 +18,7 @@ _FONT = _LIBRARIES / "node_modules/@mathjax/mathjax-newcm-font"
 # What is read aloud of a formula is made by a worker, which browsers refuse to a page that is a file.
 CONFIG = {
     "loader": {"paths": {"mathjax-newcm": "[mathjax]/../mathjax-newcm-font"}},
+    "svg": {"linebreaks": {"inline": False}},
     "options": {"enableSpeech": False, "enableBraille": False, "menuOptions": {"settings": {"enrich": False}}},
 }
 _API = "reference/api/"  # whose signatures have patterns that end with "$"

@@ -33,8 +33,16 @@ from tools.lib import glossary, params_notes, pipeline
 ROOT = Path(__file__).resolve().parents[2]
 _STEP_X, _STEP_Y = 176, 44  # from box to box of the picture of the stages
 _BOX_X, _BOX_Y = 136, 30
+_NOTHING = "nothing"
 _MARK = re.compile(r"<!-- generated: (\w+) -->")
-_FAMILIES = {"ae": "Autoencoders", "vae": "VAEs", "pca": "PCA", "isomap": "Isomap", "diffusion": "Diffusion models"}
+_FAMILIES = {
+    "ae": "Autoencoders",
+    "vae": "VAEs",
+    "pca": "PCA",
+    "isomap": "Isomap",
+    "reductions": "Other reductions",
+    "diffusion": "Diffusion models",
+}
 
 
 @cache
@@ -53,8 +61,11 @@ def _declared() -> pipeline.Declared:
 
 def _params() -> Iterator[str]:
     content = _yaml("params.yaml")
-    model = params_file.model_of(content)
     rows = {row: family for family, listed in content["rows"].items() for row in listed}
+    # A recipe that nothing lists is there to be switched on: those that name a method are reductions.
+    rows |= {name: "reductions" for name, value in content.items() if isinstance(value, dict) and "method" in value}
+    reductions = [row for row in rows if rows[row] == "reductions"]
+    model = params_file.model_of({**content, "rows": {**content["rows"], "reductions": reductions}})
     top = {name: value for name, value in content.items() if not isinstance(value, dict)}
     yield from _section("The top level", {"": top}, model)
     done = set[str]()
@@ -96,7 +107,9 @@ def _section(title: str, alike: Mapping[str, Any], model: type[Section]) -> Iter
     shown = {path: field for path, field in found.items() if ".training." not in f".{path}"}
     reruns = {path: _reruns(f"{name}.{path}".strip(".") for name in alike) for path in found}
     common = next(iter(reruns.values())) if len(set(reruns.values())) == 1 else None
-    if common:
+    if common == _NOTHING:
+        yield "No list in `rows` names it: it is there to be switched on.\n"
+    elif common:
         yield f"A change of any of these reruns {common}.\n"
     for path, field in shown.items():
         names = [f"{name}.{path}".strip(".") for name in alike]
@@ -140,7 +153,7 @@ def _sentence(key: str, path: str) -> str:
 
 def _reruns(keys: Iterable[str]) -> str:
     stages = {run.split("@")[0] for key in keys for run in _declared().after_param(key)}
-    return ", ".join(f"`{name}`" for name in _in_order() if name in stages) or "nothing"
+    return ", ".join(f"`{name}`" for name in _in_order() if name in stages) or _NOTHING
 
 
 def _fields(

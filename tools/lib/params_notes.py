@@ -13,6 +13,7 @@ _LINE = re.compile(r"(?P<indent> *)(?P<name>\w+):(?P<value>[^#]*)(?:#\s*(?P<note
 _ELSEWHERE = {
     "rows.pca": "the rows that the stage `pca` makes",
     "rows.isomap": "the rows that the stage `isomap` makes",
+    "rows.reductions": "the rows that the stage `reduce` makes: other methods without an autoencoder",
     "rows.ae": "the rows that the stage `ae` makes: autoencoders",
     "rows.vae": "the rows that the stage `vae` makes: variational autoencoders",
     "rows.diffusion": "the rows that the stage `diffusion` makes",
