@@ -29,7 +29,7 @@ def main() -> None:
         latents = artifacts.read_array(paths.embedding(row, "train"))
         held_out = np.zeros(len(latents), dtype=bool)
         held_out[Dataset(paths.PROCESSED).validation_index] = True
-        options = Options(_components(params, np.count_nonzero(~held_out), latents.shape[1]))
+        options = Options(_components(params, int(np.count_nonzero(~held_out)), latents.shape[1]))
         method, lines, seconds = fitted.load(row), [], {}
         for name in params.compared:
             started = time.perf_counter()
