@@ -15,8 +15,8 @@ from latentbench.core.errors import InputError, check_finite
 from latentbench.densities.base import Candidate, Options
 
 _BLOCK = 1000  # points at a time: what is computed of each point and component stays in the processor's cache
-_RIDGE = 1e-6  # added to the variances, as a share of those of all points
-_TOLERANCE = 0.05  # nats: a smaller rise of the mean log density of validation points ends a fit
+_RIDGE = 1e-3  # added to all variances, as a share of the mean one: finer structure than that shows in no image
+_TOLERANCE = 0.1  # nats: a smaller rise of the mean log density of validation points ends a fit
 _MOST_STEPS = 100
 _N_LLOYD = 10  # steps of k-means before
 _NEGLIGIBLE = np.finfo(np.float64).eps  # a share of a point that is lost in the rounding of sums of shares
@@ -62,7 +62,8 @@ class Density:
     def log_prob(self, points: np.ndarray) -> np.ndarray:
         """Return the log density of points (n, d) in nats, (n,) float64."""
         blocks = (points[block].astype(np.float64) for block in _blocks(len(points)))
-        return np.concatenate([logsumexp(self._log_joint(block), axis=1) for block in blocks])
+        found: np.ndarray = np.concatenate([logsumexp(self._log_joint(block), axis=1) for block in blocks])
+        return found
 
     def _log_joint(self, points: np.ndarray) -> np.ndarray:
         """Return the log of weight times density of each component at points (n, d), (n, k), in the points' type."""
@@ -107,8 +108,9 @@ def fit(
     check_finite(validation, "validation latents")
     if len(train) < max(count, 2):
         raise InputError(f"a mixture of {count} Gaussians needs at least {max(count, 2)} latents, not {len(train)}")
-    centre, scale = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    scale = np.where(scale > 0, scale, 1.0)  # a latent that is constant stays so
+    centre = train.mean(axis=0, dtype=np.float64)
+    # One for all: a VAE's latents that carry nothing hardly vary, and must not count as much as the others.
+    scale = np.sqrt(train.var(axis=0, dtype=np.float64).mean()) or 1.0
     points, others = ((each - centre) / scale for each in (train, validation))
     rounded = points.astype(np.float32)  # enough for shares, in half the time
     mixture = maximise(points, np.eye(count)[_clusters(points, count, generator)])
@@ -122,11 +124,10 @@ def fit(
             bar.set_postfix(nats=f"{nats:.2f}", refresh=False)
             bar.update()
             steps += 1
-    jacobian = np.log(scale).sum()
+    jacobian = train.shape[1] * np.log(scale)
     train_nats = mixture.log_prob(points).mean()
     candidate = Candidate(count, steps, float(train_nats - jacobian), float(nats - jacobian))
-    factors = scale[:, None] * mixture.factors
-    return Density(mixture.weights, mixture.means * scale + centre, factors), candidate
+    return Density(mixture.weights, mixture.means * scale + centre, scale * mixture.factors), candidate
 
 
 def _blocks(n: int) -> list[slice]:
@@ -137,7 +138,7 @@ def maximise(points: np.ndarray, shares: np.ndarray) -> Density:
     """Return the mixture that is likeliest where components have these shares of points (Bishop, eq. 9.24 to 9.27).
 
     Args:
-        points: (n, d) float64, each coordinate of about unit variance.
+        points: (n, d) float64, of unit variance in the mean over coordinates.
         shares: (n, k), which sum to 1 over the components.
     """
     sizes = shares.sum(axis=0) + _NEGLIGIBLE
@@ -161,8 +162,9 @@ def _clusters(points: np.ndarray, count: int, generator: np.random.Generator) ->
 
     def distances(centres: np.ndarray) -> np.ndarray:
         """Return the squared distances (n, k), zero or more."""
-        found: np.ndarray = squares[:, None] - 2.0 * points @ centres.T + np.square(centres).sum(axis=1)
-        return found.clip(min=0.0)
+        rounded = squares[:, None] - 2.0 * points @ centres.T + np.square(centres).sum(axis=1)
+        found: np.ndarray = np.maximum(rounded, 0.0)
+        return found
 
     centres = points[generator.integers(len(points))][None]
     nearest = distances(centres)[:, 0]

@@ -73,11 +73,15 @@ def test_log_densities_are_scikit_learns_and_scipys(start: mixture.Density, stan
     np.testing.assert_allclose(ours.log_prob(standardized), np.log(np.sum(each, axis=0)), rtol=1e-8)
 
 
-def test_a_fit_is_as_likely_as_scikit_learns(latents: np.ndarray, rng: np.random.Generator) -> None:
-    """The better of three each: both depend on their starts by half a nat."""
+def test_a_fit_is_as_likely_as_scikit_learns(
+    latents: np.ndarray, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best of three each, to the end: both depend on their starts by half a nat."""
+    monkeypatch.setattr(mixture, "_TOLERANCE", 1e-3)
     fits = [mixture.fit(latents[:N], latents[N:], 6, rng, "test") for _ in range(3)]
     ours, candidate = max(fits, key=lambda each: each[1].validation_nats)
-    peer = GaussianMixture(6, n_init=3, random_state=0).fit(latents[:N])
+    ridge = mixture._RIDGE * latents[:N].var(axis=0).mean()
+    peer = GaussianMixture(6, n_init=3, random_state=0, reg_covar=ridge).fit(latents[:N])
     assert ours.log_prob(latents[N:]).mean() > peer.score(latents[N:]) - 0.1
     assert candidate.validation_nats == pytest.approx(ours.log_prob(latents[N:]).mean(), abs=1e-9)
     assert candidate.train_nats == pytest.approx(ours.log_prob(latents[:N]).mean(), abs=1e-9)
@@ -89,8 +93,9 @@ def test_one_gaussian_has_the_moments_of_what_it_is_fitted_to(latents: np.ndarra
     found, (candidate,) = gaussian.Density.fit(latents[:N], latents[N:], Options([2, 6]), rng, "test")
     assert candidate.components == 1
     covariance = np.cov(latents[:N], rowvar=False, bias=True)
+    covariance += mixture._RIDGE * np.diag(covariance).mean() * np.eye(8)
     np.testing.assert_allclose(found.means[0], latents[:N].mean(axis=0), atol=1e-5)
-    np.testing.assert_allclose(covariances(found)[0], covariance, atol=3e-6 * covariance.max())
+    np.testing.assert_allclose(covariances(found)[0], covariance, atol=1e-6 * covariance.max())
     drawn = found.sample(200_000, rng)
     np.testing.assert_allclose(np.cov(drawn, rowvar=False), covariance, atol=0.02 * covariance.max())
 
@@ -118,21 +123,33 @@ def test_draws_come_from_the_components_by_their_weights(rng: np.random.Generato
         np.testing.assert_allclose(np.cov(drawn[own], rowvar=False), factor @ factor.T, atol=0.1)
 
 
-def test_the_scale_of_a_latent_changes_nothing_else(latents: np.ndarray) -> None:
-    scale = np.logspace(-6, 3, 8)
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_scale_of_latents_changes_nothing_else(latents: np.ndarray, scale: float) -> None:
     plain, moved = (
         mixture.fit(each[:N], each[N:], 4, np.random.default_rng(0), "test")[0]
-        for each in (latents.astype(np.float64), latents * scale + 5.0 * scale)
+        for each in (latents.astype(np.float64), scale * (latents + 5.0))
     )
-    expected = plain.log_prob(latents[N:]) - np.log(scale).sum()
-    np.testing.assert_allclose(moved.log_prob(latents[N:] * scale + 5.0 * scale), expected, atol=1e-3)
+    expected = plain.log_prob(latents[N:]) - 8 * np.log(scale)
+    np.testing.assert_allclose(moved.log_prob(scale * (latents[N:] + 5.0)), expected, atol=1e-3)
+
+
+def test_latents_that_carry_nothing_do_not_decide_how_the_others_are_fitted(latents: np.ndarray) -> None:
+    noise = 1e-2 * np.random.default_rng(1).normal(size=(len(latents), 40))
+    plain, padded = (
+        mixture.fit(each[:N], each[N:], 4, np.random.default_rng(0), "test")[0]
+        for each in (latents, np.c_[latents, noise])
+    )
+    first = mixture.Density(padded.weights, padded.means[:, :8], padded.factors[:, :8, :8])
+    assert first.log_prob(latents[N:]).mean() == pytest.approx(plain.log_prob(latents[N:]).mean(), abs=0.3)
 
 
 def test_a_latent_that_says_nothing_stays_as_it_is(latents: np.ndarray, rng: np.random.Generator) -> None:
     dead = np.c_[latents, np.full(len(latents), 0.25, dtype=np.float32)]
     found, candidate = mixture.fit(dead[:N], dead[N:], 4, rng, "test")
     assert np.isfinite(candidate.validation_nats)
-    np.testing.assert_allclose(found.sample(500, rng)[:, -1], 0.25, atol=0.01)
+    drawn = found.sample(500, rng)
+    assert drawn[:, -1].mean() == pytest.approx(0.25, abs=0.02)
+    assert drawn[:, -1].std() < 0.05 * drawn.std()
 
 
 def test_what_is_kept_comes_back(start: mixture.Density, standardized: np.ndarray) -> None:
