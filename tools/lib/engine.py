@@ -216,6 +216,12 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
             client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
             progress.note(f"workers: {said}")
             _wait_for_one(client, may_queue=kind in _BATCH_SYSTEMS)
+            client.run(exec, "import tools.lib.worker")
+        except ImportError as error:
+            raise EngineError(
+                f"{options.engine}: its workers do not have the code of this project ({error}): start them in the "
+                "project's folder, by 'python -m distributed.cli.dask_worker'"
+            ) from error
         except (OSError, RuntimeError, TimeoutError) as error:
             raise EngineError(f"{options.engine}: there are no workers: {error}") from error
         n_threads = set(client.nthreads().values())
