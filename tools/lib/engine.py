@@ -210,28 +210,20 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
 
             whole = dask.config.merge(dask.config.config, file)
             stack.enter_context(dask.config.set({name: whole[name] for name in file}))
-        gpus_here: list[str] = []
-        cluster: Any
-        if kind == "local":
-            n = options.jobs or local_jobs(threads)
-            gpus_here = gpus()
-            cluster = stack.enter_context(_local(n, room))
-            said = f"{n} on this machine"
-        elif "://" in kind:
-            cluster = kind
-            said = f"those of {kind}"
-        else:
-            n = options.jobs or (len(options.hosts) if kind == "ssh" else min(n_tasks, _MOST_JOBS))
-            cluster = stack.enter_context(
-                _ssh(options.hosts, room) if kind == "ssh" else _batch(kind, n, threads, room)
-            )
-            said = f"{n} by {kind}"
+        here = gpus() if kind == "local" else []
         try:
+            cluster, said = _cluster(stack, kind, options, threads, n_tasks, room)
             client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
             progress.note(f"workers: {said}")
             _wait_for_one(client, may_queue=kind in _BATCH_SYSTEMS)
-        except (OSError, TimeoutError) as error:
-            raise EngineError(f"{options.engine}: no worker has come: {error}") from error
+            client.run(exec, "import tools.lib.worker")
+        except ImportError as error:
+            raise EngineError(
+                f"{options.engine}: its workers do not have the code of this project ({error}): start them in the "
+                "project's folder, by 'python -m distributed.cli.dask_worker'"
+            ) from error
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise EngineError(f"{options.engine}: there are no workers: {error}") from error
         n_threads = set(client.nthreads().values())
         if n_threads != {1}:
             raise EngineError(
@@ -240,7 +232,22 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
             )
         # Dask gives workers some seconds to end, and what ends them later is no error.
         stack.callback(logging.getLogger("tornado.application").setLevel, logging.CRITICAL)
-        yield Cluster(client, gpus_here, said)
+        yield Cluster(client, here, said)
+
+
+def _cluster(
+    stack: ExitStack, kind: str, options: Options, threads: int | None, n_tasks: int, room: Path
+) -> tuple[Any, str]:
+    """Return a cluster, or the address of one, and who works there; it is gone when the stack closes."""
+    if "://" in kind:
+        return kind, f"those of {kind}"
+    if kind == "local":
+        n = options.jobs or local_jobs(threads)
+        return stack.enter_context(_local(n, room)), f"{n} on this machine"
+    if kind == "ssh":
+        return stack.enter_context(_ssh(options.hosts, room)), f"one on each of {', '.join(options.hosts)}"
+    n = options.jobs or min(n_tasks, _MOST_JOBS)
+    return stack.enter_context(_batch(kind, n, threads, room)), f"{n} by {kind}"
 
 
 def _wait_for_one(client: "Client", *, may_queue: bool) -> None:
@@ -342,7 +349,7 @@ def _ssh(hosts: Sequence[str], room: Path) -> Iterator[Any]:
     files = {}
     for name in ("cert", "key"):  # in a folder of this user's alone, never in a command line
         files[name] = str(room / f"worker.{name}")
-        artifacts.write_text(Path(files[name]), secrets[f"tls_{name}"])
+        artifacts.write_text(Path(files[name]), secrets[name])
         Path(files[name]).chmod(0o600)
     tls = {"ca-file": files["cert"], "worker": files}
     python = f"env -C {shlex.quote(str(Path.cwd()))} {shlex.quote(sys.executable)}"
