@@ -217,8 +217,8 @@ class Explorer:
     def _latent_plane(self) -> tuple[np.ndarray, str]:
         """Return all that two latents span, as the map of them shows it, and what it is."""
         ends = np.quantile(self.train.numpy(), [_TAIL, 1.0 - _TAIL], axis=0)  # (2, 2)
-        first, second = (np.linspace(*ends[:, axis], _FINE_GRID) for axis in (0, 1))
         (left, bottom), (right, top) = ends
+        first, second = np.linspace(left, right, _FINE_GRID), np.linspace(bottom, top, _FINE_GRID)
         title = f"latent 0 to the right, {left:.3g} to {right:.3g}, and latent 1 upwards, {bottom:.3g} to {top:.3g}"
         return np.stack(np.meshgrid(first, second[::-1]), axis=-1), title
 
