@@ -36,10 +36,12 @@ def main() -> None:
             return
         arrays, description = fitted.kept()
         artifacts.write_model(paths.model(row), arrays, {**description, "method": name})
+        train: np.ndarray | None = getattr(fitted, "embedding", None)
         if isinstance(fitted, Encodes):
-            train, test = fitted.encode(dataset.train_images), fitted.encode(dataset.test_images)
+            train = fitted.encode(dataset.train_images) if train is None else train
+            test = fitted.encode(dataset.test_images)
         else:
-            train = fitted.embedding
+            assert train is not None
             test = fitted.place(dataset.test_images, dataset.train_points, train)
         artifacts.write_array(paths.embedding(row, "train"), train)
         artifacts.write_array(paths.embedding(row, "test"), test)

@@ -43,7 +43,10 @@ class Material:
 
 @runtime_checkable
 class FitsAtOnce(Protocol):
-    """It is fitted without a training loop: the stage `reduce` does that, and needs to know no more of it."""
+    """It is fitted without a training loop: the stage `reduce` does that, and needs to know no more of it.
+
+    What `fit` returns may have the representation of the train images as `embedding`; one that does not encode must.
+    """
 
     @classmethod
     def fit(cls, material: Material, **options: Any) -> Self | None:

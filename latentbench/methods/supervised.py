@@ -14,6 +14,7 @@ from latentbench.networks.classifier import Classifier
 from latentbench.reduction.pca import PCA
 
 _NETWORK = "network."
+_BATCH = 200  # images; the memory of larger batches goes back to the system each time, which takes longer than the work
 
 
 class Method:
@@ -24,10 +25,19 @@ class Method:
         shape: what `Classifier` rebuilds it from.
         mean: (f,) of the features of the train images.
         components: (m, f), by falling variance.
+        embedding: of the train images, (n_train, m) float32, where they were just represented.
     """
 
-    def __init__(self, network: Classifier, shape: Mapping[str, Any], mean: np.ndarray, components: np.ndarray) -> None:
+    def __init__(
+        self,
+        network: Classifier,
+        shape: Mapping[str, Any],
+        mean: np.ndarray,
+        components: np.ndarray,
+        embedding: np.ndarray | None = None,
+    ) -> None:
         self.network, self.shape, self.mean, self.components = network, shape, mean, components
+        self.embedding = embedding
 
     @classmethod
     def fit(cls, material: Material, *, n_components: int) -> Self | None:
@@ -50,7 +60,8 @@ class Method:
         if n_components > most:
             progress.note(f"n_components: {n_components} is cut to {most}, the most that the features have")
         fitted = PCA(min(n_components, most)).fit(features)
-        return cls(network, description["network"], fitted.mean_, fitted.components_)
+        embedding = _scores(features, fitted.mean_, fitted.components_)
+        return cls(network, description["network"], fitted.mean_, fitted.components_, embedding)
 
     @classmethod
     def load(cls, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Self:
@@ -71,10 +82,14 @@ class Method:
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
         """Map images (n, c, h, w) uint8 to scores (n, m) float32, or to the first of them."""
-        centred = _features(self.network, images) - self.mean
-        scores: np.ndarray = (centred @ self.components[:first].T).astype(np.float32)
-        return scores
+        return _scores(_features(self.network, images), self.mean, self.components[:first])
 
 
 def _features(network: Classifier, images: np.ndarray) -> np.ndarray:
-    return inference.apply(lambda batch: network.features(inference.to_unit(batch)), torch.tensor(images)).numpy()
+    pixels = torch.tensor(images)
+    return inference.apply(lambda batch: network.features(inference.to_unit(batch)), pixels, _BATCH).numpy()
+
+
+def _scores(features: np.ndarray, mean: np.ndarray, components: np.ndarray) -> np.ndarray:
+    scores: np.ndarray = ((features - mean) @ components.T).astype(np.float32)
+    return scores

@@ -139,6 +139,7 @@ def test_the_supervised_row_is_pca_of_the_classifiers_features(
     material: Material, images: np.ndarray, network: Classifier
 ) -> None:
     fitted = method_of("supervised").fit(material, n_components=7)
+    assert fitted.embedding.tobytes() == fitted.encode(images[:N]).tobytes()
     with torch.no_grad():
         train, new = (network.features(torch.tensor(part) / 255).numpy() for part in (images[:N], images[N : N + 30]))
     np.testing.assert_allclose(fitted.encode(images[N : N + 30]), PCA(7).fit(train).transform(new), atol=1e-4)
