@@ -24,7 +24,7 @@ import yaml
 from latentbench import machine
 from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
-from latentbench.params import file
+from latentbench.params import base, file
 from tools.lib import experiments
 
 _FOLDER = Path("quick")
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=machine.n_cores(), help="stages side by side (default: cores)")
     options = parser.parse_args()
     try:
-        own = yaml.safe_load(artifacts.read_bytes(Path("params.yaml")))
+        own = base.parse(artifacts.read_bytes(Path("params.yaml")))
         params = sketched(own, options.set)
         prepare(_FOLDER, params, fetched=params["data"]["dataset"] == own["data"]["dataset"])
         run(_FOLDER, of_rows(tasks(), file.check(params).rows.all()), options.workers)
@@ -261,7 +261,7 @@ def write_report(folder: Path) -> None:
     Raises:
         QuickError: that fails.
     """
-    budget = yaml.safe_load(artifacts.read_bytes(folder / "params.yaml"))["budget"]
+    budget = base.parse(artifacts.read_bytes(folder / "params.yaml"))["budget"]
     note = f"A sketch, from few images and short trainings (budget {budget:g}); 'make repro' gives the results."
     if subprocess.run([sys.executable, "-m", "tools.report", "--note", note], cwd=folder, check=False).returncode:
         raise QuickError("the report cannot be written")

@@ -18,6 +18,7 @@ import yaml
 from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import columns
+from latentbench.params import base
 from tools.lib import claims, experiments, glossary, pages, published_results, rows, seed_tables, strips, trades
 from tools.lib.answers import QUESTIONS, Answer, Answers, listed
 from tools.lib.pages import Card, Picture, Section, Strip, Strips
@@ -62,7 +63,7 @@ def facts(root: Path) -> dict[str, str]:
         ArtifactError: it has no params.yaml, and neither data/raw nor dvc.lock.
     """
     changed = experiments.changed_files()
-    params = yaml.safe_load(artifacts.read_bytes(root / "params.yaml"))
+    params = base.parse(artifacts.read_bytes(root / "params.yaml"))
     found = {
         "commit": experiments.revision_of("HEAD") + (f", with changes of {', '.join(changed)}" if changed else ""),
         "data": _data(root),

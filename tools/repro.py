@@ -13,10 +13,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
+from latentbench.params import base
 from tools.lib import engine, times, worker
 from tools.lib.board import Board
 from tools.lib.engine import EngineError, Loop, Options, Task
@@ -32,7 +31,7 @@ def main() -> None:
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs: at least 1, not {options.jobs}")
     try:
-        threads = yaml.safe_load(artifacts.read_bytes(Path("params.yaml")))["threads"]
+        threads = base.parse(artifacts.read_bytes(Path("params.yaml")))["threads"]
         n = options.jobs or engine.local_jobs(threads)
         if n == 1:
             progress.note(f"one stage at a time, with threads: {threads}; JOBS=2 would run two side by side")

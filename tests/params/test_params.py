@@ -201,5 +201,5 @@ def test_small_numbers_can_be_set_as_dvc_writes_them(root: Path, tmp_path: Path,
     path = tmp_path / "params.yaml"
     path.write_text((root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     apply_overrides(str(path), [f"classifier.training.learning_rate={value}"])
-    assert "learning_rate: 1e-05\n" in path.read_text(encoding="utf-8")
+    assert "learning_rate: 1e-05 " in path.read_text(encoding="utf-8")
     assert file.load(path).classifier.training.learning_rate == 1e-5

@@ -19,6 +19,7 @@ import yaml
 
 from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
+from latentbench.params import base
 from tools.lib import cache
 
 # What an experiment takes from the commit.
@@ -73,7 +74,7 @@ def made(name: str, changes: Mapping[str, object]) -> str:
     revision = found().get(name)
     if revision is None:
         raise ExperimentError(f"{name}: DVC ended well and left no experiment; 'dvc exp list' shows what there is")
-    params = yaml.safe_load(_show(revision, "params.yaml"))
+    params = base.parse(_show(revision, "params.yaml"))
     wrong = [key for key, value in changes.items() if value_at(params, key) != value]
     if wrong:
         raise ExperimentError(
@@ -153,7 +154,7 @@ def committed_params() -> dict[str, Any]:
 
 def params_of(revision: str) -> dict[str, Any]:
     """Return params.yaml of a revision."""
-    content: dict[str, Any] = yaml.safe_load(_show(revision, "params.yaml"))
+    content: dict[str, Any] = base.parse(_show(revision, "params.yaml"))
     return content
 
 
@@ -177,7 +178,7 @@ def read_value(key: str, text: str) -> Any:
     Raises:
         ExperimentError: it is of another kind, or there is no such param.
     """
-    committed, value = value_at(committed_params(), key), yaml.safe_load(text)
+    committed, value = value_at(committed_params(), key), base.parse(text)
     if isinstance(value, str):  # YAML reads 1e-3 as text
         try:
             value = float(value)

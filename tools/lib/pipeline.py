@@ -11,6 +11,8 @@ from typing import Any
 import networkx
 import yaml
 
+from latentbench.params import base
+
 
 def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the single params of a section, by their dotted keys; a list counts as one."""
@@ -80,7 +82,7 @@ class Declared:
 
     def __init__(self, folder: Path) -> None:
         pipeline = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
-        params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+        params = base.read(folder / "params.yaml")
         self.runs = dict(filled(pipeline["stages"], params))
         self.graph = networkx.DiGraph()
         self.graph.add_nodes_from(self.runs)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
+from latentbench.params import base
 from tools.lib import rows
 
 _TIMES = ("transform_s_per_1000", "knn_s_per_1000", "sample_s_per_1000")
@@ -60,7 +60,7 @@ class Run:
     @cached_property
     def params(self) -> dict[str, Any]:
         """params.yaml."""
-        content: dict[str, Any] = yaml.safe_load(artifacts.read_bytes(self.root / "params.yaml"))
+        content: dict[str, Any] = base.parse(artifacts.read_bytes(self.root / "params.yaml"))
         return content
 
     def table(self, name: str) -> pd.DataFrame:
