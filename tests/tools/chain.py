@@ -30,7 +30,7 @@ if name in params["meet"]:  # goes on when all others that meet are there too
 if (notes / f"kill-{name}").exists():  # the worker, once
     (notes / f"kill-{name}").unlink()
     next(each for each in psutil.Process().parents() if "spawn_main" in " ".join(each.cmdline())).kill()
-    time.sleep(300)
+    sys.exit(1)
 if (notes / f"fail-{name}").exists():
     sys.exit(f"{name}: no luck")
 time.sleep(params["seconds"])

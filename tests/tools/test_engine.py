@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from tests.tools.chain import Chain
 from tools.lib import engine
@@ -157,67 +158,46 @@ def test_workers_on_this_machine_listen_on_its_loopback_alone_and_encrypted(tmp_
     assert listening == {"127.0.0.1"}
 
 
-def test_stages_side_by_side_write_the_bytes_of_dvc_repro_and_one_that_fails_stops_no_other(
+def test_stages_side_by_side_write_the_bytes_of_dvc_repro_and_one_that_fails_lets_others_end(
     root: Path, tmp_path: Path
 ) -> None:
     chain, alone = Chain(tmp_path / "chain", root), Chain(tmp_path / "alone", root)
-    chain.set_params(meet=["a", "b"])  # neither goes on without the other
-    (chain.notes / "fail-other").touch()
-    failed = chain.run("python", "-m", "tools.repro", "--jobs", "3", check=False)
+    for each in (chain, alone):
+        each.set_params(meet=["a", "b"])  # neither goes on without the other
+    (chain.notes / "fail-b").touch()
+    failed = chain.run("python", "-m", "tools.repro", "--jobs", "2", check=False)
     assert failed.returncode == 1
     assert "Traceback" not in failed.stderr
-    assert "repro: other failed: failed to reproduce 'other'" in failed.stderr
-    assert "other: no luck" in failed.stderr
-    assert chain.ran() == ["a dim=1", "b dim=1", "base", "other beta=1.0"]
-    (chain.notes / "fail-other").unlink()
-    (chain.notes / "kill-join").touch()  # with its worker: another one does it
-    gone_on = chain.run("python", "-m", "tools.repro", "--jobs", "2")
-    assert "2 stages are up to date" in gone_on.stderr
-    assert chain.ran() == ["join", "join", "other beta=1.0"]
-    for name in ("met-a", "met-b"):
-        (alone.notes / name).touch()
-    alone.set_params(meet=["a", "b"])
+    assert "repro: row@b failed: failed to reproduce 'row@b'" in failed.stderr
+    assert "b: no luck" in failed.stderr
+    before = chain.ran()
+    assert {"a dim=1", "b dim=1", "base"} <= set(before)
+    assert (chain.folder / "data/rows/a").exists(), "it ended well"
+    (chain.notes / "fail-b").unlink()
+    chain.run("python", "-m", "tools.repro", "--jobs", "2")
+    assert sorted([*before, *chain.ran()]) == ["a dim=1", "b dim=1", "b dim=1", "base", "join", "other beta=1.0"]
+    (alone.notes / "met-b").touch()
     alone.run("dvc", "repro")
-    for name in ("metrics/join.txt", "data/rows/a", "data/rows/b", "data/other", "dvc.lock"):
+    for name in ("metrics/join.txt", "data/rows/a", "data/rows/b", "data/other"):
         assert (chain.folder / name).read_bytes() == (alone.folder / name).read_bytes(), name
+    # DVC puts a stage that is new to dvc.lock at its end.
+    found, expected = (yaml.safe_load((each.folder / "dvc.lock").read_bytes()) for each in (chain, alone))
+    assert found == expected
     assert "all stages are up to date" in chain.run("python", "-m", "tools.repro", "--jobs", "2").stderr
-    assert "up to date" in chain.run("python", "-m", "tools.repro", "--jobs", "1").stdout, "by dvc repro itself"
-
-
-LIST = """
-dim=2             # its name is dim-2
-dim=2 beta=2.0
-last: dim=1 beta=3.0
-"""
 
 
 def test_experiments_share_stages_survive_a_worker_and_are_those_of_dvc_exp_run(root: Path, tmp_path: Path) -> None:
-    chain = Chain(tmp_path / "chain", root)
-    (tmp_path / "list").write_text(LIST, encoding="utf-8")
-    (chain.notes / "kill-a").touch()
-    command = ("python", "-m", "tools.batch", str(tmp_path / "list"), "--jobs", "2")
-    planned = chain.run(*command, "--dry-run").stderr
-    assert "dim-2: would run: base, row@a, row@b, other, join" in planned
-    assert "dim-2-beta-2.0: would run: other, join" in planned
-    assert "dim-2-beta-2.0: would run for: dim-2: base, dim-2: row@a, dim-2: row@b" in planned
-    assert "11 stages would run; nothing has been run" in planned
-    assert chain.ran() == []
-    chain.run(*command)
-    once = ["a dim=1", "a dim=2", "b dim=1", "b dim=2", "base", "join", "join", "join"]
-    again = chain.ran()
-    assert [each for each in again if not each.startswith("a ")] == sorted(
-        [each for each in once if not each.startswith("a ")] + [f"other beta={beta}" for beta in ("1.0", "2.0", "3.0")]
-    )
-    assert len([each for each in again if each.startswith("a ")]) == 3, "one of them twice: its worker was killed"
+    chain, alone = Chain(tmp_path / "chain", root), Chain(tmp_path / "alone", root)
+    (tmp_path / "list").write_text("dim=2\ndim=2 beta=2.0\n", encoding="utf-8")
+    (chain.notes / "kill-a").touch()  # with its worker: another one does it
+    chain.run("python", "-m", "tools.batch", str(tmp_path / "list"), "--jobs", "2")
+    once = ["a dim=2", "a dim=2", "b dim=2", "base", "join", "join", "other beta=1.0", "other beta=2.0"]
+    assert chain.ran() == once
     assert list((chain.folder / ".dvc/tmp/engine/runs").iterdir()) == []
-    alone = Chain(tmp_path / "alone", root)
-    alone.run("dvc", "exp", "run", "--name", "last", "--set-param", "beta=3.0")
     alone.run("dvc", "exp", "run", "--name", "dim-2-beta-2.0", "--set-param", "dim=2", "--set-param", "beta=2.0")
-    for name in ("last", "dim-2-beta-2.0"):
-        found, expected = (each.content(f"refs/exps/{head_of(each)}/{name}") for each in (chain, alone))
-        assert found == expected
-    assert "dim-2: has been run" in chain.run(*command).stderr
-    assert chain.ran() == []
+    found, expected = (each.content(f"refs/exps/{head_of(each)}/dim-2-beta-2.0") for each in (chain, alone))
+    assert found == expected
+    chain.run("git", "rev-parse", "--verify", f"refs/exps/{head_of(chain)}/dim-2")
 
 
 def head_of(chain: Chain) -> str:
