@@ -265,7 +265,8 @@ class Contents:
             every = [f"{column}{end}" for column in wanted for end in ("", "_lo", "_hi")]
             found = found.join(table[[column for column in every if column in table]])
         for row in found.index[found["model_bytes"].isna()]:  # rows that only draw
-            found.loc[row, "model_bytes"] = self.run.model_bytes(row)
+            coder = rows.coder_of(row)  # a density draws by the network of another row
+            found.loc[row, "model_bytes"] = found["model_bytes"].get(coder) if coder else self.run.model_bytes(row)
         return found.reset_index()
 
     def _pictures(self, *patterns: str) -> list[Picture]:

@@ -165,7 +165,7 @@ def test_each_claim_has_a_verdict_and_a_figure(committed: Path) -> None:
 
 def test_verdicts_follow_from_the_numbers(committed: Path, tmp_path: Path) -> None:
     name = "Diffusion draws more diverse images than VAEs"
-    assert verdicts(Run(committed))[name] == "supported"
+    assert verdicts(Run(committed))[name] == "supported in part"  # latents draw more, pixels not surely
     worse = altered(committed, tmp_path / "a", "evaluate/generators", coverage=0.1, coverage_lo=0.09, coverage_hi=0.11)
     assert verdicts(worse)[name] == "not supported"
     # Higher than the VAEs', but not surely.
@@ -202,7 +202,8 @@ def test_diffusion_is_better_than_vaes_only_if_it_is_under_every_density(committ
     (found,) = (each for each in claims.check(better, with_times=False) if each.claim.text in name and each.parts)
     assert "of the best VAE (vae_dense+mixture) 0.97" in found.numbers()
     # The claim is about VAEs: an autoencoder's density does not decide it.
-    assert verdicts(with_density(committed, tmp_path / "b", "ae_dense", **perfect))[name] == "supported"
+    other = with_density(committed, tmp_path / "b", "ae_dense", **perfect)
+    assert verdicts(other)[name] == verdicts(Run(committed))[name] == "supported in part"
 
 
 def test_a_density_costs_what_it_and_its_network_cost(committed: Path, tmp_path: Path) -> None:

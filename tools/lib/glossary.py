@@ -46,6 +46,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "k": "Size of the neighbourhoods, in test images.",
         "trustworthiness": "How far the k nearest images in the representation are near in pixels too; 1 is perfect.",
         "continuity": "How far the k nearest images in pixels are near in the representation too; 1 is perfect.",
+        "q_nx": "Share of the k nearest images in pixels that are among the k nearest in the representation.",
     },
     "evaluate/classification/*": {
         "class": "The class, and the means over classes: macro counts all alike, weighted by their images.",
@@ -136,6 +137,13 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "confidence": "The classifier's mean probability of the class that it takes the blend for.",
         "class_of_an_end": "Share of the blends that are taken for the class of one of the two images.",
     },
+    "*/densities": {
+        "density": "What was fitted to the latents of the train images; of a VAE they are the means of its posteriors.",
+        "components": "How many Gaussians it has.",
+        "steps": "Steps of its fit, which ends where the validation images no longer become likelier.",
+        "train_nats": "Mean log density of the latents that it was fitted to, in nats.",
+        "validation_nats": "The same of the latents of the validation images, by which the number is chosen.",
+    },
     "*/loss": {
         "epoch": "Pass over the train images.",
         "train_loss": "Mean loss on the train images during the epoch.",
@@ -204,7 +212,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
     },
     "costs": {
         "row": _ROW,
-        "fit_s": "Seconds to fit it to the train images; networks: the whole stage, with the samples of a generator.",
+        "fit_s": "Seconds to fit it to the train images; networks: the whole stage, with the samples of a generator; "
+        "densities: with the network whose latents they are of.",
         "stage_s": "Seconds of the whole stage, with what it judges and draws.",
         "peak_memory_mib": "Most memory that the stage took, in MiB.",
         "transform_s_per_1000": "Seconds to represent 1,000 images.",
@@ -222,11 +231,12 @@ _FIGURES = {
     "pca/components.png": "The first components as images: red and blue are opposite directions.",
     "pca/reconstructions.png": "Test images rebuilt from few components and from many.",
     "isomap/scatter.png": "The train images in the first two dimensions of Isomap, coloured by class.",
+    "*/scatter.png": "The train images in the first two numbers of {row}, coloured by class.",
     "isomap/s_curve.png": "S-curves under each condition, and what Isomap and PCA make of them.",
     "latent_explore/*/maps.png": "Three maps of the train images in the latents of {row}.",
     "latent_explore/*/prior.png": "Images that {row} decodes from draws of the prior.",
     "latent_explore/*/holes.png": "Ordinary draws and draws far from all train latents of {row}.",
-    "latent_explore/*/plane.png": "The plane of most variance of the latents of {row}, decoded.",
+    "latent_explore/*/plane.png": "The plane of most variance of the latents of {row}, decoded; of two, all they span.",
     "latent_explore/*/traversals.png": "One latent of {row} at a time, from low to high, the most important first.",
     "latent_explore/*/interpolation.png": "Ways between test images through the latents of {row}.",
     "latent_explore/*/arithmetic.png": "Differences of class means added to test images in the latents of {row}.",
@@ -285,6 +295,7 @@ _FIRST = {
 NOT_SHOWN = {
     "evaluate/confusion/*": "a line for each image; shown as shares",
     "evaluate/kl_per_latent": "a line for each latent; drawn by 'make plots'",
+    "evaluate/coranking": "each size of a neighbourhood of each row; drawn by 'make plots'",
     "evaluate/knn_choice": "each k of each row; drawn by 'make plots'",
     "claims/claims": "without the claims that times decide; the report has those too",
     "pca/variance": "a line for each component; drawn in variance.png",

@@ -180,8 +180,7 @@ class Run:
         Raises:
             CostsError: it is not there.
         """
-        network = rows.coder_of(row) or row.removesuffix("_guided")
-        path = self.root / "data" / "models" / network / "model.safetensors"
+        path = self.root / "data" / "models" / row.removesuffix("_guided") / "model.safetensors"
         self.check_there(path)
         return path.stat().st_size
 
