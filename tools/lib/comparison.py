@@ -13,7 +13,7 @@ from latentbench.data.dataset import Dataset
 from latentbench.methods.base import Decodes, Represents
 from latentbench.mosaics import mosaic
 from latentbench.params import file
-from stages import fitted, paths
+from stages import densities, fitted, paths
 
 _N_REBUILT, _N_DRAWN = 6, 7
 _DPI = 100
@@ -57,14 +57,20 @@ def lines(root: Path) -> list[Line]:
     found = [Line(_REAL, real / 255.0, _drawn(dataset.test_images[len(dataset.test_images) // 2 :]))]
     for row in params.rows.all():
         method = fitted.load(row)
-        rebuilt = drawn = None
+        rebuilt, drawn, drawer = None, None, row
         if isinstance(method, Represents) and isinstance(method, Decodes):
             n_compared = method.n_compared(params.latent_dim)
             rebuilt = method.decode(artifacts.read_array(root / paths.embedding(row, "test"))[chosen, :n_compared])
         if (root / paths.samples(row)).exists():
             drawn = _drawn(artifacts.read_array(root / paths.samples(row)))
+        elif (root / densities.folder(row)).is_dir() and densities.read_list(root / densities.folder(row)):
+            density = densities.read_list(root / densities.folder(row))[-1]
+            drawn = _drawn(artifacts.read_array(root / densities.samples(row, density)))
+            drawer = densities.name(row, density)
         if rebuilt is not None or drawn is not None:
-            below, beside = _told(representations.get(row, {})), _told(generators.get(row, {}))
+            below, beside = _told(representations.get(row, {})), _told(generators.get(drawer, {}))
+            if drawer != row:
+                beside = f"{drawer.removeprefix(row)}\n{beside}"
             found.append(Line(row, rebuilt, drawn, below, beside))
     return found
 
