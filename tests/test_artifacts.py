@@ -243,11 +243,15 @@ WRITERS = {
         "mkstemp",
     ),
 }
-# What is written into a folder of temporary files is nobody's, and the log of a stage is read as it grows.
+# What is written into a folder of temporary files is nobody's, the log of a stage is read as it grows, locks are empty, a
+# worker makes its clone anew, and a picture is drawn into memory.
 TEMPORARY = {
     "latentbench/data/formats/npy.py": {"open"},
     "latentbench/data/sources.py": {"open"},
     "stages/explorer_libraries.py": {"copy"},
+    "tools/lib/fleet.py": {"open"},
+    "tools/lib/trades.py": {"savefig"},
+    "tools/lib/worker.py": {"open", "write_text", "copyfile"},
     "tools/quick.py": {"open"},
 }
 

@@ -11,7 +11,18 @@ from latentbench.core import artifacts
 from tests.imports import imported_modules
 
 TESTED = (
-    *("binarized", "diffusion", "explorer", "load", "pipeline", "reading", "recipes", "reduction", "startup"),
+    *(
+        "binarized",
+        "diffusion",
+        "explorer",
+        "load",
+        "patches",
+        "pipeline",
+        "reading",
+        "recipes",
+        "reduction",
+        "startup",
+    ),
     "training",
 )
 

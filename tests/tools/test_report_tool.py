@@ -96,7 +96,9 @@ def test_every_number_and_figure_is_shown_and_explained(committed: Path) -> None
     assert len(page) < 10e6
     seen = Seen(page)
     pictures = list((committed / "metrics").rglob("*.png"))
-    represented, generated = (Run(committed).table(name) for name in ("evaluate/representations", "evaluate/generators"))
+    represented, generated = (
+        Run(committed).table(name) for name in ("evaluate/representations", "evaluate/generators")
+    )
     pictured = {*represented["row"][represented["mse"].notna()], *generated["row"]}
     made = len(pictured) + 4  # rows of images side by side, and what quality costs
     assert len(seen.alternatives) > len(pictures) + made > 50

@@ -21,6 +21,7 @@ from latentbench import seeding
 from latentbench.core import artifacts
 from latentbench.evaluation import columns, differences
 from latentbench.evaluation.differences import Change
+from stages import sample_scores
 from tools.lib import rows
 from tools.lib.runs import NotMeasuredError, Run, Score
 from tools.lib.seed_tables import are_of_run
@@ -296,7 +297,7 @@ class Answers:
         Raises:
             CostsError: it is not there.
         """
-        return self._arrays(self._data / "judged" / row.replace("_guided", "/guided"))
+        return self._arrays(self._data / "judged" / sample_scores.place(row))
 
     def _arrays(self, folder: Path) -> dict[str, np.ndarray]:
         self._run.check_there(folder / "model.safetensors")
