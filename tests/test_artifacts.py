@@ -243,8 +243,8 @@ WRITERS = {
         "mkstemp",
     ),
 }
-# What is written into a folder of temporary files is nobody's, the log of a stage is read as it grows, locks are empty, a
-# worker makes its clone anew, and a picture is drawn into memory.
+# What is written into a folder of temporary files is nobody's, the log of a stage is read as it grows, locks are empty,
+# a worker makes its clone anew, and a picture is drawn into memory.
 TEMPORARY = {
     "latentbench/data/formats/npy.py": {"open"},
     "latentbench/data/sources.py": {"open"},

@@ -17,7 +17,7 @@ from latentbench import figures
 from latentbench.core import artifacts
 from tests.tools.test_pages import Seen
 from tools import report
-from tools.lib import claims, glossary
+from tools.lib import claims, glossary, pipeline
 from tools.lib.pages import N_COLUMNS
 from tools.lib.runs import CostsError, NotMeasuredError, Run, Score
 
@@ -137,6 +137,14 @@ def test_the_glossary_has_sentences_and_none_is_of_a_table_that_is_gone(committe
     assert set(glossary._COLUMNS) == used | by_number
     figures = {path.relative_to(metrics).as_posix() for path in metrics.rglob("*.png")}
     assert set(glossary._FIGURES) == {glossary._first(figure, glossary._FIGURES) for figure in figures}
+
+
+def test_timings_are_files_that_stages_write(committed: Path, root: Path) -> None:
+    declared = pipeline.Declared(root)
+    written = {out for name in declared.runs for out in declared.outs(name)}
+    wanted = {f"data/timing/{name}.json" for names in Run(committed).timings.values() for name in names}
+    assert len(wanted) > 15
+    assert wanted <= written
 
 
 def test_missing_timings_are_told_with_the_way_out(committed: Path, tmp_path: Path) -> None:

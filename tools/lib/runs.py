@@ -13,6 +13,7 @@ from latentbench.core.errors import LatentbenchError
 from latentbench.params import base
 from tools.lib import rows
 
+_STAGES = {"reductions": "reduce"}  # that fit a list of rows, where they have another name
 _TIMES = ("transform_s_per_1000", "knn_s_per_1000", "sample_s_per_1000")
 
 
@@ -158,7 +159,7 @@ class Run:
         """
         found = {}
         for row, family in rows.families(self.params).items():
-            whole, fit = f"{family}@{row}", f"fit@{row}"
+            whole, fit = f"{_STAGES.get(family, family)}@{row}", f"fit@{row}"
             has_fit = (self.root / "data/timing" / f"{fit}.json").exists()
             found[row] = (whole, fit if has_fit else whole)
         for row in self.rows():
