@@ -15,6 +15,7 @@ from scipy import stats
 
 from latentbench import figures
 from latentbench.core import artifacts
+from stages import sample_scores
 from tests.tools.test_pages import Seen
 from tools import report
 from tools.lib import claims, glossary, pipeline
@@ -71,7 +72,7 @@ def make_up_outcomes(folder: Path) -> None:
             for name in ("frechet", "coverage")
         }
         shown = np.zeros((100, 1, 28, 28), dtype=np.uint8)
-        artifacts.write_model(folder / "data/judged" / str(row), {"shown": shown, **left_out}, {})
+        artifacts.write_model(folder / "data/judged" / sample_scores.place(str(row)), {"shown": shown, **left_out}, {})
         if str(row).startswith("diffusion"):
             artifacts.write_bytes(folder / "data/models" / str(row) / "model.safetensors", bytes(3_000_000))
 

@@ -53,6 +53,11 @@ def test_every_committed_row_is_of_a_family(root: Path) -> None:
     assert {rows.family_of(row, params) for row in committed} <= {*FAMILIES.values(), "reductions"}
 
 
+def test_who_was_taught_the_classes_is_known_by_its_method() -> None:
+    params = {"ceiling": {"method": "supervised"}, "umap": {"method": "umap"}, "ae_dense": {"architecture": "dense"}}
+    assert [row for row in ("raw", *params) if rows.is_taught(row, params)] == ["ceiling"]
+
+
 def test_rows_of_a_family_keep_their_order() -> None:
     assert rows.of_family("vae", ["vae_dense", "first", "second", "third"], PARAMS) == ["vae_dense", "second"]
     assert rows.of_family("diffusion", ["third", "third_guided"], PARAMS) == ["third"]

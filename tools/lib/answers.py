@@ -215,12 +215,13 @@ class Answers:
         return Answer(question, best, scores[best], sorted(rivals, key=lambda rival: rival.behind.value), real)
 
     def _contestants(self, question: Question) -> list[str]:
-        """Return the rows that have the score; real images draw nothing."""
+        """Return the rows that have the score; real images are no rival, nor is who was taught the classes."""
         table = self._run.table(f"evaluate/{question.table}")
         if question.score not in table:
             return []
         named = table.loc[table[question.score].notna(), "row"]
-        return [row for row in named if rows.family_of(row, self._run.params) != "real"]
+        params = self._run.params
+        return [row for row in named if rows.family_of(row, params) != "real" and not rows.is_taught(row, params)]
 
     def _changes(
         self, question: Question, names: Sequence[str], values: Mapping[str, float]

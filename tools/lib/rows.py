@@ -57,6 +57,11 @@ def is_drawn(row: str, params: Mapping[str, Any]) -> bool:
     return family_of(row, params) not in _WITHOUT_CHANCE
 
 
+def is_taught(row: str, params: Mapping[str, Any]) -> bool:
+    """Return whether a row was made with the labels that it is judged by: a ceiling, and no rival of the others."""
+    return dict(params.get(row) or {}).get("method") == "supervised"
+
+
 def of_param(key: str, rows: Iterable[str]) -> str | None:
     """Return the row in whose section a param stands, by its dotted key; None where it is of no row."""
     section = key.split(".", maxsplit=1)[0]
