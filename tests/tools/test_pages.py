@@ -143,12 +143,14 @@ def test_a_reader_opens_sorts_and_asks_for_columns_by_keyboard(chromium: Browser
     assert not heads.first.is_visible(), "the section is folded"
     page.get_by_role("link", name="Scores").focus()
     page.keyboard.press("Enter")
+    heads.first.wait_for(state="visible")  # the page unfolds it once it comes to it
     assert [heads.nth(i).inner_text() for i in range(heads.count()) if heads.nth(i).is_visible()] == [
         "row", "x", *(f"more_{i}" for i in range(5)), "more_7",
     ]  # fmt: skip
     page.get_by_label("Show all 10 columns").focus()
     page.keyboard.press("Space")
-    assert heads.last.is_visible()
+    heads.nth(9).wait_for(state="visible")
+    heads.nth(7).wait_for(state="visible")
     assert all(heads.nth(i).is_visible() for i in range(10))
     assert column(page, 1) == ["b", "a", "c"]
     page.get_by_role("button", name="x", exact=True).focus()
