@@ -25,7 +25,7 @@ from latentbench import machine
 from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
 from latentbench.params import base, file
-from tools.lib import experiments
+from tools.lib import experiments, output
 
 _FOLDER = Path("quick")
 _LINKED = ("latentbench", "stages", "explorer", "datasets", "tools", "dvc.yaml")  # beside data and params
@@ -237,22 +237,13 @@ def _enter(folder: str) -> None:
 
 def _run(task: Task, log: Path) -> None:
     """Run a stage in this process as Python would run its module, all that it prints going to a file."""
-    kept = os.dup(1), os.dup(2)
-    with log.open("wb") as room:
-        os.dup2(room.fileno(), 1)
-        os.dup2(room.fileno(), 2)
     sys.argv = [task.module, *task.arguments]
-    try:
-        runpy.run_module(task.module, run_name="__main__")
-    except SystemExit as error:
-        if error.code:
-            raise QuickError(str(error.code)) from None
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, copy in enumerate(kept, start=1):
-            os.dup2(copy, number)
-            os.close(copy)
+    with output.into(log):
+        try:
+            runpy.run_module(task.module, run_name="__main__")
+        except SystemExit as error:
+            if error.code:
+                raise QuickError(str(error.code)) from None
 
 
 def write_report(folder: Path) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentbench.core.errors import LatentbenchError
+from tools.lib import output
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -170,27 +171,16 @@ def _at(folder: Path, log: Path, environment: Mapping[str, str | None]) -> Itera
 
     with _busy:
         before, variables = Path.cwd(), dict(os.environ)
-        kept = os.dup(1), os.dup(2)
         log = log if log.is_absolute() else _own_folder() / log
         log.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with log.open("ab") as room:
-                os.dup2(room.fileno(), 1)
-                os.dup2(room.fileno(), 2)
-            os.chdir(folder)
-            _set(environment)
-            try:
+            with output.into(log):
+                os.chdir(folder)
+                _set(environment)
                 yield
-            except (DvcException, SCMError, OSError) as error:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                raise WorkerError("\n".join([*_causes(error), *_end_of(log)])) from None
+        except (DvcException, SCMError, OSError) as error:
+            raise WorkerError("\n".join([*_causes(error), *_end_of(log)])) from None
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, copy in enumerate(kept, start=1):
-                os.dup2(copy, number)
-                os.close(copy)
             os.chdir(before)
             os.environ.clear()
             os.environ.update(variables)
