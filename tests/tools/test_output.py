@@ -1,5 +1,6 @@
 """What is printed, into a file."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ def test_all_that_is_printed_is_added_to_a_file_and_nothing_else(root: Path, tmp
     path = tmp_path / "log.txt"
     path.write_text("before\n", encoding="utf-8")
     command = [sys.executable, "-c", PROGRAM, str(path)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(command, cwd=root, env=buffered, capture_output=True, text=True, check=True)
     assert path.read_text(encoding="utf-8") == "before\nours\ntheirs\nso far\n"
     assert (done.stdout, done.stderr) == ("first\nlast\n", "")
