@@ -44,7 +44,7 @@ def image_grid(images: np.ndarray, row_labels: Sequence[str] = (), title: str = 
     size = 0.65
     label_width = 0.11 * max((len(label) for label in row_labels), default=0)
     shape = (size * n_columns * width / height + label_width + 0.3, size * n_rows + (0.4 if title else 0.1))
-    figure = Figure(figsize=shape, layout="constrained")
+    figure = Figure(figsize=shape, layout="compressed")
     axes = figure.add_subplot()
     limit = float(np.nanmax(np.abs(whole))) if signed else 255.0 if images.dtype == np.uint8 else 1.0
     if channels == 1:

@@ -181,3 +181,26 @@ class Bounds(Protocol):
             seed: of the draws.
             effort: how closely.
         """
+
+
+class Map:
+    """A map of the train images, with nothing else that is kept: what t-SNE and UMAP have in common.
+
+    Args:
+        embedding: (n_train, dims) float32.
+    """
+
+    def __init__(self, embedding: np.ndarray) -> None:
+        self.embedding = embedding
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Self:  # noqa: ARG003
+        """Return what the stage kept."""
+        return cls(arrays["embedding"])
+
+    def kept(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the arrays and the description that `load` takes."""
+        return {"embedding": self.embedding}, {}
+
+    def n_compared(self, latent_dim: int) -> None:
+        """Return None: its number of dimensions is a param of its own, since the first of many make no good map."""
