@@ -67,7 +67,7 @@ def kept_shares(ranked: np.ndarray, k: int, n: int) -> np.ndarray:
     return shares
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled.loop(parallel=True)
 def _rank(distances: np.ndarray, others: np.ndarray, ranked: np.ndarray) -> None:
     for row in numba.prange(len(others)):
         for column in range(others.shape[1]):

@@ -130,7 +130,7 @@ def closest_pairs(
     return lower, higher, distances
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled.loop(parallel=True)
 def _meet(
     points: np.ndarray,
     members: np.ndarray,
@@ -212,7 +212,7 @@ def _head_and_rest(
     return parts, squares
 
 
-@numba.njit(parallel=True, cache=True, fastmath=_FAST)
+@compiled.loop(parallel=True, fastmath=_FAST)
 def _merge_squares(
     bounds: np.ndarray,
     queries: np.ndarray,
@@ -253,7 +253,7 @@ def _merge_squares(
                     limit = np.float32(min(ceiling, sums[query, -1]) / unit + slack)
 
 
-@numba.njit(parallel=True, cache=True, fastmath=_FAST)
+@compiled.loop(parallel=True, fastmath=_FAST)
 def _merge_transposed(
     bounds: np.ndarray,
     queries: np.ndarray,
@@ -287,7 +287,7 @@ def _merge_transposed(
 
 
 # Counting without a branch, in 32 bits, takes a fraction of the time of looking at each.
-@numba.njit(cache=True, fastmath=_FAST)
+@compiled.loop(fastmath=_FAST)
 def _n_below(bounds: np.ndarray, limit: np.float32) -> np.int32:
     count = np.int32(0)
     for place in range(bounds.shape[0]):
@@ -295,7 +295,7 @@ def _n_below(bounds: np.ndarray, limit: np.float32) -> np.int32:
     return count
 
 
-@numba.njit(cache=True, fastmath=_FAST)
+@compiled.loop(fastmath=_FAST)
 def _n_below_each(bounds: np.ndarray, limits: np.ndarray) -> np.int32:
     count = np.int32(0)
     for place in range(bounds.shape[0]):
@@ -303,7 +303,7 @@ def _n_below_each(bounds: np.ndarray, limits: np.ndarray) -> np.int32:
     return count
 
 
-@numba.njit(cache=True, fastmath=_FAST)
+@compiled.loop(fastmath=_FAST)
 def _sum_of_squares(queries: np.ndarray, query: int, points: np.ndarray, point: int) -> float:
     total = 0.0
     for axis in range(points.shape[1]):
@@ -312,7 +312,7 @@ def _sum_of_squares(queries: np.ndarray, query: int, points: np.ndarray, point: 
     return total
 
 
-@numba.njit(cache=True, fastmath=_FAST)
+@compiled.loop(fastmath=_FAST)
 def _sum_of_differences(points: np.ndarray, one: int, other: int) -> float:
     total = 0.0
     for axis in range(points.shape[1]):
@@ -320,7 +320,7 @@ def _sum_of_differences(points: np.ndarray, one: int, other: int) -> float:
     return total
 
 
-@numba.njit(parallel=True, cache=True, fastmath=_FAST)
+@compiled.loop(parallel=True, fastmath=_FAST)
 def _merge_absolutes(
     queries: np.ndarray,
     points: np.ndarray,
@@ -347,7 +347,7 @@ def _merge_absolutes(
                 _insert(sums, indices, query, total, point)
 
 
-@numba.njit(cache=True)
+@compiled.loop()
 def _insert(sums: np.ndarray, indices: np.ndarray, query: int, total: float, point: int) -> None:
     """Put a point among the k nearest so far, after those that are as near: points come in order of their index."""
     place = sums.shape[1] - 1

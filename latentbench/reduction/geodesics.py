@@ -120,7 +120,7 @@ def shortest_paths(
             bar.update(len(filled))
 
 
-@numba.njit(cache=True)
+@compiled.loop()
 def _groups(starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, sources: np.ndarray) -> np.ndarray:
     """Put each source with the nearest ones that are not in a group yet: positions in `sources`, -1 for none."""
     n = len(starts) - 1
@@ -146,7 +146,7 @@ def _groups(starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, source
     return groups[:n_groups]
 
 
-@numba.njit(cache=True)
+@compiled.loop()
 def _dijkstra(
     starts: np.ndarray,
     targets: np.ndarray,
@@ -187,7 +187,7 @@ def _dijkstra(
     return settled
 
 
-@numba.njit(cache=True)
+@compiled.loop()
 def _sift_down(keys: np.ndarray, items: np.ndarray, size: int) -> None:
     """Close the gap at the top of a heap with the entry at `size`, its last one."""
     key, item, place = keys[size], items[size], 0
@@ -204,7 +204,7 @@ def _sift_down(keys: np.ndarray, items: np.ndarray, size: int) -> None:
     keys[place], items[place] = key, item
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled.loop(parallel=True)
 def _follow_groups(
     starts: np.ndarray,
     targets: np.ndarray,
@@ -238,7 +238,7 @@ def _follow_groups(
                         out[group * _LANES + lane, point] = ways[point, lane]
 
 
-@numba.njit(cache=True, fastmath={"nnan"})
+@compiled.loop(fastmath={"nnan"})
 def _relax(starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, order: np.ndarray, ways: np.ndarray) -> None:
     """Shorten ways (n, _LANES) over neighbours, point after point along an order, until none can be shortened."""
     best = np.empty(_LANES, np.float32)

@@ -54,7 +54,7 @@ class SymmetricMatrix:
         return product
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"reassoc", "contract"})
+@compiled.loop(parallel=True, fastmath={"reassoc", "contract"})
 def _add_squares(block: np.ndarray, start: int, vector: np.ndarray, product: np.ndarray, n_threads: int) -> None:
     """Add what a block of rows and its mirror image contribute to a product."""
     n_rows, n_columns = block.shape

@@ -7,13 +7,13 @@ give equal bytes.
 import warnings
 from typing import Any, Self
 
-import numba
 import numpy as np
 from scipy.optimize import curve_fit
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latentbench import compiled
 from latentbench.core.errors import InputError
 from latentbench.neighbors.search import Neighbors, nearest
 from latentbench.reduction.pca import PCA
@@ -193,7 +193,7 @@ def curve(min_dist: float, spread: float) -> tuple[float, float]:
     return float(a / spread ** (2.0 * b)), float(b)
 
 
-@numba.njit(cache=True)
+@compiled.loop()
 def _random(state: np.ndarray) -> Any:
     """Advance a state (1,) uint64 and return 64 random bits (splitmix64; Steele, Lea & Flood 2014, figure 17)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -203,7 +203,7 @@ def _random(state: np.ndarray) -> Any:
     return bits ^ (bits >> np.uint64(31))
 
 
-@numba.njit(cache=True, fastmath=_FAST)
+@compiled.loop(fastmath=_FAST)
 def _lay_out(
     positions: np.ndarray,
     heads: np.ndarray,
@@ -261,6 +261,6 @@ def _lay_out(
                         positions[head, axis] += rate * _clipped(push * apart)
 
 
-@numba.njit(cache=True, fastmath=_FAST)
+@compiled.loop(fastmath=_FAST)
 def _clipped(change: np.float32) -> np.float32:
     return min(max(change, np.float32(-_CLIP)), np.float32(_CLIP))

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from latentbench.core import artifacts
 from latentbench.networks import export
+from tests.docs import pages
 from tests.pipeline.all_stages import check_what_is_declared_is_read, run_all
 from tests.pipeline.workspace import SMALL, Workspace, stages_run
 
@@ -335,10 +337,14 @@ def test_repro_again_does_nothing(finished: Workspace) -> None:
     assert "up to date" in done.stdout
 
 
-def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished: Workspace) -> None:
+def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished: Workspace, root: Path) -> None:
+    """By the commands of the tutorial, in its order."""
+    text = (root / "docs/tutorials/change_one_parameter.md").read_text(encoding="utf-8")
+    experiment, metrics, plots, *back, listing, applying = pages.commands(text)
     before = finished.outputs()
+    finished.set_up_make()
     try:
-        done = finished.run("dvc", "exp", "run", "--name", "smoother", "-S", "vae_dense.beta=4")
+        done = finished.run(*experiment)
         expected = [f"{stage}@vae_dense" for stage in ("vae", "latent_space_vae", "density_vae")]
         expected += ["judge_vae@vae_dense", "latent_explore", "evaluate", "explorer"]
         assert sorted(stages_run(done.stdout)) == sorted(expected)
@@ -352,16 +358,15 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         } <= same
         assert "data/samples/vae_dense/any.npy" not in same
 
-        changes = json.loads(finished.run("dvc", "metrics", "diff", "--json").stdout)
+        changes = json.loads(finished.run(*metrics, "--json").stdout)
         assert list(changes) == ["metrics/headline.json"]
         headline = changes["metrics/headline.json"]
         assert {"mse.vae_dense", "frechet.vae_dense"} <= set(headline)
         assert not {"knn.raw", "knn.pca", "mse.vae_conv", "frechet.diffusion", "classifier_accuracy"} & set(headline)
         change = headline["mse.vae_dense"]
         assert change["diff"] == pytest.approx(change["new"] - change["old"])
-        table = finished.run("dvc", "exp", "show", "--only-changed", "--csv").stdout
-        assert "vae_dense.beta" in table.splitlines()[0]
-        compared = finished.run("python", "-m", "tools.compare", "HEAD", "smoother").stdout
+        name = re.findall(r"^Ran experiment\(s\): (\S+)$", done.stdout, re.MULTILINE)[0]
+        compared = finished.run("python", "-m", "tools.compare", "HEAD", name).stdout
         assert re.search(r"^\| vae_dense\.beta \| [0-9.]+ \| 4(\.0)? \|$", compared, re.MULTILINE)
         assert "vae_dense.beta is 4" in compared
         assert compared.count("no seeds were run") == 1
@@ -373,9 +378,17 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         assert {"raw", "isomap", "ae_dense", "vae_conv", "diffusion", "diffusion_latent_guided"} <= set(
             same[1].split(", ")
         )
-        finished.run("dvc", "plots", "diff", "HEAD", "--out", "dvc_plots")
+        finished.run(*plots)
         page = (finished.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
-        assert "ae_dense/loss.csv" in page
+        assert "vae_dense/loss.csv" in page
+        for command in back:
+            finished.run(*command)
+        assert finished.outputs() == before
+        table = finished.run(*listing).stdout
+        assert name in table
+        assert "vae_dense.beta" in table
+        finished.run(*(name if word == "<name>" else word for word in applying))
+        assert finished.outputs() == after
     finally:
         finished.run("git", "checkout", "--quiet", ".")
     done = finished.run("dvc", "repro")
@@ -501,30 +514,28 @@ def test_a_library_from_elsewhere_is_refused(finished: Workspace, tmp_path: Path
 
 
 def test_another_dataset_is_one_param(images: np.ndarray, labels: np.ndarray, root: Path, tmp_path: Path) -> None:
-    """200 images in colour of 20x13 pixels in 4 classes, made of real ones, without a test part, through all stages.
+    """200 pictures in colour of 20x13 pixels in 4 classes, made of real ones, without a test part, through all stages.
 
-    Each of which reads every param that dvc.yaml declares for it, and no other. Sizes that so few images do not allow
-    are those of params.yaml.
+    As the tutorial has it, from `make dataset` to the report. Each stage reads every param that dvc.yaml declares for
+    it, and no other. Sizes that so few images do not allow are those of params.yaml.
     """
-    chosen = np.concatenate([np.flatnonzero(labels == label)[:50] for label in range(4)])
-    grey = images[chosen, :, 3:23, 7:20]
-    np.save(tmp_path / "pixels.npy", np.concatenate([grey, 255 - grey, np.roll(grey, 2, axis=2)], axis=1))
-    np.save(tmp_path / "numbers.npy", labels[chosen])
+    for label, name in enumerate(("top", "trousers", "pullover", "dress")):
+        grey = images[np.flatnonzero(labels == label)[:50], 0, 3:23, 7:20]
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number, picture in enumerate(np.stack([grey, 255 - grey, np.roll(grey, 2, axis=1)], axis=-1)):
+            Image.fromarray(picture).save(tmp_path / "photos" / name / f"{number}.png")
     (tmp_path / "workspace").mkdir()
     workspace = Workspace(root, tmp_path / "workspace")
-    described = {
-        "title": "colours",
-        "format": "npy",
-        "sources": [{"folder": str(tmp_path)}],
-        "files": {"train_images": {"name": "pixels.npy"}, "train_labels": {"name": "numbers.npy"}},
-        "classes": ["top", "trousers", "pullover", "dress"],
-    }
-    (workspace.folder / "datasets/colours.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
+    workspace.set_up_make()
+    text = (root / "docs/tutorials/your_own_images.md").read_text(encoding="utf-8")
+    described, _, experiment, reported, *_ = pages.commands(text)
+    told = workspace.run(*(word.replace("/path/to", str(tmp_path)) for word in described)).stderr
+    assert f"Now: {' '.join(experiment)}" in told
     large = ("pca.", "isomap.n_landmarks", "isomap.search", "latent_explore.map_points", "n_samples")
     workspace.set_params(
         {key: value for key, value in SMALL.items() if not key.startswith(large)}
         | {
-            "data.dataset": "colours",
+            **dict(word.split("=") for word in experiment if "=" in word),
             "data.train_size": None,
             "data.test_size": None,
             "n_samples": 200,
@@ -539,6 +550,10 @@ def test_another_dataset_is_one_param(images: np.ndarray, labels: np.ndarray, ro
     assert representations["raw_l1"]["knn_accuracy"] > 0.4  # of 40 images in 4 classes
     assert "trustworthiness" not in representations["raw_l1"]
     assert artifacts.read_array(workspace.folder / "data/samples/diffusion/any.npy").shape == (200, 3, 20, 13)
+    workspace.run("git", "add", "--all")
+    workspace.commit("a run")
+    workspace.run(*reported)
+    assert "photos" in (workspace.folder / "report/index.html").read_text(encoding="utf-8")
 
 
 def test_images_without_labels_are_compared_by_what_needs_none(images: np.ndarray, root: Path, tmp_path: Path) -> None:

@@ -116,6 +116,15 @@ class Workspace:
             raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
         return done
 
+    def set_up_make(self) -> None:
+        """Give the workspace the environment of the tests as its own, so that `make` has nothing to set up."""
+        environment = self.folder / ".venv"
+        environment.mkdir()
+        for path in Path(sys.prefix).iterdir():
+            (environment / path.name).symlink_to(path)
+        (environment / "installed").unlink(missing_ok=True)
+        (environment / "installed").touch()
+
     def commit(self, message: str) -> None:
         """Commit everything that git does not ignore."""
         self.run("git", "add", "--all")
