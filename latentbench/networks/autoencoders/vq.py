@@ -132,7 +132,7 @@ class Network(Autoencoder):
 
         They are summed number by number: a product of matrices would be in bfloat16 where training is.
         """
-        parts = outputs.reshape(len(outputs), self.positions, self.size).split(_POSITIONS, dim=1)
+        parts = outputs.reshape(-1, self.positions, self.size).split(_POSITIONS, dim=1)
         return [sum_of_squares(part, self._entries()) for part in parts]
 
 
