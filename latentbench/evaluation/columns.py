@@ -254,9 +254,7 @@ TRAINING = (
     ),
     Column("validation_kl", "The second part of a VAE's loss, the KL divergence, in nats for each image.", None),
     Column("validation_total_correlation", "Total correlation of a VAE's latents, in nats, where it is weighed.", None),
-    Column(
-        "validation_commitment", "Mean squared distance of the outputs of a VQ-VAE's encoder from their codes.", None
-    ),
+    Column("validation_commitment", "Mean squared distance of what a VQ-VAE encodes from its codes.", None),
     Column("codes_used_share", "Share of a VQ-VAE's codes that some train image uses.", None),
     Column("code_perplexity", "How many equally used codes would say as much as a VQ-VAE's do.", None),
     Column("bits_per_image", "How many bits the codes of an image take in a VQ-VAE.", None, kind="fact"),

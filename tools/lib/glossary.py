@@ -150,7 +150,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "validation_loss": "Loss on the validation images after it, by which the epoch is chosen.",
         "train_error": "Share of the train images that the classifier got wrong during the epoch.",
         "validation_error": "Share of the validation images that it gets wrong after it.",
-        "train_reconstruction": "The first part of the loss during the epoch: nats for each image; of codes a squared error.",
+        "train_reconstruction": "The first part of the loss during the epoch: nats for each image, or a squared error.",
         "train_kl": "The second part, the KL divergence, in nats for each image.",
         "train_commitment": "Mean squared distance of the encoder's output from its codes during the epoch.",
         "train_total_correlation": "Total correlation of latents during the epoch, in nats, estimated from batches.",
