@@ -62,7 +62,7 @@ def test_the_loss_is_that_of_the_paper_and_goes_straight_through_the_codes() -> 
     torch.testing.assert_close(parts["commitment"], distance)
     torch.testing.assert_close(parts["loss"], reconstruction + 2 * 0.3 * distance)
     # The encoder gets the gradient at the codes, and that of the commitment; the codebook its own distance's alone.
-    weight = ours.encoder[1].weight
+    weight = dict(ours.named_parameters())["encoder.1.weight"]
     found, of_codebook = torch.autograd.grad(parts["loss"], [weight, ours.codebook])
     at_codes = codes.detach().requires_grad_()
     (slope,) = torch.autograd.grad(functional.mse_loss(ours.decode(at_codes), images), at_codes)
