@@ -73,6 +73,17 @@ def sum_over_processes(values: Tensor) -> Tensor:
     return summed
 
 
+def gather(rows: Tensor) -> Tensor:
+    """Return the rows (n, ...) of all processes, in their order; gradients flow back to every row."""
+    if size() == 1:
+        return rows
+    counts = torch.zeros(size(), dtype=torch.int64, device=rows.device)
+    counts[rank()] = len(rows)
+    dist.all_reduce(counts)
+    parts = [rows if each == rank() else rows.new_zeros(n, *rows.shape[1:]) for each, n in enumerate(counts.tolist())]
+    return sum_over_processes(torch.cat(parts))
+
+
 def sum_gradients(network: nn.Module) -> None:
     """Replace every gradient by its sum over all processes."""
     if size() == 1:

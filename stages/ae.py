@@ -2,12 +2,12 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from latentbench import inference, seeding, training
+from latentbench.core import artifacts
 from latentbench.networks.autoencoders import base
 from latentbench.params.autoencoders import AutoencoderParams
-from stages import exporting, lifecycle, trainings
+from stages import exporting, lifecycle, paths, trainings
 
 
 def main() -> None:
@@ -26,10 +26,9 @@ def main() -> None:
         network = base.build(**shape)
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
-            originals = inference.to_unit(batch.tensors[0])
-            return {"loss": functional.mse_loss(network(originals).float(), originals)}
+            return network.losses(inference.to_unit(batch.tensors[0]))
 
-        trainings.train_and_save(
+        trained = trainings.train_and_save(
             run,
             row,
             network,
@@ -39,7 +38,10 @@ def main() -> None:
             seeding.derive(seed, row, "training"),
             {"method": "ae", "network": shape, "seed": seed},
         )
-        trainings.save_embeddings(run, row, network.encode)
+        latents = trainings.save_embeddings(run, row, network.encode)
+        measures = network.measure(latents)
+        if measures:
+            artifacts.write_metrics(paths.METRICS / row / "metrics.json", trained | measures)
         exporting.export_coder(run, row, network)
 
 

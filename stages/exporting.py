@@ -15,7 +15,15 @@ from stages.trainings import Run
 N_CHECKED = 256  # validation images on which an exported network is compared with the trained one
 
 
-def write(run: Run, row: str, part: str, module: nn.Module, inputs: Mapping[str, Tensor], output: str) -> None:
+def write(
+    run: Run,
+    row: str,
+    part: str,
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    output: str,
+    settled: export.Settled | None = None,
+) -> None:
     """Write a module as `<part>.onnx` beside the weights of a row.
 
     Args:
@@ -24,12 +32,13 @@ def write(run: Run, row: str, part: str, module: nn.Module, inputs: Mapping[str,
         module: in evaluation mode, on the CPU.
         inputs: by name, on which the file is compared with the module.
         output: its name.
+        settled: as `export.check` takes it.
 
     Raises:
         ExportError: the file does not compute what the module does.
     """
     model = export.to_onnx(module, inputs, output)
-    export.check(f"the {part} of {row}", model, module, *inputs.values())
+    export.check(f"the {part} of {row}", model, module, *inputs.values(), settled=settled)
     run.checkpoint.check_ancestors()
     artifacts.write_bytes(paths.model(row) / f"{part}.onnx", model)
 
@@ -47,5 +56,6 @@ def export_coder(run: Run, row: str, network: export.Coder) -> None:
     images = inference.to_unit(torch.tensor(run.dataset.train_images[chosen]))
     with torch.no_grad():
         latents = on_cpu.encode(images)
-    write(run, row, "encoder", export.Encoder(on_cpu), {"images": images}, "latents")
+    settled = on_cpu.settled if isinstance(on_cpu, export.Jumping) else None
+    write(run, row, "encoder", export.Encoder(on_cpu), {"images": images}, "latents", settled)
     write(run, row, "decoder", export.Decoder(on_cpu), {"latents": latents}, "images")

@@ -139,8 +139,8 @@ def train_and_save(
     plan: Plan,
     seed: int,
     description: Mapping[str, Any],
-) -> None:
-    """Train the one network of a stage; write its loss table, weights and training metrics.
+) -> dict[str, float]:
+    """Train the one network of a stage; write its loss table, weights and training metrics, and return these.
 
     Args:
         run, network, loss, data, plan, seed: as for `train`.
@@ -153,16 +153,20 @@ def train_and_save(
     described = {**description, "training": dataclasses.asdict(plan)}
     artifacts.write_model(paths.model(row), weights.to_arrays(network), described)
     artifacts.write_metrics(folder / "metrics.json", summary)
+    return summary
 
 
-def save_embeddings(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> None:
-    """Write what `encode` makes of all train and test images, given to it in [0, 1]."""
+def save_embeddings(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> Tensor:
+    """Write what `encode` makes of all train and test images, given to it in [0, 1]; return that of train images."""
+    found = []
     for split, images in (("train", run.dataset.train_images), ("test", run.dataset.test_images)):
         latents = inference.apply(
             lambda batch: encode(inference.to_unit(batch)), torch.tensor(images), device=run.compute.device
         )
         run.checkpoint.check_ancestors()
         artifacts.write_array(paths.embedding(row, split), latents.numpy())
+        found.append(latents)
+    return found[0]
 
 
 def _checkpoint_folder() -> Path:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from latentbench import inference, seeding, training
 from latentbench.core import artifacts
+from latentbench.networks import total_correlation
 from latentbench.networks.vaes import base
 from latentbench.params.autoencoders import VAEParams
 from stages import exporting, lifecycle, paths, trainings
@@ -30,10 +31,15 @@ def main() -> None:
 
         def loss(batch: training.Batch) -> dict[str, Tensor]:
             originals = inference.to_unit(batch.tensors[0])
-            return base.negative_elbo(
-                network, originals, batch.normal(latent_dim), beta * batch.ramp(beta_warmup_share)
-            )
+            noise, weight = batch.normal(latent_dim), beta * batch.ramp(beta_warmup_share)
+            if params.total_correlation == 1.0:  # then its estimate would be for nothing
+                return base.negative_elbo(network, originals, noise, weight)
+            return total_correlation.negative_elbo(network, originals, noise, weight, params.total_correlation)
 
+        described = {"method": "vae", "network": shape, "seed": seed}
+        described |= {"beta": beta, "beta_warmup_share": beta_warmup_share}
+        if params.total_correlation != 1.0:
+            described["total_correlation"] = params.total_correlation
         trainings.train_and_save(
             run,
             row,
@@ -42,7 +48,7 @@ def main() -> None:
             [images],
             trainings.plan(run, params.training),
             seeding.derive(seed, row, "training"),
-            {"method": "vae", "network": shape, "seed": seed, "beta": beta, "beta_warmup_share": beta_warmup_share},
+            described,
         )
         trainings.save_embeddings(run, row, network.encode)
         exporting.export_coder(run, row, network)

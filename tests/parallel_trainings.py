@@ -19,6 +19,7 @@ from latentbench import inference, parallel, training
 from latentbench.checkpoints import Checkpoint
 from latentbench.core import artifacts
 from latentbench.core.errors import InputError
+from latentbench.networks import total_correlation
 from latentbench.networks.autoencoders import base as autoencoders
 from latentbench.networks.vaes import base as vaes
 from latentbench.training import Epoch, Plan
@@ -55,14 +56,16 @@ def autoencoder(architecture: str) -> tuple[nn.Module, training.Loss]:
     return network, loss
 
 
-def vae() -> tuple[nn.Module, training.Loss]:
-    """Return a VAE in single precision, whose loss draws noise."""
+def vae(weight: float = 1.0) -> tuple[nn.Module, training.Loss]:
+    """Return a VAE in single precision, whose loss draws noise, and may look across the batch."""
     torch.manual_seed(1)
     network = vaes.build("dense", (1, 28, 28), 8)
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         originals = inference.to_unit(batch.tensors[0])
-        return vaes.negative_elbo(network, originals, batch.normal(8))
+        if weight == 1.0:
+            return vaes.negative_elbo(network, originals, batch.normal(8))
+        return total_correlation.negative_elbo(network, originals, batch.normal(8), 1.0, weight)
 
     return network, loss
 
@@ -71,6 +74,7 @@ TASKS: dict[str, Callable[[], tuple[nn.Module, training.Loss]]] = {
     "dense": lambda: autoencoder("dense"),
     "conv": lambda: autoencoder("conv"),
     "vae": vae,
+    "total_correlation": lambda: vae(6.0),
 }
 
 

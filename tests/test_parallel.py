@@ -55,7 +55,7 @@ def outcomes(images: np.ndarray, root: Path, tmp_path_factory: pytest.TempPathFa
     return Outcome.read(folder / "one", 0), [Outcome.read(folder / "two", rank) for rank in (0, 1)]
 
 
-TASKS = ("dense", "conv", "vae")
+TASKS = ("dense", "conv", "vae", "total_correlation")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -72,13 +72,14 @@ def test_each_process_has_its_own_part_of_every_batch(task: str, outcomes: tuple
 @pytest.mark.parametrize("task", TASKS)
 def test_two_processes_end_where_one_does(task: str, outcomes: tuple[Outcome, list[Outcome]]) -> None:
     one, two = outcomes
-    rtol = 1e-4 if task == "vae" else 1e-8  # in single and in double precision
+    rtol = 1e-4 if task in ("vae", "total_correlation") else 1e-8  # in single and in double precision
     for name, expected in one.weights.items():
         if name.startswith(f"{task}."):
             np.testing.assert_allclose(two[0].weights[name], expected, rtol=rtol, atol=rtol, err_msg=name)
+    apart = 1e-6 if task == "total_correlation" else None  # a small difference of sums in single precision
     for found, expected in zip(two[0].facts["epochs"][task], one.facts["epochs"][task], strict=True):
-        assert found[0] == pytest.approx(expected[0], rel=1e-5)
-        assert found[1] == pytest.approx(expected[1], rel=1e-5)
+        assert found[0] == pytest.approx(expected[0], rel=1e-5, abs=apart)
+        assert found[1] == pytest.approx(expected[1], rel=1e-5, abs=apart)
         assert found[2] == expected[2]
 
 

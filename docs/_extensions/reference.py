@@ -62,10 +62,10 @@ def _declared() -> pipeline.Declared:
 def _params() -> Iterator[str]:
     content = _yaml("params.yaml")
     rows = {row: family for family, listed in content["rows"].items() for row in listed}
-    # A recipe that nothing lists is there to be switched on: those that name a method are reductions.
-    rows |= {name: "reductions" for name, value in content.items() if isinstance(value, dict) and "method" in value}
-    reductions = [row for row in rows if rows[row] == "reductions"]
-    model = params_file.model_of({**content, "rows": {**content["rows"], "reductions": reductions}})
+    # A recipe that nothing lists is there to be switched on.
+    rows |= {name: family for name, family in pipeline.families(content).items() if name not in rows}
+    lists = {family: [row for row in rows if rows[row] == family] for family in content["rows"]}
+    model = params_file.model_of({**content, "rows": lists})
     top = {name: value for name, value in content.items() if not isinstance(value, dict)}
     yield from _section("The top level", {"": top}, model)
     done = set[str]()

@@ -249,10 +249,15 @@ TRAINING = (
     Column("validation_error", "Share of the validation images that the classifier gets wrong.", "lower"),
     Column(
         "validation_reconstruction",
-        "The first part of a VAE's loss on validation images, in nats for each image.",
+        "The first part of the loss on validation images: nats of VAEs, squared error of a VQ-VAE.",
         "lower",
     ),
     Column("validation_kl", "The second part of a VAE's loss, the KL divergence, in nats for each image.", None),
+    Column("validation_total_correlation", "Total correlation of a VAE's latents, in nats, where it is weighed.", None),
+    Column("validation_commitment", "Mean squared distance of what a VQ-VAE encodes from its codes.", None),
+    Column("codes_used_share", "Share of a VQ-VAE's codes that some train image uses.", None),
+    Column("code_perplexity", "How many equally used codes would say as much as a VQ-VAE's do.", None),
+    Column("bits_per_image", "How many bits the codes of an image take in a VQ-VAE.", None, kind="fact"),
 )
 # By name; what stands in several tables means the same in each, but for how many images there are.
 BY_NAME: Mapping[str, Column] = {

@@ -24,3 +24,4 @@ class VAEParams(AutoencoderParams):
     likelihood: Literal["bernoulli", "discretized_logistic"]
     beta: Annotated[float, Field(ge=0)]
     beta_warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    total_correlation: Annotated[float, Field(ge=0)] = 1.0

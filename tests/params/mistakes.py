@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from latentbench.params import file
+from tools.lib.pipeline import families
 
 _SCHEMAS: list[dict[str, Any]] = []  # of the params that are looked at
 
@@ -102,5 +103,6 @@ def with_value(params: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 
 def with_every_row(params: dict[str, Any]) -> dict[str, Any]:
     """Return the params with each row listed that is off by default: sections of others are not looked at."""
-    reductions = [row for row, section in params.items() if isinstance(section, dict) and "method" in section]
-    return with_value(params, "rows.reductions", reductions)
+    for family in ("reductions", "ae", "vae"):
+        params = with_value(params, f"rows.{family}", [row for row, own in families(params).items() if own == family])
+    return params

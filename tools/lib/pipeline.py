@@ -33,6 +33,17 @@ def family_of(listed: str) -> str:
     return listed.removeprefix("${rows.").removesuffix("}")
 
 
+def families(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return for which list of `rows` each recipe of params.yaml is, listed or not, where its content tells that."""
+    kinds = {"method": "reductions", "likelihood": "vae", "architecture": "ae"}  # a VAE has both of the last two
+    found = {
+        name: next((family for key, family in kinds.items() if key in section), None)
+        for name, section in params.items()
+        if isinstance(section, Mapping)
+    }
+    return {name: family for name, family in found.items() if family}
+
+
 def filled(
     stages: Mapping[str, dict[str, Any]], params: Mapping[str, Any], order: Iterable[str] = ()
 ) -> Iterator[tuple[str, dict[str, Any]]]:

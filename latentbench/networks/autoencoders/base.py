@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from latentbench import plugins
 
@@ -38,6 +39,17 @@ class Autoencoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the reconstruction of `images`, of the same shape."""
         return self.decode(self.encode(images))
+
+    def losses(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the parts of the loss on images (n, c, h, w) in [0, 1], each a mean; "loss" is what is minimised.
+
+        The mean squared error per pixel, unless an architecture has a loss of its own.
+        """
+        return {"loss": functional.mse_loss(self(images).float(), images)}
+
+    def measure(self, latents: Tensor) -> dict[str, float]:  # noqa: ARG002  # an architecture may look at them
+        """Return what else is to be told of the latents (n, latent_dim) of the train images, by name."""
+        return {}
 
 
 def build(architecture: str, image_shape: Sequence[int], latent_dim: int, **options: Any) -> Autoencoder:

@@ -65,6 +65,22 @@ def kl_from_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(dim=-1)
 
 
+def terms(network: VAE, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what losses of a VAE are made of, in float32 whatever the network computes in.
+
+    Args:
+        network, images, noise: as for `negative_elbo`.
+
+    Returns:
+        The mean and the log variance of q(z | x) and a draw from it, each (n, latent_dim), and the scalar mean of
+        -log p(x | z) in nats.
+    """
+    mean, log_var = (each.float() for each in network.posterior(images))
+    latents = reparameterise(mean, log_var, noise)
+    output = network.output(latents).float()
+    return mean, log_var, latents, network.likelihood.nats(output, images).mean()
+
+
 def negative_elbo(network: VAE, images: Tensor, noise: Tensor, beta: float = 1.0) -> dict[str, Tensor]:
     """Return the negative evidence lower bound (Kingma & Welling 2014, eq. 7 with one draw), the mean nats per image.
 
@@ -80,9 +96,7 @@ def negative_elbo(network: VAE, images: Tensor, noise: Tensor, beta: float = 1.0
     Returns:
         Scalars: "loss" and its parts "reconstruction" and "kl", the latter without the weight.
     """
-    mean, log_var = (each.float() for each in network.posterior(images))
-    output = network.output(reparameterise(mean, log_var, noise)).float()
-    reconstruction = network.likelihood.nats(output, images).mean()
+    mean, log_var, _, reconstruction = terms(network, images, noise)
     kl = kl_from_standard_normal(mean, log_var).mean()
     return {"loss": reconstruction + beta * kl, "reconstruction": reconstruction, "kl": kl}
 
