@@ -76,10 +76,10 @@ def test_two_processes_end_where_one_does(task: str, outcomes: tuple[Outcome, li
     for name, expected in one.weights.items():
         if name.startswith(f"{task}."):
             np.testing.assert_allclose(two[0].weights[name], expected, rtol=rtol, atol=rtol, err_msg=name)
-    apart = 1e-6 if task == "total_correlation" else None  # a small difference of sums in single precision
+    close = 1e-4 if task == "total_correlation" else 1e-5  # it is a small difference of sums in single precision
     for found, expected in zip(two[0].facts["epochs"][task], one.facts["epochs"][task], strict=True):
-        assert found[0] == pytest.approx(expected[0], rel=1e-5, abs=apart)
-        assert found[1] == pytest.approx(expected[1], rel=1e-5, abs=apart)
+        assert found[0] == pytest.approx(expected[0], rel=close)
+        assert found[1] == pytest.approx(expected[1], rel=close)
         assert found[2] == expected[2]
 
 
