@@ -1045,7 +1045,7 @@ def test_two_models_stand_side_by_side(session: Session, description: dict[str, 
 
 @pytest.mark.parametrize("name", ["pca", "neighbors"])
 def test_the_address_restores_the_view(session: Session, name: str) -> None:
-    session.open(f"a=vae_conv&a.map={name}&theme=dark")
+    session.open(f"a=vae_residual&a.map={name}&theme=dark")
     session.page.get_by_label("Images", exact=True).select_option("test")
     session.page.locator("#legend [data-class='1']").click()
     session.page.get_by_label("Zoom in").click()
@@ -1070,7 +1070,7 @@ def test_the_address_restores_the_view(session: Session, name: str) -> None:
     assert (after_beside["model"], after_beside["map"]) == (beside["model"], beside["map"])
     assert beside["map"] == "latents"
     assert np.allclose(after_beside["latent"], beside["latent"], atol=2e-3)
-    assert (after["model"], after["map"]) == (before["model"], before["map"]) == ("vae_conv", name)
+    assert (after["model"], after["map"]) == (before["model"], before["map"]) == ("vae_residual", name)
     assert after["way"] == before["way"] == "spherical"
     assert session.page.get_by_label("Path").first.input_value() == "spherical"
     assert after["point"] == pytest.approx(before["point"], **({"rel": 1e-6} if name == "neighbors" else {"abs": 1e-2}))

@@ -9,11 +9,11 @@ import yaml
 from sklearn.datasets import load_sample_images
 
 from latentbench.core import artifacts
-from tests.pipeline.workspace import SMALL, Workspace
+from tests.pipeline.workspace import EVERY_ROW, SMALL, Workspace
 
 pytestmark = pytest.mark.faults
 
-ALL = {"data.train_size": None, "data.test_size": None}
+ALL = EVERY_ROW | {"data.train_size": None, "data.test_size": None}
 
 
 def patches_of_cells(side: int, counts: list[int]) -> tuple[np.ndarray, np.ndarray]:

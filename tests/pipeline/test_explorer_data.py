@@ -9,7 +9,7 @@ import pytest
 from latentbench.core import artifacts
 from tests.pipeline.workspace import SMALL, Workspace
 
-CODERS = ["ae_dense", "ae_conv", "ae_residual", "vae_dense", "vae_conv", "vae_residual"]
+CODERS = [*SMALL["rows.ae"], *SMALL["rows.vae"]]
 
 
 def floats(content: bytes, *shape: int) -> np.ndarray:

@@ -14,12 +14,12 @@ from latentbench.core import artifacts
 from latentbench.networks import export
 from tests.docs import pages
 from tests.pipeline.all_stages import check_what_is_declared_is_read, run_all
-from tests.pipeline.workspace import SMALL, Workspace, stages_run
+from tests.pipeline.workspace import OTHER_ROWS, SMALL, Workspace, stages_run
 
-VAES = ["vae_dense", "vae_conv", "vae_residual"]
-CODERS = ["ae_dense", "ae_conv", "ae_residual", *VAES]
+VAES = SMALL["rows.vae"]
+CODERS = [*SMALL["rows.ae"], *VAES]
 DIFFUSIONS = ["diffusion", "diffusion_latent"]
-REDUCTIONS = ["random_projection", "kernel_pca", "umap", "supervised"]
+REDUCTIONS = SMALL["rows.reductions"]
 ROWS = ["raw", "pca", "isomap", *REDUCTIONS, *CODERS]
 DENSITIES = [f"{row}+{density}" for row in CODERS for density in SMALL["densities.compared"]]
 GENERATORS = ["pca", *VAES, *DENSITIES, *DIFFUSIONS]
@@ -40,7 +40,7 @@ def test_the_contracts_between_stages_hold(finished: Workspace) -> None:
     np.testing.assert_allclose(arrays["mean"], pixels.mean(axis=0), atol=1e-6)
     facts = artifacts.read_json(data / "processed" / "dataset.json")
     assert (facts["image_shape"], len(facts["classes"])) == ([1, 28, 28], 10)
-    dims = {"pca": 30, "isomap": 10, "random_projection": 20, "kernel_pca": 30, "umap": 2, "supervised": 20}
+    dims = {"pca": 30, "isomap": 10, "umap": 2, "supervised": 20}
     dims |= dict.fromkeys(CODERS, latent_dim)
     for row, dim in dims.items():
         for split, n in (("train", n_train), ("test", n_test)):
@@ -362,7 +362,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         assert list(changes) == ["metrics/headline.json"]
         headline = changes["metrics/headline.json"]
         assert {"mse.vae_dense", "frechet.vae_dense"} <= set(headline)
-        assert not {"knn.raw", "knn.pca", "mse.vae_conv", "frechet.diffusion", "classifier_accuracy"} & set(headline)
+        assert not {"knn.raw", "knn.pca", "mse.vae_residual", "frechet.diffusion", "classifier_accuracy"} & set(headline)
         change = headline["mse.vae_dense"]
         assert change["diff"] == pytest.approx(change["new"] - change["old"])
         name = re.findall(r"^Ran experiment\(s\): (\S+)$", done.stdout, re.MULTILINE)[0]
@@ -375,7 +375,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         assert {name.split(" | ")[0] for name in different} == {"vae_dense"}
         same = re.search(r"^The same in both: \d+ scores, among them all of (.*)\.$", compared, re.MULTILINE)
         assert same is not None
-        assert {"raw", "isomap", "ae_dense", "vae_conv", "diffusion", "diffusion_latent_guided"} <= set(
+        assert {"raw", "isomap", "ae_dense", "vae_residual", "diffusion", "diffusion_latent_guided"} <= set(
             same[1].split(", ")
         )
         finished.run(*plots)
@@ -401,7 +401,7 @@ def test_the_page_of_plots_needs_no_network_and_draws_everything(finished: Works
     page = (finished.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'> ]+""", page)
     assert {"vega", "vegaLite", "vegaEmbed"} <= set(re.findall(r"window\.(\w+)=", page))
-    for name in ("ae_dense/loss", "vae_conv/loss", "diffusion/loss", "knn_choice", "confusion/raw.csv", "pca_variance"):
+    for name in ("ae_dense/loss", "vae_residual/loss", "diffusion/loss", "knn_choice", "confusion/raw.csv", "pca_variance"):
         assert name in page, f"{name} is not on the page"
     shown = re.findall(r"<img[^>]*src=[\"'](static/[^\"']+)", page)
     assert len(shown) > 20
@@ -534,6 +534,7 @@ def test_another_dataset_is_one_param(images: np.ndarray, labels: np.ndarray, ro
     large = ("pca.", "isomap.n_landmarks", "isomap.search", "latent_explore.map_points", "n_samples")
     workspace.set_params(
         {key: value for key, value in SMALL.items() if not key.startswith(large)}
+        | OTHER_ROWS
         | {
             **dict(word.split("=") for word in experiment if "=" in word),
             "data.train_size": None,
@@ -568,15 +569,20 @@ def test_images_without_labels_are_compared_by_what_needs_none(images: np.ndarra
         "files": {"train_images": {"name": "pixels.npy"}},
     }
     (workspace.folder / "datasets/plain.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
-    rows = {"rows.ae": ["ae_dense"], "rows.vae": ["vae_residual"], "rows.diffusion": ["diffusion"]}
+    rows = {
+        "rows.reductions": ["random_projection", "supervised"],
+        "rows.ae": ["ae_dense"],
+        "rows.vae": ["vae_residual"],
+        "rows.diffusion": ["diffusion"],
+    }
     data = {"data.dataset": "plain", "data.train_size": None, "data.test_size": None}
     workspace.set_params(SMALL | rows | data)
     run_all(workspace, tmp_path / "read")
     metrics = workspace.folder / "metrics"
     assert "knn" not in artifacts.read_json(metrics / "headline.json")
     representations = artifacts.read_json(metrics / "evaluate/representations.json")
-    unsupervised = ["random_projection", "kernel_pca", "umap"]
-    assert list(representations) == sorted(["raw", "pca", "isomap", *unsupervised, "ae_dense", "vae_residual"])
+    unsupervised = ["raw", "pca", "isomap", "random_projection", "ae_dense", "vae_residual"]
+    assert list(representations) == sorted(unsupervised)
     assert representations["raw"].keys() == {"bytes_per_image", "dims", "model_bytes"}
     told = {"trustworthiness", "continuity", "q_nx", "mse", "psnr", "ssim"}
     told |= {f"{name}{end}" for name in ("auc_r_nx", "spearman", "stress") for end in ("", "_lo", "_hi")}

@@ -14,6 +14,9 @@ SMALL: dict[str, Any] = {
     "latent_dim": 6,
     "n_samples": 240,
     "threads": 1,  # the other core is for the other worker of the tests
+    "rows.reductions": ["umap", "supervised"],
+    "rows.ae": ["ae_dense", "ae_conv"],
+    "rows.vae": ["vae_dense", "vae_residual"],
     "data.train_size": 2000,
     "data.test_size": 300,
     "classifier.training.images": 5400,
@@ -59,6 +62,14 @@ SMALL: dict[str, Any] = {
     "evaluate.bound_draws": 2,
     "evaluate.importance_samples": 4,
 }
+
+# The rows that are left out there: `test_another_dataset_is_one_param` has them, so that each is run once.
+OTHER_ROWS = {
+    "rows.reductions": ["random_projection", "kernel_pca"],
+    "rows.ae": ["ae_residual"],
+    "rows.vae": ["vae_conv"],
+}
+EVERY_ROW = {key: SMALL[key] + others for key, others in OTHER_ROWS.items()}
 
 
 class Workspace:

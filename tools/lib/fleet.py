@@ -275,6 +275,8 @@ class Fleet:
             return f"{state.name}: not planned yet"
         n_cached = sum(step.is_cached for step in state.steps)
         n_run = len(state.steps) - n_cached
+        if self._options.dry_run:
+            return f"{state.name}: {n_run} stages would run, {n_cached} are cached"
         text = f"{state.name}: {n_run - len(state.left)} of {n_run} stages run, {n_cached} cached"
         assert self._loop is not None
         left = [
