@@ -45,7 +45,19 @@ def test_it_is_short_enough_to_read(readme: str) -> None:
 
 def test_no_result_is_typed_by_hand(readme: str) -> None:
     between = re.sub(r"<!-- number: \S+ -->.*?<!-- end -->", "", readme)
+    between = re.sub(r"^```text\n.*?^```$", "", between, flags=re.MULTILINE | re.DOTALL)  # the next test
     assert re.findall(r"\b0\.\d{2,}", between) == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorials/change_one_parameter.md"])
+def test_what_dvc_is_shown_to_print_is_of_the_committed_run(root: Path, name: str) -> None:
+    """Of an experiment that is not committed, beside the commit that it started from."""
+    headline = json.loads(committed(root, "metrics/headline.json"))
+    shown = re.findall(r"^metrics/headline\.json +(\S+) +(\S+) +(\S+) +(\S+)$", committed(root, name), re.MULTILINE)
+    assert len(shown) == 4
+    for metric, before, after, change in shown:
+        assert float(before) == pytest.approx(headline[metric], rel=1e-3)
+        assert float(after) - float(before) == pytest.approx(float(change), rel=1e-6)
 
 
 def best(scores: dict[str, dict[str, Any]], name: str, sign: int, rows: str = "") -> str:
