@@ -385,7 +385,7 @@ def test_an_experiment_reruns_what_it_must_and_going_back_runs_nothing(finished:
         for command in back:
             finished.run(*command)
         assert finished.outputs() == before
-        table = finished.run(*listing).stdout
+        table = finished.run(*listing, COLUMNS="500").stdout
         assert name in table
         assert "vae_dense.beta" in table
         finished.run(*(name if word == "<name>" else word for word in applying))
