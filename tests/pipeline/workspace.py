@@ -130,6 +130,8 @@ class Workspace:
     def set_up_make(self) -> None:
         """Give the workspace the environment of the tests as its own, so that `make` has nothing to set up."""
         environment = self.folder / ".venv"
+        if environment.exists():  # of the workspace that this is a copy of
+            return
         environment.mkdir()
         for path in Path(sys.prefix).iterdir():
             (environment / path.name).symlink_to(path)
