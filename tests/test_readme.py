@@ -58,6 +58,10 @@ def test_what_dvc_is_shown_to_print_is_of_the_committed_run(root: Path, name: st
     for metric, before, after, change in shown:
         assert float(before) == pytest.approx(headline[metric], rel=1e-3)
         assert float(after) - float(before) == pytest.approx(float(change), rel=1e-6)
+    for name_of_run, column in (("main", 1), ("workspace", 2)):  # the table of experiments, where there is one
+        for line in re.findall(rf"^  {name_of_run} .*$", committed(root, name), re.MULTILINE):
+            values = [float(value) for value in line.split()[1:5]]
+            assert values == pytest.approx([float(each[column]) for each in shown], rel=1e-3)
 
 
 def best(scores: dict[str, dict[str, Any]], name: str, sign: int, rows: str = "") -> str:
