@@ -5,13 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+# Images at a time. The memory of larger batches goes back to the system each time, which takes as long as the work.
+BATCH = 250
+
 
 @torch.no_grad()
-def apply(
-    function: Callable[[Tensor], Tensor], inputs: Tensor, batch_size: int = 1000, device: torch.device | None = None
-) -> Tensor:
+def apply(function: Callable[[Tensor], Tensor], inputs: Tensor, device: torch.device | None = None) -> Tensor:
     """Apply `function` to `inputs` (n, ...) in batches on `device`, without gradients; join the results (n, ...)."""
-    return torch.cat([function(batch.to(device or "cpu")).cpu() for batch in inputs.split(batch_size)])
+    return torch.cat([function(batch.to(device or "cpu")).cpu() for batch in inputs.split(BATCH)])
 
 
 def to_unit(images: Tensor) -> Tensor:

@@ -47,6 +47,17 @@ def load() -> Eye:
     return network
 
 
+def look(eye: Eye, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Map images (n, c, h, w) in [0, 1] to features (n, d) and to probabilities (n, n_classes), None without classes.
+
+    One pass gives both.
+    """
+    features = eye.features(images)
+    if not isinstance(eye, Classifier):
+        return features, None
+    return features, eye.logits(features).softmax(dim=1)
+
+
 def probabilities(eye: Eye) -> Callable[[Tensor], Tensor] | None:
     """Return what maps images (n, c, h, w) in [0, 1] to probabilities (n, n_classes); None without classes."""
     if not isinstance(eye, Classifier):

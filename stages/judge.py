@@ -12,6 +12,7 @@ import numpy as np
 from latentbench.core import artifacts
 from latentbench.methods.base import Bounds, Draws
 from stages import densities, fitted, judging, lifecycle, paths
+from stages.judging import Target
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,12 @@ def main() -> None:
     """Run the stage."""
     stage, row = lifecycle.stage_and_row(__doc__)
     with judging.stage(stage, row) as session:
-        method, judge = fitted.load(row), None
+        method, judge = fitted.load(row), session.judge(Target.read())
         bound = None
         if isinstance(method, Bounds):
             bound = method.bound(session.dataset, row, session.project.seed, session.params)
         for drawn in _drawn(row, method):
-            n = session.n(len(drawn.images))
-            judge = judge or session.judge(n)  # all are equally many
+            n = min(len(drawn.images), len(judge.target.features))
             labels = np.arange(n) % len(session.dataset.classes) if drawn.follow_classes else None
             judged = judge.judge(drawn.name, drawn.images[:n], labels)
             session.keep(drawn.name, judge, drawn.images[:n], judged, drawn.calls, bound if drawn.name == row else None)

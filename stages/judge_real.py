@@ -9,7 +9,8 @@ from stages import judging
 def main() -> None:
     """Run the stage."""
     with judging.stage("judge_real") as session:
-        dataset, n = session.dataset, session.n(session.project.n_samples)
+        dataset = session.dataset
+        n = min(len(dataset.test_images), len(dataset.train_images), session.project.n_samples)
         generator = seeding.numpy_generator(session.project.seed, "evaluate", "real")
         # The classifier has seen these; of those that it has not, there are fewer.
         chosen = {
@@ -17,6 +18,7 @@ def main() -> None:
             "real_validation": dataset.validation_index[: min(n, len(dataset.validation_index))],
         }
         judge = session.judge(n)
+        judge.target.write()
         for row, index in chosen.items():
             images, labels = dataset.train_images[index], np.asarray(dataset.train_labels[index])
             judged = judge.judge(row, images, labels, from_train=True)

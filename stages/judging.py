@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from latentbench.evaluation import samples
 from latentbench.evaluation.likelihood import mean_with_interval
 from latentbench.methods.base import Bound
 from latentbench.neighbors.search import nearest
+from latentbench.networks.classifier import Classifier
 from latentbench.params.base import ParamsError
 from latentbench.params.evaluate import EvaluateParams
 from latentbench.params.project import Project
@@ -36,39 +37,68 @@ class Judged:
     outcomes: dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Target:
+    """The held-out images that every row is compared with, as its judges see them: `judge_real` looks at them once.
+
+    Attributes:
+        key: hash of the images, in the order of the groups that intervals leave out.
+        features: (n, d) float32.
+        sharpness: (n,) float64.
+        distances: (n,) float32, to the nearest train image of each.
+    """
+
+    key: str
+    features: np.ndarray
+    sharpness: np.ndarray
+    distances: np.ndarray
+
+    def write(self) -> None:
+        """Keep it for the other judges."""
+        arrays = {"features": self.features, "sharpness": self.sharpness, "distances": self.distances}
+        artifacts.write_model(paths.TARGET, arrays, {"key": self.key})
+
+    @classmethod
+    def read(cls) -> "Target":
+        """Return what was kept.
+
+        Raises:
+            ArtifactError: a file is missing or damaged.
+        """
+        arrays, description = artifacts.read_model(paths.TARGET)
+        return cls(description["key"], **arrays)
+
+
+Look: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+
+
 class Judge:
-    """An eye, and what it sees in the held-out images that every row is compared with.
+    """An eye, and the held-out images that it compares every row with.
 
     Args:
-        see: maps uint8 images (n, c, h, w) to features (n, d) float32.
-        classify: maps them to class probabilities (n, n_classes); None where there are no classes.
+        look: maps uint8 images (n, c, h, w) to features (n, d) float32, and to class probabilities (n, n_classes); None
+            where there are no classes.
         dataset: whose test images are the target.
         params: of the stage.
         seed: of all that is drawn.
-        n: images that rows are judged by, at most.
+        target: what was kept of the held-out images; an int looks at so many of them, at most.
     """
 
-    def __init__(
-        self,
-        see: Callable[[Tensor], Tensor],
-        classify: Callable[[Tensor], Tensor] | None,
-        dataset: Dataset,
-        params: EvaluateParams,
-        seed: int,
-        n: int,
-    ) -> None:
-        self._see, self._classify = see, classify
-        self._dataset, self._params, self._seed = dataset, params, seed
-        generator = seeding.numpy_generator(seed, "evaluate", "target")
-        chosen = generator.choice(len(dataset.test_images), min(n, len(dataset.test_images)), replace=False)
-        target = dataset.test_images[chosen]
-        self._target = self._features(target)
-        self._sharpness = samples.sharpness(target / 255.0)
-        self._distance = self._to_train(target, "test images")
+    def __init__(self, look: Look, dataset: Dataset, params: EvaluateParams, seed: int, target: Target | int) -> None:
+        self._look, self._dataset, self._params, self._seed = look, dataset, params, seed
+        self.target = self._target(target) if isinstance(target, int) else target
+
+    def _target(self, n: int) -> Target:
+        test = self._dataset.test_images
+        generator = seeding.numpy_generator(self._seed, "evaluate", "target")
+        chosen = generator.choice(len(test), min(n, len(test)), replace=False)
+        images = test[chosen]
         # Intervals of two runs are paired where they left out the same groups of the same images.
         groups = self._generator("jackknife").permutation(len(chosen))
-        parts = (target.tobytes(), groups.astype(np.int64).tobytes(), str(params.n_groups).encode())
-        self.target = hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+        parts = (images.tobytes(), groups.astype(np.int64).tobytes(), str(self._params.n_groups).encode())
+        key = hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+        sharpness, distances = samples.sharpness(images / 255.0), self._to_train(images, "test images")
+        return Target(key, self._seen(images)[0], sharpness, distances)
 
     def judge(
         self,
@@ -89,7 +119,7 @@ class Judge:
         params, n = self._params, len(images)
         # Half of a small dataset's validation images may be fewer than the groups that are asked for.
         n_groups = sizes.at_most("evaluate.n_groups", params.n_groups, n // 2, f"of {n} images of {row}")
-        features, target = self._features(images), self._target[:n]
+        (features, probabilities), target = self._seen(images), self.target.features[:n]
         # The same groups for every row, so that the held-out images contribute the same to each interval.
         frechet, kernel = (
             estimate(features, target, n_groups, self._generator("jackknife"))
@@ -100,10 +130,9 @@ class Judge:
         )
         outcomes: dict[str, np.ndarray] = {}
         found: dict[str, Any] = {"n": n}
-        if self._classify is not None:
-            probabilities = inference.apply(self._classify, torch.tensor(images))
-            guessed = probabilities.argmax(dim=1).numpy()
-            outcomes["confident_share"] = (probabilities.max(dim=1).values > samples.CONFIDENT).numpy()
+        if probabilities is not None:
+            guessed = probabilities.argmax(axis=1)
+            outcomes["confident_share"] = probabilities.max(axis=1) > samples.CONFIDENT
             outcomes["cas"] = self._taught_by(images, guessed if labels is None else labels)
             counts = np.bincount(guessed, minlength=probabilities.shape[1])[np.unique(self._dataset.train_labels)]
             found |= {"classes_present": int((counts > 0).sum()), "rarest_class_share": float(counts.min() / n)}
@@ -112,19 +141,22 @@ class Judge:
             "kernel_distance": kernel,
             "density": density,
             "coverage": coverage,
-            "sharpness": self._ratio(samples.sharpness(images / 255.0), self._sharpness),
+            "sharpness": self._ratio(samples.sharpness(images / 255.0), self.target.sharpness),
         }
         if not from_train:
-            estimates["nearest_train"] = self._ratio(self._to_train(images, row), self._distance)
+            estimates["nearest_train"] = self._ratio(self._to_train(images, row), self.target.distances)
         left_out = {name: np.array(estimate.left_out) for name, estimate in estimates.items()}
         estimates |= {name: mean_with_interval(torch.tensor(each).double()) for name, each in outcomes.items()}
         for name, estimate in estimates.items():
             found |= {name: estimate.value, f"{name}_lo": estimate.low, f"{name}_hi": estimate.high}
         return Judged(found, left_out, outcomes)
 
-    def _features(self, images: np.ndarray) -> np.ndarray:
-        features: np.ndarray = inference.apply(self._see, torch.tensor(images)).numpy()
-        return features
+    def _seen(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        with torch.no_grad():
+            seen = [self._look(batch) for batch in torch.tensor(images).split(inference.BATCH)]
+        features = torch.cat([each for each, _ in seen]).numpy()
+        probabilities = [each for _, each in seen if each is not None]
+        return features, torch.cat(probabilities).numpy() if probabilities else None
 
     def _to_train(self, images: np.ndarray, what: str) -> np.ndarray:
         """Return the distances (n,), between pixels, from images to the train image that is nearest to each."""
@@ -169,14 +201,10 @@ class Session:
     params: EvaluateParams
     dataset: Dataset
 
-    def n(self, n_drawn: int) -> int:
-        """Return by how many images every row is judged, where each generator drew so many."""
-        return min(len(self.dataset.test_images), len(self.dataset.train_images), n_drawn)
-
-    def judge(self, n: int) -> Judge:
-        """Return the judge of rows of n images."""
-        see, classify = _eye(classifiers.load(), self.params)
-        return Judge(see, classify, self.dataset, self.params, self.project.seed, n)
+    def judge(self, target: Target | int) -> Judge:
+        """Return the judge of rows that are compared with a target, or with so many test images at most."""
+        look = _look(classifiers.load(), self.params)
+        return Judge(look, self.dataset, self.params, self.project.seed, target)
 
     def keep(
         self,
@@ -211,7 +239,7 @@ class Session:
             scores,
             ("" if self.dataset.labelled else "pca:")
             + "+".join(artifacts.model_hash(paths.model(name)) for name in seen_by),
-            judge.target,
+            judge.target.key,
             images[:_N_SHOWN],
             judged.left_out,
             outcomes,
@@ -231,18 +259,21 @@ def stage(name: str, row: str | None = None) -> Iterator[Session]:
         yield Session(project, params, Dataset(paths.PROCESSED))
 
 
-def _eye(eye: Eye, params: EvaluateParams) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor] | None]:
-    """Return what maps uint8 images to features, and what maps them to class probabilities; None without classes.
+def _look(eye: Eye, params: EvaluateParams) -> Look:
+    """Return what maps uint8 images to features, and to class probabilities; None without classes.
 
     Raises:
         ParamsError: a classifier's features are asked for, and there is none.
     """
-    of_units = classifiers.probabilities(eye)
-    classify = None if of_units is None else lambda pixels: of_units(inference.to_unit(pixels))
-    if params.features == "classifier" and classify is None:
+    if params.features == "classifier" and not isinstance(eye, Classifier):
         raise ParamsError("evaluate.features: the images have no labels to train a classifier with: take auto")
     if params.features in ("auto", "classifier"):
-        return lambda pixels: eye.features(inference.to_unit(pixels)), classify
+        return lambda pixels: classifiers.look(eye, inference.to_unit(pixels))
     arrays, _ = artifacts.read_model(paths.model(params.features))
     components, mean = torch.tensor(arrays["components"][: len(arrays["deviations"])]), torch.tensor(arrays["mean"])
-    return lambda pixels: (inference.to_unit(pixels).flatten(1) - mean) @ components.T, classify
+
+    def look(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        units = inference.to_unit(pixels)
+        return (units.flatten(1) - mean) @ components.T, classifiers.look(eye, units)[1]
+
+    return look

@@ -6,6 +6,7 @@ RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
 METRICS = Path("metrics")
 OUTCOMES = Path("data/outcomes")  # what each test image came to in the comparison of representations
+TARGET = Path("data/target")  # the test images that samples are compared with, as their judges see them
 EXPLORER, EXPLORER_LIBRARIES = Path("data/explorer"), Path("data/explorer_libraries")
 
 

@@ -4,19 +4,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentbench import inference
 from latentbench.core.errors import check_finite
 from latentbench.evaluation.samples import Moments, frechet_distance, moments
 from latentbench.networks.vaes import base as vaes
 from latentbench.networks.vaes.base import VAE
 
-_BATCH = 1000
+_BLOCK = 1000  # draws
 _PARALLEL = 1e-4  # sine of the angle below which two directions are one line
 
 
 @torch.no_grad()
 def posteriors(network: VAE, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and log variance of q(z | x) for images (n, c, h, w) in [0, 1], each (n, latent_dim)."""
-    means, log_vars = zip(*(network.posterior(batch) for batch in images.split(_BATCH)), strict=True)
+    means, log_vars = zip(*(network.posterior(batch) for batch in images.split(inference.BATCH)), strict=True)
     return torch.cat(means), torch.cat(log_vars)
 
 
@@ -54,8 +55,8 @@ def kernel_to_prior(draws: np.ndarray) -> float:
     points = torch.tensor(draws, dtype=torch.float32) / dim**0.5
     squares = points.square().sum(dim=1)
     within = 0.0
-    for start in range(0, n, _BATCH):
-        block = slice(start, start + _BATCH)
+    for start in range(0, n, _BLOCK):
+        block = slice(start, start + _BLOCK)
         exponents = torch.addmm(-0.5 * squares, points[block], points.T).sub_(0.5 * squares[block, None])
         within += exponents.clamp_(max=0.0).exp_().sum(dtype=torch.float64).item()
     pairs = (within - n) / (n * (n - 1))  # a point with itself is no pair

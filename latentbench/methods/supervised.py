@@ -14,7 +14,6 @@ from latentbench.networks.classifier import Classifier
 from latentbench.reduction.pca import PCA
 
 _NETWORK = "network."
-_BATCH = 200  # images; the memory of larger batches goes back to the system each time, which takes longer than the work
 
 
 class Method:
@@ -87,7 +86,7 @@ class Method:
 
 def _features(network: Classifier, images: np.ndarray) -> np.ndarray:
     pixels = torch.tensor(images)
-    return inference.apply(lambda batch: network.features(inference.to_unit(batch)), pixels, _BATCH).numpy()
+    return inference.apply(lambda batch: network.features(inference.to_unit(batch)), pixels).numpy()
 
 
 def _scores(features: np.ndarray, mean: np.ndarray, components: np.ndarray) -> np.ndarray:

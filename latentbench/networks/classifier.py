@@ -38,6 +38,10 @@ class Classifier(nn.Module):
         """Map images (n, c, h, w) in [0, 1] to features (n, feature_dim), at least 0."""
         return torch.as_tensor(self.to_features(self.convolutions(images)))
 
+    def logits(self, features: Tensor) -> Tensor:
+        """Map features (n, feature_dim) to logits (n, n_classes)."""
+        return torch.as_tensor(self.to_logits(self.dropout(features)))
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images (n, c, h, w) in [0, 1] to logits (n, n_classes)."""
-        return torch.as_tensor(self.to_logits(self.dropout(self.features(images))))
+        return self.logits(self.features(images))

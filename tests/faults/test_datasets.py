@@ -41,7 +41,6 @@ def run(root: Path, folder: Path, name: str, params: dict[str, Any]) -> Workspac
     described = folder / f"{name}.yaml"
     if described.is_file():
         described.rename(workspace.folder / "datasets" / described.name)
-    workspace.run("dvc", "init", "--quiet")
     workspace.commit("another dataset")
     workspace.run("dvc", "exp", "run", "-S", f"data.dataset={name}")
     assert "up to date" in workspace.run("dvc", "repro").stdout

@@ -63,5 +63,6 @@ def test_a_vae_draws_what_the_run_drew(finished: Workspace, row: str, monkeypatc
     draws = torch.randn((params["n_samples"], params["latent_dim"]), generator=generator)[:N]
     network = fitted.load(row).network
     for size in (N, BATCH):
-        drawn = inference.apply(lambda batch: inference.to_pixels(network.decode(batch)), draws, batch_size=size)
+        monkeypatch.setattr(inference, "BATCH", size)
+        drawn = inference.apply(lambda batch: inference.to_pixels(network.decode(batch)), draws)
         assert farthest(drawn.numpy(), kept) <= GREY_LEVELS

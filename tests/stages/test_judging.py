@@ -47,13 +47,10 @@ def judge(dataset: Dataset) -> Judge:
     """Return a judge that sees pixels and tells classes by their means."""
     means = torch.stack([torch.tensor(dataset.train_points[dataset.train_labels == c].mean(axis=0)) for c in range(10)])
 
-    def see(pixels: Tensor) -> Tensor:
-        return pixels.flatten(1).float() / 255.0
+    def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
+        return (seen := pixels.flatten(1).float() / 255.0), (-torch.cdist(seen, means)).softmax(dim=1)
 
-    def classify(pixels: Tensor) -> Tensor:
-        return (-torch.cdist(see(pixels), means)).softmax(dim=1)
-
-    return Judge(see, classify, dataset, validate(EvaluateParams, PARAMS), 0, N)
+    return Judge(look, dataset, validate(EvaluateParams, PARAMS), 0, N)
 
 
 @pytest.fixture(scope="module")
