@@ -34,7 +34,7 @@ def main() -> None:
             network,
             loss,
             [images],
-            trainings.plan(run, params.training),
+            trainings.plan(run, params.training, step_scale=network.step_scale),
             seeding.derive(seed, row, "training"),
             {"method": "ae", "network": shape, "seed": seed},
         )

@@ -97,7 +97,8 @@ def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params:
         error, smoothed = functional.mse_loss(decoded, originals), texture.loss(decoded, originals)
         return {"loss": error + params.texture * smoothed, "mse": error, "texture": smoothed}
 
-    plan, seed = trainings.plan(run, params.training), seeding.derive(run.project.seed, row, "coder")
+    plan = trainings.plan(run, params.training, step_scale=space.coder.step_scale)
+    seed = seeding.derive(run.project.seed, row, "coder")
     table = paths.model(row) / "coder_loss.csv"
     trainings.train(run, f"{row}: coder", noisy, loss, [images], plan, seed, table, "coder")
     space.to(run.compute.device).fit(images[run.dataset.fit_index])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from latentbench import checkpoints, devices, inference, parallel, threads, training
 from latentbench.checkpoints import Checkpoint
-from latentbench.core import artifacts, orphans
+from latentbench.core import artifacts, orphans, progress
 from latentbench.data.dataset import Dataset
 from latentbench.networks import weights
 from latentbench.params.base import View
@@ -75,19 +75,24 @@ def stage(name: str, row: str | None = None) -> Iterator[Run]:
             yield Run(view, project, Dataset(paths.PROCESSED), compute, checkpoint)
 
 
-def plan(run: Run, recipe: Training, ema_decay: float | None = None) -> Plan:
+def plan(run: Run, recipe: Training, ema_decay: float | None = None, step_scale: float = 1.0) -> Plan:
     """Return how a recipe trains on the stage's images: `budget` shortens or lengthens it, its shares grow with it.
 
     Args:
         run: of the stage.
         recipe: a `training` section.
         ema_decay: of the running average of the weights; None trains without one.
+        step_scale: of the network, which the learning rate is multiplied by.
     """
     values = recipe.values()
     n_images = len(run.dataset.fit_index)
     epochs = values.pop("images") * run.project.budget / n_images
     n_steps = epochs * math.ceil(n_images / recipe.batch_size)
     warmup_steps = round(values.pop("warmup_share") * n_steps)
+    if step_scale != 1.0:
+        values["learning_rate"] *= step_scale
+        taken = f"{values['learning_rate']:.3g} is taken"
+        progress.note(f"learning_rate: {recipe.learning_rate:g} is for images of 784 values; {taken}")
     return Plan(epochs=epochs, warmup_steps=warmup_steps, ema_decay=ema_decay, **values)
 
 

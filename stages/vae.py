@@ -46,7 +46,7 @@ def main() -> None:
             network,
             loss,
             [images],
-            trainings.plan(run, params.training),
+            trainings.plan(run, params.training, step_scale=network.step_scale),
             seeding.derive(seed, row, "training"),
             described,
         )

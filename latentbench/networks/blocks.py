@@ -136,6 +136,15 @@ def halved(image_shape: Sequence[int], latent_dim: int) -> list[int]:
     return [pixels, *(max(pixels // share, latent_dim) for share in (2, 4, 8))]
 
 
+def shorter_steps(image_shape: Sequence[int]) -> float:
+    """Return by what the learning rate of dense layers from all pixels is multiplied, at most 1.
+
+    Recipes are for 784 pixels. The wider a layer, the more its outputs move where each weight moves by the same: steps
+    are shorter in proportion to the width (Yang et al. 2022, arXiv 2203.03466, table 3).
+    """
+    return min(1.0, 784 / math.prod(image_shape))
+
+
 def glorot_uniform(network: nn.Module) -> None:
     """Initialise as Keras does by default: Glorot-uniform weights (Glorot & Bengio 2010, eq. 16), zero biases."""
     for layer in network.modules():

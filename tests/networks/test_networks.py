@@ -45,6 +45,13 @@ def test_parameter_counts_are_those_of_the_report(latent_dim: int) -> None:
 
 
 @pytest.mark.parametrize("family", [autoencoders, vaes])
+def test_dense_networks_of_larger_images_than_the_recipes_are_for_take_shorter_steps(family: Any) -> None:
+    taken = {shape: family.build("dense", shape, 2).step_scale for shape in [(1, 8, 8), GREY, (3, 32, 32)]}
+    assert taken == {(1, 8, 8): 1.0, GREY: 1.0, (3, 32, 32): 784 / 3072}
+    assert family.build("conv", (3, 32, 32), 2).step_scale == 1.0
+
+
+@pytest.mark.parametrize("family", [autoencoders, vaes])
 def test_no_dense_layer_of_small_images_is_narrower_than_the_latent(family: Any) -> None:
     network = family.build("dense", (1, 8, 8), 24)
     widths = {layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)}

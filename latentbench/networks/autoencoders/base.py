@@ -23,6 +23,7 @@ class Autoencoder(nn.Module):
 
     encoder: nn.Module
     decoder: nn.Module
+    step_scale: float = 1.0  # by which a recipe's learning rate is multiplied
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import nn
 
 from latentbench.networks.autoencoders.base import Autoencoder
-from latentbench.networks.blocks import glorot_uniform, halved
+from latentbench.networks.blocks import glorot_uniform, halved, shorter_steps
 
 
 class Network(Autoencoder):
@@ -23,6 +23,7 @@ class Network(Autoencoder):
             nn.Unflatten(1, tuple(image_shape)),
         )
         glorot_uniform(self)
+        self.step_scale = shorter_steps(image_shape)
 
 
 def _layers(widths: list[int]) -> list[nn.Module]:

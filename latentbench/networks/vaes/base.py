@@ -21,6 +21,7 @@ class VAE(nn.Module):
     to_log_var: nn.Linear
     decoder: nn.Module
     likelihood: likelihoods.Likelihood
+    step_scale: float = 1.0  # by which a recipe's learning rate is multiplied
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int, likelihood: likelihoods.Name = "bernoulli") -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import nn
 
 from latentbench.networks import likelihoods
-from latentbench.networks.blocks import glorot_uniform, halved
+from latentbench.networks.blocks import glorot_uniform, halved, shorter_steps
 from latentbench.networks.vaes.base import VAE
 
 
@@ -25,6 +25,7 @@ class Network(VAE):
             nn.Unflatten(1, tuple(image_shape)),
         )
         glorot_uniform(self)
+        self.step_scale = shorter_steps(image_shape)
 
 
 def _layers(widths: list[int]) -> list[nn.Module]:
