@@ -12,7 +12,7 @@ from latentbench.data.dataset import Dataset
 from latentbench.params.base import validate
 from latentbench.params.evaluate import EvaluateParams
 from stages import sample_scores
-from stages.judging import Judge
+from stages.judging import Judge, Target
 from stages.sample_scores import SampleScores, SampleScoresError
 
 N = 600
@@ -57,6 +57,21 @@ def judge(dataset: Dataset) -> Judge:
 def real(judge: Judge, dataset: Dataset) -> dict[str, float]:
     """Return the scores of real images that are neither the target's nor trained on."""
     return judge.judge("real", dataset.train_images[:N], dataset.train_labels[:N], from_train=True).scores
+
+
+def test_what_is_kept_of_the_test_images_judges_as_they_do(
+    judge: Judge, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(artifacts.ArtifactError, match=r"data/target"):
+        Target.read()
+    judge.target.write()
+    kept = Target.read()
+    assert len(kept.features) == len(kept.sharpness) == len(kept.distances) == N
+    other = Judge(judge._look, dataset, validate(EvaluateParams, PARAMS), 0, kept)
+    images = dataset.train_images[-N:]
+    expected, found = judge.judge("row", images), other.judge("row", images)
+    assert (found.scores, other.target.key) == (expected.scores, judge.target.key)
 
 
 def test_real_images_are_as_good_as_can_be(real: dict[str, float]) -> None:

@@ -1,7 +1,9 @@
 """What is ready runs side by side, with the bytes of `dvc repro` and `dvc exp run`, whatever dies on the way."""
 
+import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +151,13 @@ def test_an_engine_that_is_none_is_told(content: str | None, says: str, tmp_path
 
 
 def test_workers_on_this_machine_listen_on_its_loopback_alone_and_encrypted(tmp_path: Path) -> None:
-    with engine.opened(Options(jobs=1), 1, 1, tmp_path) as cluster:
+    """Where another scheduler of Dask has its usual port too: a warning is an error here."""
+    with ExitStack() as stack:
+        usual = stack.enter_context(socket.socket())
+        with suppress(OSError):  # another has it indeed
+            usual.bind(("127.0.0.1", 8787))
+            usual.listen()
+        cluster = stack.enter_context(engine.opened(Options(jobs=1), 1, 1, tmp_path))
         address = cluster.client.scheduler.address
         processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
         sockets = [each for process in processes for each in process.net_connections("inet")]

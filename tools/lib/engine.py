@@ -46,9 +46,19 @@ _BATCH_SYSTEMS = {
     "moab": "MoabCluster",
 }
 # Without an address of their own, what a scheduler tells about itself is told where it listens, and nowhere else.
-_NO_PAGES = {"dashboard": False, "dashboard_address": None}
-_NO_PAGE_OF_A_WORKER = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+_FREE_PORT = "127.0.0.1:0"  # any, so that several schedulers may run on a machine
+_NO_PAGES = {"dashboard": False, "dashboard_address": _FREE_PORT}
+_NO_PAGE_OF_A_WORKER = ["--no-dashboard", "--dashboard-address", _FREE_PORT]
+# How seldom a worker that waits for its stage wakes up. As Dask comes, two of them and their scheduler take a ninth of
+# a core from the stages.
+_RESTFUL = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.client.scheduler-info-interval": "60s",
+}
 _SETTINGS: dict[str, Any] = {
+    **_RESTFUL,
     "distributed.nanny.pre-spawn-environ": {},  # which would tell the stages how many threads to use
     "distributed.scheduler.work-stealing": False,  # a worker is given what it begins at once
     "distributed.scheduler.worker-ttl": None,  # DVC may be busy for minutes with large files
@@ -302,7 +312,7 @@ def _local(n: int, room: Path) -> Iterator[Any]:
         host="127.0.0.1",
         protocol="tls://",
         security=Security.temporary(),
-        dashboard_address=None,
+        scheduler_kwargs=_NO_PAGES,
         memory_limit=0,  # a stage is a process of its own, of which Dask knows nothing
         local_directory=str(room),
         silence_logs=logging.CRITICAL,  # what fails in a worker is told by who asked for it
@@ -325,11 +335,14 @@ def _batch(kind: str, n: int, threads: int | None, room: Path) -> Iterator[Any]:
         own["memory"] = _MEMORY
     if given.get("log-directory") is None:
         own["log_directory"] = str(room / "jobs")
+    variables = {name.upper().replace(".", "__").replace("-", "_"): value for name, value in _RESTFUL.items()}
+    restful = [f"export DASK_{name}={value}" for name, value in variables.items()]
     with getattr(dask_jobqueue, _BATCH_SYSTEMS[kind])(
         **own,
         protocol="tls://",
         security=Security.temporary(),
         shared_temp_directory=str(room),
+        job_script_prologue=[*restful, *(given.get("job-script-prologue") or [])],
         worker_extra_args=[*_NO_PAGE_OF_A_WORKER, *(given.get("worker-extra-args") or [])],
         scheduler_options={**_NO_PAGES, **(given.get("scheduler-options") or {})},
     ) as cluster:
@@ -426,12 +439,14 @@ class Loop:
 
     def _give(self) -> None:
         """Give what is ready to workers that have nothing to do."""
+        ready = sorted((task for task in self.waiting if task.after <= self._done), key=lambda task: task.rank)
+        if not ready:
+            return
         # What a worker had that has died, Dask has taken to another one: that is busy too.
         busy = {address for address, tasks in self._cluster.client.processing().items() if tasks}
         busy |= {task.worker for task in self._running.values()}
         idle = sorted(set(self._cluster.client.nthreads()) - busy)
         free = [gpu for gpu in self._cluster.gpus if gpu not in {task.gpu for task in self._running.values()}]
-        ready = sorted((task for task in self.waiting if task.after <= self._done), key=lambda task: task.rank)
         for task in ready:
             if not idle:
                 return
