@@ -63,7 +63,9 @@ browser: data  ## install Chromium, which the tests of the explorer drive, where
 		{ apt-get update --quiet --quiet && \
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium >/dev/null; }
 
-quick: data  ## a sketch of the whole comparison in minutes, from few images: quick/report/index.html (SET="latent_dim=16")
+# A dataset that SET names is fetched by the sketch itself.
+quick: setup  ## a sketch of the whole comparison in minutes, from few images: quick/report/index.html (SET="latent_dim=16")
+	dvc repro --quiet explorer_libraries $(if $(findstring data.dataset=,$(SET)),,download)
 	python -m tools.quick $(if $(SET),--set $(SET))
 
 dataset: setup  ## describe a folder of your own images: datasets/NAME.yaml (NAME=my_photos FROM=/path/to/folder SIZE="64 64")
@@ -159,5 +161,5 @@ $(PEERS)/installed: pyproject.toml
 plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.plots_page
 
-clean:  ## remove the virtual environment and the caches of the tools (results and DVC's cache stay)
+clean:  ## remove the virtual environment, pages and sketches, and the caches of the tools (results and DVC's cache stay)
 	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick site .docs_cache docs/libraries/node_modules

@@ -135,13 +135,14 @@ def prepare(folder: Path, params: Mapping[str, Any], *, fetched: bool) -> None:
     Raises:
         QuickError: the data is not there, or cannot be fetched.
     """
-    missing = [name for name in _FETCHED if not Path(name).is_dir()]
+    raw, *others = _FETCHED
+    needed = [*others, *([raw] if fetched else [])]
+    missing = [name for name in needed if not Path(name).is_dir()]
     if missing:
         raise QuickError(f"{', '.join(missing)} is not there: run 'make data'")
     if folder.exists():
         shutil.rmtree(folder)
-    raw, *others = _FETCHED
-    for name in (*_LINKED, *others, *([raw] if fetched else [])):
+    for name in (*_LINKED, *needed):
         link = folder / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(Path(name).resolve())

@@ -11,7 +11,8 @@ import pytest
 from tests.docs import pages
 from tests.pipeline.workspace import Workspace
 
-ELSEWHERE = (["make", "quick"], ["make", "explore"])  # the latter serves until it is stopped: tests/test_explore.py
+# `make explore` serves until it is stopped (tests/test_explore.py); a finished workspace has nothing to commit.
+ELSEWHERE = (["make", "quick"], ["make", "explore"], ["git", "commit", "--all", "--message", "First run"])
 
 
 def page(root: Path, name: str) -> str:
