@@ -44,11 +44,16 @@ def dataset(images: np.ndarray, labels: np.ndarray, tmp_path_factory: pytest.Tem
 
 @pytest.fixture(scope="module")
 def judge(dataset: Dataset) -> Judge:
-    """Return a judge that sees pixels and tells classes by their means."""
-    means = torch.stack([torch.tensor(dataset.train_points[dataset.train_labels == c].mean(axis=0)) for c in range(10)])
+    """Return a judge that sees every other pixel of every other line, and tells classes by their means."""
+
+    def see(pixels: Tensor) -> Tensor:
+        return pixels[:, :, ::2, ::2].flatten(1).float() / 255.0
+
+    of_train = see(torch.tensor(dataset.train_images))
+    means = torch.stack([of_train[torch.tensor(dataset.train_labels == label)].mean(dim=0) for label in range(10)])
 
     def look(pixels: Tensor) -> tuple[Tensor, Tensor]:
-        return (seen := pixels.flatten(1).float() / 255.0), (-torch.cdist(seen, means)).softmax(dim=1)
+        return (seen := see(pixels)), (-torch.cdist(seen, means)).softmax(dim=1)
 
     return Judge(look, dataset, validate(EvaluateParams, PARAMS), 0, N)
 
@@ -69,7 +74,7 @@ def test_what_is_kept_of_the_test_images_judges_as_they_do(
     kept = Target.read()
     assert len(kept.features) == len(kept.sharpness) == len(kept.distances) == N
     other = Judge(judge._look, dataset, validate(EvaluateParams, PARAMS), 0, kept)
-    images = dataset.train_images[-N:]
+    images = dataset.train_images[-100:]
     expected, found = judge.judge("row", images), other.judge("row", images)
     assert (found.scores, other.target.key) == (expected.scores, judge.target.key)
 
@@ -88,7 +93,7 @@ def test_noise_is_none_of_that(judge: Judge, real: dict[str, float], rng: np.ran
     noise = judge.judge("noise", rng.integers(256, size=(N, 1, 28, 28)).astype(np.uint8)).scores
     assert noise["frechet"] > 20 * real["frechet"]
     assert noise["kernel_distance"] > 20 * abs(real["kernel_distance"])
-    assert noise["density"] == noise["coverage"] == 0
+    assert max(noise["density"], noise["coverage"]) < 0.01
     assert noise["sharpness"] > 3
     assert noise["nearest_train"] > 1.5
     assert noise["cas"] < real["cas"] - 0.3
