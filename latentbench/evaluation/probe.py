@@ -45,7 +45,12 @@ def predictions(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.n
         raise InputError("a linear probe needs train points of at least two classes")
     mean = train.mean(axis=0, dtype=np.float64)
     spread = float(np.sqrt(train.var(axis=0, dtype=np.float64).mean())) or 1.0
-    design, asked = (np.c_[(points - mean) / spread, np.ones(len(points))] for points in (train, test))
+    known, asked = ((points - mean) / spread for points in (train, test))
+    if len(known) < known.shape[1]:
+        # The penalty keeps the coefficients in the span of the train points, which is turned into the first axes.
+        axes, _ = np.linalg.qr(known.T)
+        known, asked = known @ axes, asked @ axes
+    design, asked = (np.c_[points, np.ones(len(points))] for points in (known, asked))
     found: np.ndarray = classes[(asked @ _minimum(design, targets, len(classes))).argmax(axis=1)]
     return found
 
