@@ -79,6 +79,9 @@ def test_5170_patches_in_colour_of_47_classes(root: Path, tmp_path: Path) -> Non
     assert representations["raw"]["dims"] == 3072
     assert representations["raw"]["knn_accuracy"] > 5 / 47
     assert generators["real"]["classes_present"] > 40
+    recipe = workspace.params()["vae_dense"]["training"]
+    taken = artifacts.read_json(workspace.folder / "data/models/vae_dense/model.json")["training"]
+    assert taken["learning_rate"] == pytest.approx(recipe["learning_rate"] * 784 / 3072)
     assert artifacts.read_array(workspace.folder / "data/samples/diffusion/any.npy").shape == (240, 3, 32, 32)
 
 
