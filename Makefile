@@ -102,7 +102,7 @@ batch: setup  ## the experiments of a plain LIST, a line of KEY=VALUE for each, 
 reference: setup  ## the report's own figures and recipes, made right: metrics/reference
 	python -m tools.reference
 
-readme: setup  ## put the numbers of the last run into README.md, and its pictures and costs into the documentation
+readme: setup  ## put what the last run and the code say into README.md and the documentation
 	python -m tools.readme
 
 report: setup  ## all tables and figures of the last run, and its costs, as one page: report/index.html

@@ -22,8 +22,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "equations",
-    "results",
-    "reference",
+    "library",
 ]
 exclude_patterns = ["_extensions", "libraries"]
 suppress_warnings = ["config.cache"]

@@ -1,20 +1,16 @@
 """The pages on methods point at what there is: functions, pictures, numbers and tables of the run, and each other."""
 
 import ast
-import csv
-import json
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/methods"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md") if path.stem != "index"}
-MOST_COLUMNS = 8  # of a table, the names of its rows included
 
 
 def found(pattern: str) -> Iterator[tuple[str, str]]:
@@ -49,27 +45,6 @@ def kind_of(target: str) -> str | None:
     return None
 
 
-@cache
-def lines_of(file: str) -> tuple[dict[str, Any], ...]:
-    """Return the lines of a table of the run, each with its name in the first column."""
-    path = ROOT / file
-    if path.suffix == ".json":
-        return tuple({"row": row, **values} for row, values in json.loads(path.read_text(encoding="utf-8")).items())
-    with path.open(encoding="utf-8", newline="") as table:
-        return tuple(csv.DictReader(table))
-
-
-def number(name: str) -> str:
-    """Return a number of the run, FILE#ROW.KEY or FILE#ROW.KEY|FORMAT, as text."""
-    place, _, spec = name.partition("|")
-    file, _, keys = place.partition("#")
-    value: Any = json.loads((ROOT / file).read_text(encoding="utf-8"))
-    for key in keys.split("."):
-        value = value[key]
-    assert isinstance(value, int | float)
-    return format(value, spec)
-
-
 def test_there_is_a_page_on_each_method() -> None:
     asked = {"pca", "isomap", "umap_and_tsne", "autoencoders", "variational_autoencoders", "likelihoods_and_bounds"}
     asked |= {"latent_space", "diffusion", "neighbours", "sample_quality", "reconstruction", "intervals"}
@@ -89,34 +64,6 @@ def test_every_picture_and_link_leads_somewhere() -> None:
     assert len(targets) > 50
     assert [(page, target) for page, target in targets if not (FOLDER / target.partition("#")[0]).is_file()] == []
     assert [(page, text) for page, text in found(r"!\[([^\]]*)\]") if not text] == [], "a picture without words"
-
-
-def test_every_number_is_one_of_the_run() -> None:
-    names = list(found(r"\{number\}`([^`]+)`"))
-    assert len(names) > 20
-    for _, name in names:
-        assert re.fullmatch(r"-?\d[\d.e%-]*", number(name)), name
-
-
-def test_every_table_has_the_rows_and_columns_that_it_asks_for() -> None:
-    tables = list(found(r"```\{results-table\}\n(.*?)```"))
-    assert len(tables) > 20
-    for page, text in tables:
-        options = dict(re.findall(r"^:(\w+): (.+)$", text, re.MULTILINE))
-        lines = lines_of(options["file"])
-        first, *others = dict.fromkeys(name for line in lines for name in line)
-        columns = options.get("columns", "").replace(",", " ").split()
-        rows = options.get("rows", "").replace(",", " ").split()
-        assert set(columns) <= set(others), (page, options)
-        assert set(rows) <= {line[first] for line in lines}, (page, options)
-        shown = columns or [name for name in others if not name.endswith(("_lo", "_hi"))]
-        assert len(shown) < MOST_COLUMNS, (page, options)
-
-
-def test_every_file_that_is_included_exists() -> None:
-    files = list(found(r"```\{include\} (\S+)"))
-    assert files
-    assert [(page, file) for page, file in files if not (FOLDER / file).is_file()] == []
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,19 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from latentbench.core import artifacts
-from tools.lib import pipeline
-from tools.readme import filled
+from tools import readme as tool
+from tools.lib import filled, pipeline, reference_pages
 
 MOST_LINES = 150
 MOST_COLUMNS = 8
+GENERATED = re.compile(r"(<!-- generated: (\w+) -->)\n(.*?)(<!-- end -->)", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +28,52 @@ def committed(root: Path, name: str) -> str:
     return subprocess.run(["git", "show", f"HEAD:{name}"], cwd=root, capture_output=True, text=True, check=True).stdout
 
 
-def test_numbers_are_those_of_the_committed_run(root: Path, tmp_path: Path) -> None:
-    text = committed(root, "README.md")
-    named = set(re.findall(r"<!-- number: ([^#\s]+)#", text))
+def test_what_pages_have_of_the_run_is_that_of_the_committed_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference_pages, "written", lambda _: "")  # the next test
+    texts = {page: GENERATED.sub(r"\1\n\n\n\n\4", committed(root, str(page))) for page in tool.pages(root)}
+    marks = re.compile(r"<!-- (?:number: ([^#\s]+)#|table: ([^;\s]+)|include: (\S+))")
+    named = {name for text in texts.values() for found in marks.findall(text) for name in found if name}
     assert {f"metrics/evaluate/{name}.json" for name in ("representations", "generators")} <= named
+    assert len(named) > 20
     for name in named:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(committed(root, name), encoding="utf-8")
-    assert filled(text, tmp_path) == text, "README's numbers are not those of the committed files: 'make readme'"
+    for page, text in texts.items():
+        assert filled.filled(text, tmp_path, page) == text, f"{page} does not say what was committed: 'make readme'"
+
+
+def test_pages_of_reference_say_what_the_code_says(root: Path) -> None:
+    """Where the working tree has the committed params; those of an experiment have other defaults."""
+    for name in ("params.yaml", "dvc.yaml", "Makefile"):
+        if (root / name).read_text(encoding="utf-8") != committed(root, name):
+            pytest.skip(f"{name} is not the committed one")
+    found = dict[str, str]()
+    for page in tool.pages(root):
+        text = (root / page).read_text(encoding="utf-8")
+        found |= {match[2]: match[3] for match in GENERATED.finditer(text)}
+    assert set(found) == {"params", "stages", "columns", "figures", "commands"}
+    if sys.version_info[:2] != (3, 11):  # argparse words its help otherwise in later versions
+        del found["commands"]
+    for name, text in found.items():
+        assert text == f"\n{reference_pages.written(name)}\n\n", (
+            f"the page of {name} is older than the code: 'make readme'"
+        )
+    picture = (root / "docs/pictures/stages.svg").read_text(encoding="utf-8")
+    assert picture == reference_pages.picture_of_stages() + "\n"
+
+
+def test_no_mark_breaks_a_page(root: Path) -> None:
+    """A pipe parts cells of a table in a comment too, and a line that begins with a comment ends a paragraph."""
+    for page in tool.pages(root):
+        text = (root / page).read_text(encoding="utf-8")
+        assert re.findall(r"<!-- number: \S*\|\S*", text) == [], page
+        assert re.findall(r"^ *<!-- number: .*", text, re.MULTILINE) == [], page
+        for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+            assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, (
+                f"{page}: {table[:200]}"
+            )
 
 
 def test_it_is_short_enough_to_read(readme: str) -> None:
@@ -44,8 +84,9 @@ def test_it_is_short_enough_to_read(readme: str) -> None:
 
 
 def test_no_result_is_typed_by_hand(readme: str) -> None:
-    between = re.sub(r"<!-- number: \S+ -->.*?<!-- end -->", "", readme)
-    between = re.sub(r"^```text\n.*?^```$", "", between, flags=re.MULTILINE | re.DOTALL)  # the next test
+    between = re.sub(
+        r"^```text\n.*?^```$", "", filled.unfilled(readme), flags=re.MULTILINE | re.DOTALL
+    )  # the next test
     assert re.findall(r"\b0\.\d{2,}", between) == []
 
 

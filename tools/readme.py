@@ -1,12 +1,12 @@
-"""Check the report's claims, and put what the committed run says into README.md and the documentation's pictures.
+"""Check the report's claims, and put what the run and the code say into README.md and the documentation.
 
-A number of README stands between `<!-- number: NAME -->` and `<!-- end -->`; `tools.lib.numbers` says what names there
-are. The pages of the documentation read theirs as they are built. Where the models of the run are there, its comparison
-is drawn into docs/pictures/comparison.png, and the seconds of its stages go into docs/costs.csv. `make readme` runs it.
+They go between marks, which `tools.lib.filled` explains, and the picture of the stages into docs/pictures/stages.svg.
+Where the models of the run are there, its comparison is drawn into docs/pictures/comparison.png, and the seconds of its
+stages go into docs/costs.csv. `make readme` runs it.
 """
 
-import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,19 +14,20 @@ import pandas as pd
 from latentbench.core import artifacts, progress
 from latentbench.core.errors import LatentbenchError
 from stages import paths
-from tools.lib import claims, comparison, numbers, pipeline
+from tools.lib import claims, comparison, filled, pipeline, reference_pages
 
-_NUMBER = re.compile(r"(<!-- number: (\S+) -->).*?(<!-- end -->)")
-_PICTURE, _COSTS = Path("docs/pictures/comparison.png"), Path("docs/costs.csv")
+_PICTURE, _COSTS, _STAGES = (
+    Path("docs") / name for name in ("pictures/comparison.png", "costs.csv", "pictures/stages.svg")
+)
 
 
-def filled(text: str, root: Path) -> str:
-    """Return the text of README with each number as its file below `root` has it.
-
-    Raises:
-        NumberError: there is no such number.
-    """
-    return _NUMBER.sub(lambda match: match[1] + numbers.number(root, match[2]) + match[3], text)
+def pages(root: Path) -> Iterator[Path]:
+    """Yield README and the pages of the documentation that are in git, as paths below `root`."""
+    yield Path("README.md")
+    for path in sorted((root / "docs").rglob("*.md")):
+        page = path.relative_to(root)
+        if "node_modules" not in page.parts and page.parent != Path("docs/reference/api"):
+            yield page
 
 
 def costs(root: Path) -> pd.DataFrame:
@@ -42,22 +43,23 @@ def costs(root: Path) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Write metrics/claims, README.md, and what the documentation has of the run."""
-    root, path = Path(), Path("README.md")
-    text = path.read_text(encoding="utf-8")
+    """Write metrics/claims, and what README.md and the documentation have of the run and of the code."""
+    root = Path()
     try:
         claims.write(root)
-        new = filled(text, root)
         if all(each.is_dir() for each in (paths.PROCESSED, paths.model("classifier").parent)):
             comparison.write(root, _PICTURE)
             artifacts.write_table(_COSTS, costs(root))
         else:
             progress.note(f"{_PICTURE} and {_COSTS} stay as they are: the models of the run are not here ('dvc pull')")
+        new = {_STAGES: reference_pages.picture_of_stages() + "\n"}
+        new |= {page: filled.filled(page.read_text(encoding="utf-8"), root, page) for page in pages(root)}
     except LatentbenchError as error:
-        sys.exit(f"readme: {error}; 'make repro' writes what README shows")
-    if new != text:
-        artifacts.write_text(path, new)
-        progress.note("README.md is up to date now")
+        sys.exit(f"readme: {error}; 'make repro' writes what README and the documentation show")
+    for page, text in new.items():
+        if not page.is_file() or page.read_text(encoding="utf-8") != text:
+            artifacts.write_text(page, text)
+            progress.note(f"{page} is up to date now")
 
 
 if __name__ == "__main__":

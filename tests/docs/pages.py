@@ -29,7 +29,7 @@ def without_code(text: str) -> str:
 
 
 def fences(text: str, language: str) -> list[str]:
-    """Return what stands in the fences of a language, or of a directive such as "{results-table}"."""
+    """Return what stands in the fences of a language, or of a directive such as "{toctree}"."""
     return [match["body"] for match in _FENCE.finditer(text) if match["language"].strip() == language]
 
 
@@ -47,13 +47,8 @@ def anchors(text: str) -> set[str]:
 
 
 def roles(text: str, name: str) -> list[str]:
-    """Return the contents of a role, such as those of "number"."""
+    """Return the contents of a role, such as those of "py:func"."""
     return [re.sub(r"\s+", " ", each) for each in re.findall(rf"\{{{name}\}}`([^`]+)`", without_code(text))]
-
-
-def options(directive: str) -> dict[str, str]:
-    """Return the options of a directive, `:name: value` each."""
-    return dict(re.findall(r"^:(\w+): *(.*)$", directive, re.MULTILINE))
 
 
 def commands(text: str) -> Iterator[list[str]]:

@@ -24,11 +24,11 @@ def run(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("scores.json#pca.accuracy|.3f", "0.863"),
-        ("scores.json#pca.accuracy|.1%", "86.3%"),
+        ("scores.json#pca.accuracy:.3f", "0.863"),
+        ("scores.json#pca.accuracy:.1%", "86.3%"),
         ("scores.json#pca.dims", "64"),
-        ("kept.csv#0.4.share|.0%", "90%"),
-        ("sheets.csv#claim=noise,value=0.1.isomap|.2f", "0.99"),
+        ("kept.csv#0.4.share:.0%", "90%"),
+        ("sheets.csv#claim=noise,value=0.1.isomap:.2f", "0.99"),
         ("sheets.csv#neighbors.value", "35.0"),
     ],
 )
@@ -43,7 +43,7 @@ def test_a_number_is_found_by_its_name(run: Path, name: str, text: str) -> None:
         ("scores.json#isomap.mse", "there is no 'isomap'; there is pca, raw"),
         ("scores.json#raw.mse", "there is no 'mse'"),
         ("scores.json#pca", "no single value"),
-        ("scores.json#pca.mse|.4z", "Unknown format"),
+        ("scores.json#pca.mse:.4z", "Unknown format"),
         ("sheets.csv#noise.isomap", "2 lines fit"),
         ("sheets.csv#claim=noise,value=7.isomap", "0 lines fit"),
         ("sheets.csv#neighbors.pca", "there is no column 'pca'"),

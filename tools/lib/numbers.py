@@ -1,8 +1,8 @@
 """Numbers and tables of a run as text, for README and for the pages of the documentation: none is typed by hand.
 
-A number is named `FILE#PLACE|FORMAT`: a JSON or CSV file below the project, the place in it, and Python's format. Dots
-descend into JSON, as in `metrics/headline.json#frechet.pca|.1f`. In CSV a line is found by its first column, or by
-the columns that tell it: `metrics/isomap/s_curve.csv#claim=noise,value=0.1.isomap|.3f`.
+A number is named `FILE#PLACE:FORMAT`: a JSON or CSV file below the project, the place in it, and Python's format. Dots
+descend into JSON, as in `metrics/headline.json#frechet.pca:.1f`. In CSV a line is found by its first column, or by
+the columns that tell it: `metrics/isomap/s_curve.csv#claim=noise,value=0.1.isomap:.3f`.
 """
 
 import re
@@ -17,7 +17,7 @@ from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import tables
 
 MOST_COLUMNS = 8  # of a table: more cannot be read
-_NAME = re.compile(r"(?P<file>[^#|]+)#(?P<place>[^|]+)(?:\|(?P<format>.*))?")
+_NAME = re.compile(r"(?P<file>[^#:]+)#(?P<place>[^:]+)(?::(?P<format>.*))?")
 
 
 class NumberError(LatentbenchError):
@@ -32,7 +32,7 @@ def number(root: Path, name: str) -> str:
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise NumberError(f"{name!r} is not the name of a number: FILE#ROW.KEY or FILE#ROW.KEY|FORMAT")
+        raise NumberError(f"{name!r} is not the name of a number: FILE#ROW.KEY or FILE#ROW.KEY:FORMAT")
     value = _value(root, match["file"], match["place"])
     if isinstance(value, Mapping | list) or value is None or pd.isna(value):
         raise NumberError(f"{name}: there is no single value, but {value!r}")

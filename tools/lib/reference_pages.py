@@ -1,8 +1,4 @@
-"""The pages of reference, written from the code as they are built.
-
-A page has a line `<!-- generated: NAME -->` where what this module writes belongs: params, stages, columns, figures or
-commands. The library's API is a page for each module, in docs/reference/api, which git ignores.
-"""
+"""The pages of reference, made from the code: params, stages, columns, figures, commands, a picture of the stages."""
 
 import contextlib
 import io
@@ -11,7 +7,6 @@ import os
 import re
 import runpy
 import sys
-from ast import get_docstring, parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -20,10 +15,8 @@ from unittest import mock
 
 import networkx
 import yaml
-from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
 
-from latentbench.core import artifacts
+from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import columns
 from latentbench.params import file as params_file
 from latentbench.params.base import Section
@@ -34,7 +27,14 @@ ROOT = Path(__file__).resolve().parents[2]
 _STEP_X, _STEP_Y = 176, 44  # from box to box of the picture of the stages
 _BOX_X, _BOX_Y = 136, 30
 _NOTHING = "nothing"
-_MARK = re.compile(r"<!-- generated: (\w+) -->")
+_STYLE = """
+text { fill: #1f2328; font: 12.5px system-ui, sans-serif; text-anchor: middle }
+rect { fill: #f6f8fa; stroke: #0969da }
+path { fill: none; stroke: #656d76; stroke-width: 1.2 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 } rect { fill: #161b22; stroke: #4493f8 } path { stroke: #8d96a0 }
+}
+"""
 _FAMILIES = {
     "ae": "Autoencoders",
     "vae": "VAEs",
@@ -43,6 +43,10 @@ _FAMILIES = {
     "reductions": "Other reductions",
     "diffusion": "Diffusion models",
 }
+
+
+class ReferencePageError(LatentbenchError):
+    """A page of reference cannot be written; the message says what is missing."""
 
 
 @cache
@@ -113,27 +117,29 @@ def _section(title: str, alike: Mapping[str, Any], model: type[Section]) -> Iter
         yield f"A change of any of these reruns {common}.\n"
     for path, field in shown.items():
         names = [f"{name}.{path}".strip(".") for name in alike]
-        anchor = names[0].replace(".", "-").replace("_", "-")
-        yield f"(param-{anchor})=\n`{path if len(names) > 1 else names[0]}`\n: {_sentence(names[0], path)}\n"
-        yield f"  - Type: {_type(field, schema)}."
-        yield f"  - Default: {_default({name: _at(content, path) for name, content in alike.items()})}."
-        yield "" if common else f"  - Reruns: {reruns[path]}.\n"
+        yield f"- **`{path if len(names) > 1 else names[0]}`**: {_sentence(names[0], path)}"
+        default = _default({name: _at(content, path) for name, content in alike.items()})
+        yield f"  Type: {_type(field, schema)}. Default: {default}."
+        if not common:
+            yield f"  Reruns: {reruns[path]}."
+    yield ""
     if len(shown) < len(found):
         yield "The params of `training` are [below](#training).\n"
 
 
 def _trainings(content: Mapping[str, Any]) -> Iterator[str]:
     """Yield what each param of a recipe does, and then every recipe."""
-    yield "(training)=\n## `training`\n"
+    yield "## `training`\n"
     yield "Every network has a recipe, a section `training` within its own. A change of it reruns what a change of any "
     yield "other param of that network does.\n"
     schema = Training.model_json_schema()
     for path, field in _fields(schema, schema):
         sentence = _sentence(f"classifier.training.{path}", path)
-        yield f"`training.{path}`\n: {sentence}\n\n  - Type: {_type(field, schema)}.\n"
-    yield "### Recipes\n"
+        yield f"- **`training.{path}`**: {sentence} Type: {_type(field, schema)}."
+    yield "\n### Recipes\n"
     for key, value in _recipes(content):
-        yield f"`{key}`\n: {', '.join(f'`{name}: {_as_yaml(each)}`' for name, each in value.items())}\n"
+        yield f"- `{key}`: {', '.join(f'`{name}: {_as_yaml(each)}`' for name, each in value.items())}"
+    yield ""
 
 
 def _recipes(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -147,7 +153,7 @@ def _recipes(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 def _sentence(key: str, path: str) -> str:
     found = params_notes.of_param(ROOT / "params.yaml", key, path)
     if found is None:
-        raise ExtensionError(f"nothing says what the param {key} does: a comment beside it in params.yaml, please")
+        raise ReferencePageError(f"nothing says what the param {key} does: a comment beside it in params.yaml, please")
     return found
 
 
@@ -245,15 +251,15 @@ def _stages() -> Iterator[str]:
         runs = [run for run in declared.runs if run.split("@")[0] == name]
         data = [dep for dep in definition["deps"] if not dep.startswith(("latentbench", "stages"))]
         code = [dep for dep in definition["deps"] if dep.startswith(("latentbench", "stages"))]
-        yield f"(stage-{name.replace('_', '-')})=\n## `{name}`\n"
+        yield f"## `{name}`\n"
         sentence = definition["desc"]
         yield f"{sentence[0].upper()}{sentence[1:]}. Its command is `{definition['cmd']}`.\n"
         if "matrix" in definition:
             yield f"It runs once for each row: {_code(runs)}.\n"
-        yield f"Reads\n: {_code(data) or 'nothing but code and params'}\n"
-        yield f"Params\n: {_code(definition.get('params', [])) or 'none'}\n"
-        yield f"Writes\n: {_code(pipeline.outs(definition))}\n"
-        yield f"Code\n: {_code(code)}\n"
+        yield f"- Reads: {_code(data) or 'nothing but code and params'}"
+        yield f"- Params: {_code(definition.get('params', [])) or 'none'}"
+        yield f"- Writes: {_code(pipeline.outs(definition))}"
+        yield f"- Code: {_code(code)}\n"
 
 
 @cache
@@ -273,8 +279,12 @@ def _in_order() -> list[str]:
     return list(networkx.lexicographical_topological_sort(_needs(), key=place.__getitem__))
 
 
-def _graph() -> Iterator[str]:
-    """Yield a picture of the stages, each in the column after the last that it needs; direct needs have lines."""
+def picture_of_stages() -> str:
+    """Return a picture (SVG) of the stages, each in the column after the last that it needs, with lines from those."""
+    return "\n".join(_picture())
+
+
+def _picture() -> Iterator[str]:
     graph = networkx.transitive_reduction(_needs())
     column: dict[str, int] = {}
     for name in _in_order():
@@ -290,17 +300,17 @@ def _graph() -> Iterator[str]:
         for place, name in enumerate(names)
     }
     width, height = (len(columns) - 1) * _STEP_X + _BOX_X, tallest * _STEP_Y
-    yield f'<svg class="stages" viewBox="0 0 {width} {height}" role="img" aria-label="The stages and what each needs">'
-    for before, after in graph.edges:
+    yield f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" viewBox="-1 -1 {width + 2:g} {height + 2:g}">'
+    yield f"<title>The stages, and what each needs</title><style>{_STYLE}</style>"
+    for before, after in sorted(graph.edges):
         (x, y), (to_x, to_y) = at[before], at[after]
         x, y, to_y = x + _BOX_X, y + _BOX_Y / 2, to_y + _BOX_Y / 2
         bend = min(_STEP_X - _BOX_X, to_x - x) * 0.6
         yield f'<path d="M{x:g},{y:g} C{x + bend:g},{y:g} {to_x - bend:g},{to_y:g} {to_x:g},{to_y:g}"/>'
     for name, (x, y) in at.items():
-        yield f'<a href="#stage-{name.replace("_", "-")}">'
         yield f'<rect x="{x:g}" y="{y:g}" width="{_BOX_X}" height="{_BOX_Y}" rx="5"/>'
-        yield f'<text x="{x + _BOX_X / 2:g}" y="{y + _BOX_Y / 2 + 4:g}">{name}</text></a>'
-    yield "</svg>\n"
+        yield f'<text x="{x + _BOX_X / 2:g}" y="{y + _BOX_Y / 2 + 4:g}">{name}</text>'
+    yield "</svg>"
 
 
 def _code(names: list[str]) -> str:
@@ -311,7 +321,6 @@ def _code(names: list[str]) -> str:
 
 
 def _columns() -> Iterator[str]:
-    told = set()
     for title, listed in (
         ("Representations", columns.REPRESENTATIONS),
         ("Generators", columns.GENERATORS),
@@ -320,11 +329,8 @@ def _columns() -> Iterator[str]:
     ):
         yield f"## {title}\n"
         for column in listed:
-            if column.name not in told:
-                yield f"(column-{column.name.replace('_', '-')})="
-            told.add(column.name)
             interval = " It has a 95% interval: `_lo` and `_hi`." if column.interval else ""
-            yield f"`{column.name}`\n: {_plain(column.meaning)}{interval}\n"
+            yield f"### `{column.name}`\n\n{_plain(column.meaning)}{interval}\n"
     yield "## Other tables\n"
     yield "A `*` stands for the name of a row.\n"
     for table, meanings in glossary.columns_by_table().items():
@@ -332,12 +338,14 @@ def _columns() -> Iterator[str]:
             continue
         yield f"### `{table}`\n"
         for name, sentence in meanings.items():
-            yield f"`{name}`\n: {_plain(sentence)}\n"
+            yield f"- `{name}`: {_plain(sentence)}"
+        yield ""
 
 
 def _figures() -> Iterator[str]:
     for path, sentence in glossary.figures_by_path().items():
-        yield f"`metrics/{path}`\n: {_plain(sentence.replace('{row}', 'the row').replace('{name}', 'that name'))}\n"
+        yield f"- `metrics/{path}`: {_plain(sentence.replace('{row}', 'the row').replace('{name}', 'that name'))}"
+    yield ""
 
 
 def _plain(sentence: str) -> str:
@@ -352,8 +360,8 @@ def _commands() -> Iterator[str]:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     yield "## `make`\n"
     for name, sentence in re.findall(r"^([a-z-]+):.*## (.*)$", text, re.MULTILINE):
-        yield f"(make-{name})=\n`make {name}`\n: {_plain(sentence[0].upper() + sentence[1:])}.\n"
-    yield "## The modules behind them\n"
+        yield f"- **`make {name}`**: {_plain(sentence)}"
+    yield "\n## The modules behind them\n"
     yield "Each is a Python module that says the same by `--help`.\n"
     for module in _programs():
         yield f"### `python -m {module}`\n"
@@ -386,87 +394,25 @@ def _help(module: str) -> str:
                 sys.modules[module] = kept
     text = said.getvalue().strip()
     if not text.startswith("usage:"):
-        raise ExtensionError(f"'python -m {module} --help' does not say how it is used")
+        raise ReferencePageError(f"'python -m {module} --help' does not say how it is used")
     return text.replace(f"{module.rpartition('.')[2]}.py", f"python -m {module}")
-
-
-# The library
-
-
-def _modules() -> dict[str, str]:
-    """Return the first sentence of each module of the library by its name."""
-    found = {}
-    for path in sorted((ROOT / "latentbench").rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if path.name != "__init__.py":
-            said = get_docstring(parse(text))
-            found[".".join(path.relative_to(ROOT).with_suffix("").parts)] = (said or "").partition("\n")[0]
-    return found
-
-
-def _write_api(app: Sphinx) -> None:
-    """Write the page of each module, and remove those of modules that are gone."""
-    folder = Path(app.srcdir) / "reference/api"
-    modules = _modules()
-    for path in folder.glob("*.md"):
-        if path.stem not in modules:
-            path.unlink()
-    for module in modules:
-        text = f"# {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n```\n"
-        path = folder / f"{module}.md"
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            artifacts.write_text(path, text)
-
-
-def _api() -> Iterator[str]:
-    groups: dict[str, list[str]] = {}
-    sentences = _modules()
-    for module in sentences:
-        groups.setdefault(module.rpartition(".")[0], []).append(module)
-    for group, modules in groups.items():
-        yield f"### `{group}`\n"
-        yield "| module | what it is |\n|---|---|"
-        for module in modules:
-            sentence = sentences[module].replace("|", "\\|")
-            yield f"| [{module.removeprefix('latentbench.')}](api/{module}.md) | {sentence} |"
-        yield ""
-    yield "```{toctree}\n:hidden:\n:glob:\n\napi/*\n```\n"
 
 
 _WRITERS: dict[str, Callable[[], Iterator[str]]] = {
     "params": _params,
-    "graph": _graph,
     "stages": _stages,
     "columns": _columns,
     "figures": _figures,
     "commands": _commands,
-    "api": _api,
 }
 
 
-def _skip(*event: Any) -> bool | None:
-    """Leave out what scikit-learn adds to every estimator; the name is the third argument of the event."""
-    return True if re.fullmatch(r"set_\w+_request", event[2]) else None
+def written(name: str) -> str:
+    """Return what a page has of this name: params, stages, columns, figures or commands.
 
-
-def _escape(*event: Any) -> None:
-    """Keep `(n, *shape)` and |x| in docstrings, the last argument, from being taken for markup."""
-    lines: list[str] = event[-1]
-    for place, line in enumerate(lines):
-        parts = line.split("`")  # between backquotes they are safe
-        parts[::2] = [re.sub(r"(?<!\\)([*|])", r"\\\1", part) for part in parts[::2]]
-        lines[place] = re.sub(r"^(:ivar \w+)_:", r"\1\_:", "`".join(parts))
-
-
-def _fill(_app: Sphinx, _name: str, content: list[str]) -> None:
-    """Put what is generated in the place of its mark."""
-    content[0] = _MARK.sub(lambda match: "\n".join(_WRITERS[match[1]]()), content[0])
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Add it to Sphinx."""
-    app.connect("builder-inited", _write_api)
-    app.connect("source-read", _fill)
-    app.connect("autodoc-skip-member", _skip)
-    app.connect("autodoc-process-docstring", _escape, priority=900)  # after napoleon
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    Raises:
+        ReferencePageError: there is nothing of this name, or the code does not say what belongs there.
+    """
+    if name not in _WRITERS:
+        raise ReferencePageError(f"nothing writes {name!r}; there are {', '.join(_WRITERS)}")
+    return "\n".join(_WRITERS[name]()).strip()
