@@ -30,7 +30,7 @@ nitpicky = True
 # There is no network to look others up in: only what is ours must resolve.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!latentbench\.).*"),
-    ("py:class", r"latentbench\.[\w.]+\.([A-Z]|Nats)"),  # names of types alone, which have no page
+    ("py:class", r"latentbench\.[\w.]+\.([A-Z]|Nats|_\w+)"),  # names of types alone, which have no page
 ]
 
 myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath", "fieldlist"]
