@@ -66,5 +66,11 @@ def _table(asked: str, root: Path, page: Path) -> str:
     to_columns = os.path.relpath(_COLUMNS, page.parent)
     heads = [f"[`{name}`]({to_columns}#{name})" if name in columns.BY_NAME else f"`{name}`" for name in cells.columns]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
-    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells.rows]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in cells.rows]
     return "\n".join([*lines, "", f"From `{file}`."])
+
+
+def _cell(text: str) -> str:
+    """Return what a cell says in Markdown, with an interval that is not broken over lines."""
+    value, bracket, ends = text.partition(" [")
+    return (value + bracket + ends.replace(", ", ",\N{NO-BREAK SPACE}")).replace("|", "\\|")
