@@ -20,7 +20,7 @@ def example(root: Path) -> str:
 def test_a_new_autoencoder_is_a_file_and_a_section(root: Path, finished: Workspace, tmp_path: Path) -> None:
     """And two VAEs that differ in beta are two rows, by params alone; rows that were run come from the cache."""
     workspace = finished.copy(tmp_path / "copy")
-    path = re.search(r"This is `([\w/.]+)`", example(root))
+    path = re.search(r"create `([\w/.]+)`", example(root))
     assert path is not None
     code, section, command = (pages.fences(example(root), language)[0] for language in ("python", "yaml", "sh"))
     (workspace.folder / path[1]).write_text(code, encoding="utf-8")
