@@ -31,7 +31,7 @@ repro: setup  ## check params.yaml, then run every stage that is out of date, JO
 test: browser lint types  ## lint, types and tests, WORKERS of them at a time, 2 by default
 	OMP_NUM_THREADS=1 python -m pytest -n $(or $(WORKERS),2) --dist worksteal
 
-test-faults: setup data  ## the long tests of docs/guarantees.md, WORKERS at a time (under half an hour)
+test-faults: setup data  ## the long tests of docs/guarantees.md, WORKERS at a time (an hour or more)
 	OMP_NUM_THREADS=1 python -m pytest -n $(or $(WORKERS),2) --dist worksteal -m faults
 
 verify: setup  ## read all of DVC's cache, and name each file in it that has changed
