@@ -37,6 +37,8 @@ def test_what_pages_have_of_the_run_is_that_of_the_committed_one(
     named = {name for text in texts.values() for found in marks.findall(text) for name in found if name}
     assert {f"metrics/evaluate/{name}.json" for name in ("representations", "generators")} <= named
     assert len(named) > 20
+    assert sum(text.count("<!-- number: ") for text in texts.values()) > 45
+    assert sum(text.count("<!-- table: ") for text in texts.values()) > 25
     for name in named:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(committed(root, name), encoding="utf-8")
@@ -70,6 +72,8 @@ def test_no_mark_breaks_a_page(root: Path) -> None:
         text = (root / page).read_text(encoding="utf-8")
         assert re.findall(r"<!-- number: \S*\|\S*", text) == [], page
         assert re.findall(r"^ *<!-- number: .*", text, re.MULTILINE) == [], page
+        for value in re.findall(r"<!-- number: \S+ -->(.*?)<!-- end -->", text):
+            assert re.fullmatch(r"-?\d[\d.e%-]*", value), f"{page}: {value!r} is no number"
         for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
             assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, (
                 f"{page}: {table[:200]}"

@@ -50,10 +50,10 @@ def test_it_minimises_the_penalised_cross_entropy(points: np.ndarray, labels: np
 
 def test_it_is_converged(points: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
     """A rotated, scaled and shifted space takes other roundings in every step, and ends at the same labels."""
-    train, test = points[:1500], points[3000:6000]
+    train, test = points[:3000], points[3000:6000]
     turn, _ = np.linalg.qr(rng.normal(size=(points.shape[1], points.shape[1])))
-    found = probe.predictions(train, labels[:1500], test)
-    turned = probe.predictions(7.0 * train @ turn + 3.0, labels[:1500], 7.0 * test @ turn + 3.0)
+    found = probe.predictions(train, labels[:3000], test)
+    turned = probe.predictions(7.0 * train @ turn + 3.0, labels[:3000], 7.0 * test @ turn + 3.0)
     assert (found == turned).mean() > 0.999
 
 

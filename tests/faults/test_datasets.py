@@ -66,7 +66,7 @@ def test_digits_of_8x8_pixels(root: Path, tmp_path: Path) -> None:
     representations, generators = scores(workspace, "representations"), scores(workspace, "generators")
     assert representations["raw"]["dims"] == 64
     assert representations["raw"]["knn_accuracy"] > 0.95
-    assert representations["pca"]["mse"] < representations["ae_dense"]["mse"]  # of few steps
+    assert representations["pca"]["mse"] < representations["ae_dense"]["mse"] < 0.17, "half grey has an error of 0.179"
     assert generators["real"]["frechet"] < generators["pca"]["frechet"]
     spectrum = artifacts.read_table(workspace.folder / "metrics/diffusion_explore/diffusion/spectrum.csv")
     assert np.isfinite(spectrum.to_numpy(dtype=float)).all()

@@ -44,10 +44,10 @@ def dataset(images: np.ndarray, labels: np.ndarray, tmp_path_factory: pytest.Tem
 
 @pytest.fixture(scope="module")
 def judge(dataset: Dataset) -> Judge:
-    """Return a judge that sees every other pixel of every other line, and tells classes by their means."""
+    """Return a judge that sees every other line of pixels, and tells classes by their means."""
 
     def see(pixels: Tensor) -> Tensor:
-        return pixels[:, :, ::2, ::2].flatten(1).float() / 255.0
+        return pixels[:, :, ::2].flatten(1).float() / 255.0
 
     of_train = see(torch.tensor(dataset.train_images))
     means = torch.stack([of_train[torch.tensor(dataset.train_labels == label)].mean(dim=0) for label in range(10)])
@@ -93,7 +93,7 @@ def test_noise_is_none_of_that(judge: Judge, real: dict[str, float], rng: np.ran
     noise = judge.judge("noise", rng.integers(256, size=(N, 1, 28, 28)).astype(np.uint8)).scores
     assert noise["frechet"] > 20 * real["frechet"]
     assert noise["kernel_distance"] > 20 * abs(real["kernel_distance"])
-    assert max(noise["density"], noise["coverage"]) < 0.01
+    assert noise["density"] == noise["coverage"] == 0
     assert noise["sharpness"] > 3
     assert noise["nearest_train"] > 1.5
     assert noise["cas"] < real["cas"] - 0.3

@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import dask
 import psutil
 import pytest
 import yaml
@@ -159,8 +160,11 @@ def test_workers_on_this_machine_listen_on_its_loopback_alone_and_encrypted(tmp_
             usual.listen()
         cluster = stack.enter_context(engine.opened(Options(jobs=1), 1, 1, tmp_path))
         address = cluster.client.scheduler.address
+        settings = ("distributed.worker.profile.enabled", "distributed.admin.tick.interval")
+        told = cluster.client.run(lambda: [dask.config.get(name) for name in settings])
         processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
         sockets = [each for process in processes for each in process.net_connections("inet")]
+    assert list(told.values()) == [[False, "1s"]], "a worker that waits takes time from the stages"
     assert address.startswith("tls://127.0.0.1:")
     listening = {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN}
     assert listening == {"127.0.0.1"}
