@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from latentbench.mosaics import mosaic
 
 _SCATTER_INK = 20_000.0  # points times their area: many points are drawn small
+_MOST_DOTS = 60_000  # of a scatter: more hide each other, and take minutes
 _DPI = 100  # at which figures are written
 _TILE = 56  # pixels, about, of the side of an image that is drawn at a whole multiple of its size
 _SHADES = 15  # of grey, and white: enough to see, and a fraction of the file
@@ -136,10 +137,15 @@ def class_maps(
 def scatter(
     points: np.ndarray, labels: np.ndarray, classes: Sequence[str], axis_names: tuple[str, str], title: str
 ) -> Figure:
-    """Draw points (n, 2) coloured by class, in a fixed random order so that no class hides the others."""
+    """Draw points (n, 2) coloured by class, in a fixed random order so that no class hides the others.
+
+    Of more than 60,000, every second is drawn, or every third and so on.
+    """
     figure = Figure(figsize=(8.0, 6.0), layout="constrained")
     axes = figure.add_subplot()
     colours = _class_colours(len(classes))
+    step = -(-len(points) // _MOST_DOTS)
+    points, labels = points[::step], labels[::step]
     _class_dots(axes, points, labels, colours)
     handles = [
         Line2D([], [], marker="o", linestyle="", color=colour, label=name)

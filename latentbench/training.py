@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -74,6 +75,29 @@ class Compute:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: devices.Precision = "float32"
     compile: bool = False
+
+
+class Rows:
+    """Some rows of an array that may be a file larger than the memory: they are read as they are asked for.
+
+    Args:
+        array: (n, ...), a memory map say.
+        index: (m,) of the rows, in their order.
+    """
+
+    def __init__(self, array: np.ndarray, index: np.ndarray) -> None:
+        self._array, self._index = array, index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, chosen: Tensor | slice) -> Tensor:
+        places = chosen if isinstance(chosen, slice) else chosen.numpy()
+        return torch.from_numpy(self._array[self._index[places]])
+
+    def to(self, device: torch.device) -> "Rows | Tensor":
+        """Return them as they are for the CPU, and in the memory of another device."""
+        return self if device.type == "cpu" else self[:].to(device)
 
 
 class Batch:
@@ -145,8 +169,8 @@ class Epoch:
 def fit(
     network: nn.Module,
     loss: Loss,
-    train: Sequence[Tensor],
-    validation: Sequence[Tensor],
+    train: Sequence[Tensor | Rows],
+    validation: Sequence[Tensor | Rows],
     plan: Plan,
     seed: int,
     compute: Compute | None = None,
@@ -165,7 +189,7 @@ def fit(
     Args:
         network: any module; `loss` closes over it. It is moved to the device.
         loss: called with each batch.
-        train, validation: tensors of equal length each, whatever `loss` understands.
+        train, validation: of equal length each, whatever `loss` understands; the CPU reads `Rows` as it goes.
         plan: how to train.
         seed: of the order of the images and of the loss's noise.
         compute: where; on the CPU by default.
@@ -179,8 +203,8 @@ def fit(
     network.to(compute.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster convolutions
     parallel.synchronise_batch_norm(network)
-    train = [tensor.to(compute.device) for tensor in train]
-    validation = [tensor.to(compute.device) for tensor in validation]
+    train = [each.to(compute.device) for each in train]
+    validation = [each.to(compute.device) for each in validation]
     sizes = _batch_sizes(len(train[0]), plan.batch_size)
     run = _Run(network, plan, len(sizes))
     if checkpoint is not None:
@@ -202,7 +226,7 @@ def fit(
                     devices.seed(compute.device, seeding.derive(seed, *name, "dropout", parallel.rank()))
                     share = parallel.share(len(indices))
                     batch = Batch(
-                        [tensor[indices[share]] for tensor in train],
+                        [each[indices[share]] for each in train],
                         seeding.torch_generator(seed, *name),
                         run.done / run.total,
                         share,
@@ -230,7 +254,7 @@ def fit(
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int) -> dict[str, float]:
+def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor | Rows], seed: int) -> dict[str, float]:
     """Return the mean of every part of the loss over `data`, with the same noise at every call.
 
     Args:
@@ -243,7 +267,7 @@ def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor], seed: int) 
     generator = seeding.torch_generator(seed, "validation")
     totals: dict[str, float] = {}
     for start in range(0, len(data[0]), _EVALUATION_BATCH):
-        rows = [tensor[start : start + _EVALUATION_BATCH] for tensor in data]
+        rows = [each[start : start + _EVALUATION_BATCH] for each in data]
         n = len(rows[0])
         for name, value in loss(Batch(rows, generator, 1.0, slice(0, n), n)).items():
             totals[name] = totals.get(name, 0.0) + value.item() * n

@@ -15,7 +15,7 @@ def main() -> None:
     row = lifecycle.row(__doc__)
     with trainings.stage("ae", row) as run:
         params, seed = run.view.section(AutoencoderParams, row), run.project.seed
-        images = torch.tensor(run.dataset.train_images)
+        images = run.dataset.train_images
         shape = {
             "architecture": params.architecture,
             "image_shape": list(images.shape[1:]),
@@ -38,8 +38,8 @@ def main() -> None:
             seeding.derive(seed, row, "training"),
             {"method": "ae", "network": shape, "seed": seed},
         )
-        latents = trainings.save_embeddings(run, row, network.encode)
-        measures = network.measure(latents)
+        trainings.save_embeddings(run, row, network.encode)
+        measures = network.measure(torch.tensor(artifacts.read_array(paths.embedding(row, "train"))))
         if measures:
             artifacts.write_metrics(paths.METRICS / row / "metrics.json", trained | measures)
         exporting.export_coder(run, row, network)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -28,7 +29,7 @@ def main() -> None:
 
 
 def _train(run: trainings.Run, params: ClassifierParams) -> None:
-    images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
+    images, labels = run.dataset.train_images, run.dataset.train_labels.astype(np.int64)
     shape: dict[str, Any] = {
         "image_shape": list(images.shape[1:]),
         "n_classes": len(run.dataset.classes),
@@ -59,11 +60,13 @@ def _find_components(run: trainings.Run) -> None:
     import pandas as pd
 
     from latentbench.reduction.pca import PCA
+    from stages import principal
 
     trainings.leave_to_main(run)
     progress.note("the images have no labels: their principal components stand in for a classifier's features")
-    points = run.dataset.train_points[run.dataset.fit_index]
-    found = PCA(min(_N_COMPONENTS, len(points) - 1, points.shape[1])).fit(points)
+    pixels, index = run.dataset.train_pixels, run.dataset.fit_index
+    pca = PCA(min(_N_COMPONENTS, len(index) - 1, pixels.shape[1]))
+    found = principal.fit(pca, principal.of_images(pixels, index))
     arrays = {"mean": found.mean_.astype("float32"), "components": found.components_.astype("float32")}
     artifacts.write_model(paths.model("classifier"), arrays, {"features": "pca"})
     folder = paths.METRICS / "classifier"

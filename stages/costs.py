@@ -35,7 +35,7 @@ def transform(row: str, method: Encodes | Places | None, dataset: Dataset, first
         return per_thousand(lambda n: images[:n].reshape(n, -1) / np.float32(255), len(images))
     if isinstance(method, Encodes):
         return per_thousand(lambda n: method.encode(images[:n], first), len(images))
-    train, embedding = dataset.train_points, artifacts.read_array(paths.embedding(row, "train"))
+    train, embedding = dataset.train_pixels, artifacts.read_array(paths.embedding(row, "train"))
     return per_thousand(lambda n: method.place(images[:n], train, embedding), len(images))
 
 

@@ -5,6 +5,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -30,7 +31,7 @@ def main() -> None:
         process, guidance = params.process, params.guidance
         if guidance and not run.dataset.labelled:
             raise ParamsError(f"{row}.guidance: the images have no labels to guide by: take null")
-        images, labels = torch.tensor(run.dataset.train_images), torch.tensor(run.dataset.train_labels).long()
+        images, labels = run.dataset.train_images, run.dataset.train_labels.astype(np.int64)
         built: dict[str, Any] = {
             "image_shape": list(images.shape[1:]),
             "schedule": {"name": process.schedule, "n_steps": process.n_steps},
@@ -39,7 +40,8 @@ def main() -> None:
         }
         size = getattr(params, run.project.diffusion_preset)
         if params.space == "pixels":
-            built["data_deviation"] = PixelSpace().encode(inference.to_unit(images[run.dataset.fit_index])).std().item()
+            fitted_on = torch.tensor(images[run.dataset.fit_index])
+            built["data_deviation"] = PixelSpace().encode(inference.to_unit(fitted_on)).std().item()
         else:
             built["coder"] = {"latent_dim": size.coder.latent_dim}
             built["data_deviation"] = LATENT_DEVIATION
@@ -50,7 +52,7 @@ def main() -> None:
         data = images
         if isinstance(model.space, LatentSpace):
             _train_coder(run, row, model.space, images, size.coder)
-            data = inference.apply(model.encode, images, device=run.compute.device)
+            data = inference.apply(model.encode, torch.tensor(images), device=run.compute.device).numpy()
 
         def loss(batch: Batch) -> dict[str, Tensor]:
             given, truth = batch.tensors
@@ -87,7 +89,7 @@ def _params(view: View, row: str) -> PixelDiffusionParams | LatentDiffusionParam
     return view.section(PixelDiffusionParams, row)
 
 
-def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params: Coder) -> None:
+def _train_coder(run: Run, row: str, space: LatentSpace, images: np.ndarray, params: Coder) -> None:
     """Train the autoencoder of a latent space and standardise its latents."""
     noisy = NoisyCoder(space.coder, params.noise)
 
@@ -101,7 +103,7 @@ def _train_coder(run: Run, row: str, space: LatentSpace, images: Tensor, params:
     seed = seeding.derive(run.project.seed, row, "coder")
     table = paths.model(row) / "coder_loss.csv"
     trainings.train(run, f"{row}: coder", noisy, loss, [images], plan, seed, table, "coder")
-    space.to(run.compute.device).fit(images[run.dataset.fit_index])
+    space.to(run.compute.device).fit(torch.tensor(images[run.dataset.fit_index]))
 
 
 def _export(run: Run, row: str, model: DiffusionModel) -> None:

@@ -139,8 +139,8 @@ class Explorer:
     def memorised(self) -> None:
         """Draw samples beside the train images that they are nearest to."""
         drawn = self._draw(_N_SHOWN, self.sampling)
-        points = drawn.flatten(1).numpy() / np.float32(255)
-        found = nearest(points, self.dataset.train_points, 3, label=f"{self.row}: nearest train images").indices
+        points = drawn.flatten(1).numpy()
+        found = nearest(points, self.dataset.train_pixels, 3, label=f"{self.row}: nearest train images").indices
         near = torch.tensor(self.dataset.train_images[found.ravel()]).unflatten(0, found.shape)
         lines = torch.cat([drawn[None], near.swapaxes(0, 1)])
         names = ["sample", "nearest train image", "second", "third"]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from latentbench import figures, inference, seeding, threads
 from latentbench.core import artifacts, progress
-from latentbench.data.dataset import Dataset
+from latentbench.data.dataset import LEVELS, Dataset
 from latentbench.evaluation import classification, columns, distances, neighborhoods, probe, reconstruction, tables
 from latentbench.methods.base import Completes, Decodes, Draws, Represents
 from latentbench.neighbors import knn
@@ -31,6 +31,7 @@ _N_FILLED = 200  # test images whose lower half is filled in where no diffusion 
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 _N_DISTANCES = 2000  # test images whose distances from each other are compared, at most
 _N_SIZES = 40  # of neighbourhoods that the curves of co-ranking are told at
+_MOST_PROBED = 60_000  # train images that the linear probe is fitted to: in float64 they lie in memory
 _BYTES_PER_NUMBER = 4  # of a latent, float32
 
 
@@ -193,7 +194,8 @@ def _classified(
             table = classification.confusions(test_labels, predicted, dataset.classes)
             artifacts.write_table(_FOLDER / "confusion" / f"{row}.csv", table)
             artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", report)
-            outcomes[f"{row}.probe"] = probe.predictions(train, labels, test)
+            some = knn.spread(len(train), _MOST_PROBED)
+            outcomes[f"{row}.probe"] = probe.predictions(train[some], labels[some], test)
         curve = pd.DataFrame(choice.accuracies).assign(row=row, k=np.arange(1, k_max + 1))
         curves.append(curve[["row", "k", *choice.accuracies]])
         weights[row] = choice.weights
@@ -268,8 +270,7 @@ def _classify(
     The third is the seconds that it took to give labels to 1,000 of them.
     """
     labels, p = np.asarray(dataset.train_labels), 1 if row == "raw_l1" else 2
-    others = nearest(train, train, k_max, p=p, exclude_self=True, label=f"{row}: choosing k")
-    choice = knn.choose(others, labels, len(dataset.classes))
+    choice = knn.leave_one_out(train, labels, len(dataset.classes), k_max, p=p, label=f"{row}: choosing k")
     classifier = knn.KNeighborsClassifier(choice.k, weights=choice.weights, p=p).fit(train, labels)
     started = time.perf_counter()
     predicted = classifier.predict(test)
@@ -337,7 +338,7 @@ def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
 
 def _representation(row: str, split: str, compared: Comparison) -> np.ndarray:
     if row not in compared.methods:  # the pixels themselves
-        return compared.dataset.train_points if split == "train" else compared.dataset.test_points
+        return compared.dataset.train_pixels if split == "train" else compared.dataset.test_pixels
     method = compared.methods[row]
     n_compared = method.n_compared(compared.project.latent_dim)
     kept = artifacts.read_array(paths.embedding(row, split))
@@ -396,7 +397,7 @@ def _compare_inpainting(compared: Comparison) -> None:
     originals = dataset.test_images[:n] / 255.0
     half = slice(originals.shape[2] // 2, None)
     filled = originals.copy()
-    filled[..., half, :] = (dataset.train_images.mean(axis=0, dtype=np.float64) / 255.0)[:, half]
+    filled[..., half, :] = (dataset.train_images.mean(axis=0, dtype=np.float64) / LEVELS)[:, half]
     fillings = {"mean": filled[None]}
     for row, method in compared.able(Completes).items():
         fillings[row] = method.complete(filled)[None]

@@ -12,9 +12,9 @@ from scipy.sparse import csr_array
 
 from latentbench import figures, seeding, threads
 from latentbench.core import artifacts
-from latentbench.data.dataset import Dataset
+from latentbench.data.dataset import LEVELS, Dataset
 from latentbench.evaluation.seeds import t_interval
-from latentbench.neighbors import knn
+from latentbench.neighbors import cells, knn
 from latentbench.neighbors.search import nearest
 from latentbench.params.project import Project
 from latentbench.params.reduction import IsomapParams
@@ -23,6 +23,7 @@ from latentbench.reduction.isomap import Isomap
 from stages import lifecycle, paths, sizes
 
 _K_MAX = 20  # of the classifier that judges the candidates
+_N_RECALLED = 1000  # train images whose neighbours are looked for among all, where a search finds most
 
 
 def main() -> None:
@@ -33,10 +34,10 @@ def main() -> None:
         project, dataset = view.section(Project), Dataset(paths.PROCESSED)
         threads.use(project.threads)
         params = _fitting(row, view.section(IsomapParams, row), len(dataset.train_images))
-        train, labels = dataset.train_points, np.asarray(dataset.train_labels)
+        train, labels = dataset.train_pixels, np.asarray(dataset.train_labels)
         table = []
         started = time.perf_counter()
-        graphs = _graphs(train, params)
+        graphs, recall = _graphs(train, params, seeding.numpy_generator(project.seed, row, "cells"))
         for_graphs = time.perf_counter() - started
         for n_neighbors, graph in graphs.items():
             with _room(row) as room:
@@ -48,7 +49,7 @@ def main() -> None:
                     choice = _judge(isomap.embedding_[:, :n_components], labels, len(dataset.classes))
                     table.append((n_neighbors, n_components, choice.k, choice.weights, choice.accuracy))
                 if n_neighbors == params.n_neighbors:
-                    _keep(row, isomap, dataset, params)
+                    _keep(row, isomap, dataset, params, recall)
                     artifacts.write_json(paths.timing(f"fit@{row}"), {"seconds": round(seconds, 3)})
         names = ["n_neighbors", "n_components", "k", "weights", "leave_one_out"]
         artifacts.write_table(folder / "search.csv", pd.DataFrame(table, columns=names))
@@ -86,14 +87,23 @@ def _room(row: str) -> Iterator[Path]:
         shutil.rmtree(room)
 
 
-def _graphs(train: np.ndarray, params: IsomapParams) -> dict[int | None, csr_array]:
-    """Return the neighbour graph of each candidate, all from one search."""
+def _graphs(
+    train: np.ndarray, params: IsomapParams, generator: np.random.Generator
+) -> tuple[dict[int | None, csr_array], float | None]:
+    """Return the neighbour graph of each candidate, all from one search, and the share of neighbours that it found.
+
+    The share is None of a search that finds all.
+    """
     if params.radius is not None:
-        return {None: geodesics.graph_by_radius(train, params.radius, params.p)}
+        return {None: geodesics.graph_by_radius(train, params.radius, params.p, 1 / LEVELS)}, None
     assert params.n_neighbors is not None  # the params allow exactly one of the two
     counts = sorted({params.n_neighbors, *params.search.n_neighbors})
-    near = nearest(train, train, counts[-1], p=params.p, exclude_self=True, label="isomap: graph")
-    return {count: geodesics.graph_by_count(near, count) for count in counts}
+    if params.neighbors == "exact":
+        near, recall = nearest(train, train, counts[-1], p=params.p, exclude_self=True, label="isomap: graph"), None
+    else:
+        near = cells.nearest_in_cells(train, counts[-1], params.n_probes, generator, label="isomap: graph")
+        recall = cells.recall(train, near, _N_RECALLED, generator)
+    return {count: geodesics.graph_by_count(near, count, 1 / LEVELS) for count in counts}, recall
 
 
 def _build(row: str, params: IsomapParams, n_neighbors: int | None, seed: int, room: Path) -> Isomap:
@@ -105,19 +115,20 @@ def _build(row: str, params: IsomapParams, n_neighbors: int | None, seed: int, r
         n_landmarks=params.n_landmarks,
         memory_map=room / "geodesics.npy" if params.on_disk else None,
         random_state=seeding.derive(seed, row, "landmarks") % 2**32,
+        unit=1 / LEVELS,
     )
 
 
 def _judge(embedding: np.ndarray, labels: np.ndarray, n_classes: int) -> knn.Choice:
     k_max = min(_K_MAX, len(embedding) - 1)
-    others = nearest(embedding, embedding, k_max, exclude_self=True, label=f"isomap: {embedding.shape[1]} components")
-    return knn.choose(others, labels, n_classes)
+    name = f"isomap: {embedding.shape[1]} components"
+    return knn.leave_one_out(embedding, labels, n_classes, k_max, label=name)
 
 
-def _keep(row: str, isomap: Isomap, dataset: Dataset, params: IsomapParams) -> None:
+def _keep(row: str, isomap: Isomap, dataset: Dataset, params: IsomapParams, recall: float | None) -> None:
     """Write the embedding of the comparison, what places other images in it, and how good it is."""
     folder, n = paths.METRICS / row, params.n_components
-    train, test = isomap.embedding_[:, :n], isomap.transform(dataset.test_points)[:, :n]
+    train, test = isomap.embedding_[:, :n], isomap.transform(dataset.test_pixels)[:, :n]
     artifacts.write_array(paths.embedding(row, "train"), train.astype(np.float32))
     artifacts.write_array(paths.embedding(row, "test"), test.astype(np.float32))
     arrays = {
@@ -133,6 +144,8 @@ def _keep(row: str, isomap: Isomap, dataset: Dataset, params: IsomapParams) -> N
         "graph_parts": isomap.n_parts_,
         "residual_variance": isomap.residual_variance(n),
     }
+    if recall is not None:
+        scores["neighbors_recall"] = recall
     artifacts.write_metrics(folder / "metrics.json", scores)
     figure = figures.scatter(
         train[:, :2] if n > 1 else np.c_[train, train],

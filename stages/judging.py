@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentbench import inference, seeding, threads
 from latentbench.core import artifacts
-from latentbench.data.dataset import Dataset
+from latentbench.data.dataset import LEVELS, Dataset
 from latentbench.evaluation import samples
 from latentbench.evaluation.likelihood import mean_with_interval
 from latentbench.methods.base import Bound
@@ -160,8 +160,9 @@ class Judge:
 
     def _to_train(self, images: np.ndarray, what: str) -> np.ndarray:
         """Return the distances (n,), between pixels, from images to the train image that is nearest to each."""
-        points = images.reshape(len(images), -1) / np.float32(255)
-        return nearest(points, self._dataset.train_points, 1, label=f"{what}: nearest train").distances[:, 0]
+        points = images.reshape(len(images), -1)
+        near = nearest(points, self._dataset.train_pixels, 1, label=f"{what}: nearest train")
+        return near.distances[:, 0] / LEVELS
 
     def _ratio(self, values: np.ndarray, target: np.ndarray) -> samples.Estimate:
         generator = self._generator("jackknife")

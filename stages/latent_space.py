@@ -12,7 +12,7 @@ from torch import Tensor
 from latentbench import figures, inference, seeding, threads
 from latentbench.core import artifacts
 from latentbench.core.errors import InputError
-from latentbench.data.dataset import Dataset
+from latentbench.data.dataset import LEVELS, Dataset
 from latentbench.evaluation import latents, likelihood, neighborhoods, probe
 from latentbench.evaluation.samples import CONFIDENT
 from latentbench.methods.base import HasPosterior
@@ -178,8 +178,8 @@ class Explorer:
         farthest = np.argsort(-near_draws, kind="stable")
         middle = len(draws) // 2 - _GRID // 2
         chosen = np.concatenate([farthest[middle : middle + _GRID], farthest[:_GRID]])
-        points = images[chosen].flatten(1).numpy()
-        found = nearest(points, self.dataset.train_points, 1, label=f"{self.row}: nearest train images").indices[:, 0]
+        points = images[chosen].flatten(1).numpy() * np.float32(LEVELS)
+        found = nearest(points, self.dataset.train_pixels, 1, label=f"{self.row}: nearest train images").indices[:, 0]
         originals = inference.to_unit(torch.tensor(self.dataset.train_images[found]))
         lines = torch.stack([images[chosen], originals]).unflatten(1, (2, _GRID)).swapaxes(0, 1).flatten(0, 1)
         names = ["ordinary draws", "nearest train images", "draws in holes", "nearest train images"]

@@ -9,15 +9,14 @@ import pandas as pd
 
 from latentbench import figures, seeding, threads
 from latentbench.core import artifacts, progress
-from latentbench.data.dataset import Dataset
+from latentbench.data.dataset import Dataset, to_unit
 from latentbench.evaluation import classification, reconstruction, samples
 from latentbench.neighbors import knn
-from latentbench.neighbors.search import nearest
 from latentbench.params.project import Project
 from latentbench.params.reduction import PCAParams
 from latentbench.reduction import gaussian
-from latentbench.reduction.pca import PCA
-from stages import lifecycle, paths, sizes
+from latentbench.reduction.pca import BLOCK, PCA
+from stages import lifecycle, paths, principal, sizes
 
 _N_SHOWN = 10
 _DIRECTIONS = ("component", "class_share", "class_share_lo", "class_share_hi")
@@ -35,18 +34,18 @@ def main() -> None:
         threads.use(project.threads)
         dataset = Dataset(paths.PROCESSED)
         params = view.section(PCAParams, row)
-        n_components, shown = _fitting(row, params, len(dataset.fit_index), dataset.train_points.shape[1])
+        pixels, fit_index = dataset.train_pixels, dataset.fit_index
+        n_components, shown = _fitting(row, params, len(fit_index), pixels.shape[1])
         _, scale = dataset.scaler
-        points, started = dataset.train_points, time.perf_counter()
-        whole = {"plain": PCA().fit(points)}
+        started = time.perf_counter()
+        of_images = principal.of_images(pixels, np.arange(len(pixels)))
+        whole = {"plain": principal.fit(PCA(), of_images)}
         artifacts.write_json(paths.timing(f"fit@{row}"), {"seconds": round(time.perf_counter() - started, 3)})
-        whole["standardized"] = PCA(scale=scale).fit(points)
+        whole["standardized"] = principal.fit(PCA(scale=scale), of_images)
         fits = {name: fit.first(n_components) for name, fit in whole.items()}
         basis = "standardized" if params.standardize else "plain"
         fitted = fits[basis]
-        train, test = fitted.transform(dataset.train_points), fitted.transform(dataset.test_points)
-        artifacts.write_array(paths.embedding(row, "train"), train)
-        artifacts.write_array(paths.embedding(row, "test"), test)
+        train, test = (_embed(row, split, fitted, dataset) for split in ("train", "test"))
         # Kept so that scores times components give pixels, whether or not they were standardised.
         kept = {
             "mean": fitted.mean_,
@@ -77,7 +76,7 @@ def main() -> None:
         if rule != params.rule:
             progress.note(f"{row}.rule: {params.rule} needs labels, and the images have none: {rule} is taken")
         # The networks see the train images without the validation part; so does this fit.
-        fewer = PCA(n_components).fit(dataset.train_points[dataset.fit_index])
+        fewer = principal.fit(PCA(n_components), principal.of_images(pixels, fit_index))
         artifacts.write_metrics(
             folder / "metrics.json",
             {
@@ -101,6 +100,15 @@ def _fitting(row: str, params: PCAParams, n: int, p: int) -> tuple[int, list[int
     if params.n_components is not None:
         most = sizes.at_most(f"{row}.n_components", params.n_components, most, f"of {n} images of {p} values")
     return most, list(dict.fromkeys(min(count, most) for count in params.reconstructions))
+
+
+def _embed(row: str, split: str, fitted: PCA, dataset: Dataset) -> np.ndarray:
+    """Write the scores of a split; return the file, (n, m) float32."""
+    pixels = dataset.train_pixels if split == "train" else dataset.test_pixels
+    blocks = (fitted.transform(to_unit(pixels[start : start + BLOCK])) for start in range(0, len(pixels), BLOCK))
+    path = paths.embedding(row, split)
+    artifacts.write_blocks(path, (len(pixels), len(fitted.components_)), np.float32, blocks)
+    return artifacts.read_array(path)
 
 
 def _error(fit: PCA, dataset: Dataset, n_components: int) -> float:
@@ -186,10 +194,12 @@ def _judge_counts(counts: list[int], train: np.ndarray, test: np.ndarray, datase
     lines = []
     for count in [*counts, None]:
         points, queries = (
-            (dataset.train_points, dataset.test_points) if count is None else (train[:, :count], test[:, :count])
+            (dataset.train_pixels, dataset.test_pixels)
+            if count is None
+            else (np.ascontiguousarray(train[:, :count]), test[:, :count])
         )
         name = f"pca: {count or 'all'} components"
-        choice = knn.choose(nearest(points, points, k_max, exclude_self=True, label=name), labels, len(dataset.classes))
+        choice = knn.leave_one_out(points, labels, len(dataset.classes), k_max, label=name)
         classifier = knn.KNeighborsClassifier(choice.k, weights=choice.weights).fit(points, labels)
         lines.append(
             (points.shape[1], choice.k, choice.weights, choice.accuracy, classifier.score(queries, test_labels))

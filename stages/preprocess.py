@@ -1,5 +1,7 @@
 """Turn the raw images into arrays: those that are used, the validation part, the scaler, the dataset's facts."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from stages import lifecycle, paths
 _UNLABELLED = "image"  # what stands for a class where there are none
 _N_SHOWN = 12  # images of each class
 _MOST_SHOWN = 20  # classes
+_BLOCK = 10_000  # images that are in memory at once
 
 
 def main() -> None:
@@ -22,24 +25,20 @@ def main() -> None:
         data = view.section(Data, "data")
         raw = artifacts.read_json(paths.RAW / "dataset.json")
         classes: list[str] = raw["classes"] or [_UNLABELLED]
-        (train_images, train_labels), (test_images, test_labels) = _train_and_test(raw, data)
-        train_images, train_labels = _part(train_images, train_labels, data.train_size, "train", data, classes)
-        test_images, test_labels = _part(test_images, test_labels, data.test_size, "test", data, classes)
+        train, test = _train_and_test(raw, data)
+        train = _part(train, data.train_size, "train", data, classes)
+        test = _part(test, data.test_size, "test", data, classes)
         if "validation" in raw["splits"]:
-            images, labels = _read("validation", raw)
-            validation = np.arange(len(train_labels), len(train_labels) + len(labels), dtype=np.int64)
-            train_images = np.concatenate([train_images, images])
-            train_labels = np.concatenate([train_labels, labels])
+            n, given = len(train.labels), _read("validation", raw)
+            validation = np.arange(n, n + len(given.labels), dtype=np.int64)
+            train = train.and_then(given)
         else:
-            validation = _validation(train_labels, data, classes)
-        artifacts.write_array(paths.PROCESSED / "train_images.npy", train_images)
-        artifacts.write_array(paths.PROCESSED / "train_labels.npy", train_labels)
-        artifacts.write_array(paths.PROCESSED / "test_images.npy", test_images)
-        artifacts.write_array(paths.PROCESSED / "test_labels.npy", test_labels)
+            validation = _validation(train.labels, data, classes)
+        train_images, train_labels = train.write("train"), train.labels
+        test_labels = test.labels
+        test.write("test")
         artifacts.write_array(paths.PROCESSED / "val_index.npy", validation)
-
-        pixels = train_images.reshape(len(train_images), -1) / np.float32(255)
-        mean, deviation = pixels.mean(axis=0, dtype=np.float64), pixels.std(axis=0, dtype=np.float64)
+        mean, deviation = _mean_and_deviation(train_images)
         scale = np.where(deviation > 0, deviation, 1.0)  # a pixel that never changes stays as it is
         artifacts.write_model(
             paths.PROCESSED / "scaler",
@@ -61,41 +60,85 @@ def main() -> None:
         _draw(train_images, train_labels, classes[:_MOST_SHOWN])
 
 
-def _read(split: str, raw: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images and labels of a split, the latter all 0 where there are none."""
+@dataclass(frozen=True)
+class _Images:
+    """Some of the raw images, which are a file and may be more than the memory holds.
+
+    Attributes:
+        sources: files of images, and the rows of each that are taken, one file after the other.
+        labels: (n,) of all that are taken.
+    """
+
+    sources: Sequence[tuple[np.ndarray, np.ndarray]]
+    labels: np.ndarray
+
+    def part(self, rows: np.ndarray) -> "_Images":
+        """Return some of them, where they are of one file."""
+        ((images, taken),) = self.sources
+        return _Images([(images, taken[rows])], self.labels[rows])
+
+    def and_then(self, other: "_Images") -> "_Images":
+        """Return these followed by others."""
+        return _Images([*self.sources, *other.sources], np.concatenate([self.labels, other.labels]))
+
+    def write(self, split: str) -> np.ndarray:
+        """Write images and labels as those of a split; return the file of the images."""
+        path = paths.PROCESSED / f"{split}_images.npy"
+        shape = (len(self.labels), *self.sources[0][0].shape[1:])
+        blocks = (
+            images[rows[start : start + _BLOCK]]
+            for images, rows in self.sources
+            for start in range(0, len(rows), _BLOCK)
+        )
+        artifacts.write_blocks(path, shape, np.uint8, blocks)
+        artifacts.write_array(paths.PROCESSED / f"{split}_labels.npy", self.labels)
+        return artifacts.read_array(path)
+
+
+def _read(split: str, raw: dict[str, Any]) -> _Images:
+    """Return the images of a split, with labels that are all 0 where there are none."""
     images = artifacts.read_array(paths.RAW / f"{split}_images.npy")
+    rows = np.arange(len(images))
     if raw["classes"] is None:
-        return images, np.zeros(len(images), dtype=np.uint8)
-    return images, artifacts.read_array(paths.RAW / f"{split}_labels.npy")
+        return _Images([(images, rows)], np.zeros(len(images), dtype=np.uint8))
+    return _Images([(images, rows)], np.array(artifacts.read_array(paths.RAW / f"{split}_labels.npy")))
 
 
-def _train_and_test(raw: dict[str, Any], data: Data) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the images and labels of both; a test part is drawn from the train images where none is given."""
-    images, labels = _read("train", raw)
+def _train_and_test(raw: dict[str, Any], data: Data) -> tuple[_Images, _Images]:
+    """Return both parts; a test part is drawn from the train images where none is given."""
+    train = _read("train", raw)
     if "test" in raw["splits"]:
-        return [(images, labels), _read("test", raw)]
-    n_test = max(1, round(data.test_share * len(labels)))
-    if n_test >= len(labels):
-        raise ParamsError(f"data.test_share: {data.test_share} of {len(labels)} images leaves none to train on")
+        return train, _read("test", raw)
+    n = len(train.labels)
+    n_test = max(1, round(data.test_share * n))
+    if n_test >= n:
+        raise ParamsError(f"data.test_share: {data.test_share} of {n} images leaves none to train on")
     generator = seeding.numpy_generator(data.split_seed, "test")
-    test = splits.stratified_subset(labels, n_test, generator)
-    _check_classes(labels, test, raw["classes"] or [_UNLABELLED], "data.test_share")
-    train = np.setdiff1d(np.arange(len(labels)), test)
-    progress.note(f"no test split is given: {n_test} of {len(labels)} images are drawn (data.test_share)")
-    return [(images[each], labels[each]) for each in (train, test)]
+    test = splits.stratified_subset(train.labels, n_test, generator)
+    _check_classes(train.labels, test, raw["classes"] or [_UNLABELLED], "data.test_share")
+    progress.note(f"no test split is given: {n_test} of {n} images are drawn (data.test_share)")
+    return train.part(np.setdiff1d(np.arange(n), test)), train.part(test)
 
 
-def _part(
-    images: np.ndarray, labels: np.ndarray, size: int | None, split: str, data: Data, classes: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
+def _part(images: _Images, size: int | None, split: str, data: Data, classes: list[str]) -> _Images:
     if size is None:
-        return images, labels
-    if size > len(labels):
-        raise ParamsError(f"data.{split}_size: there are only {len(labels)} {split} images, not {size}")
+        return images
+    n = len(images.labels)
+    if size > n:
+        raise ParamsError(f"data.{split}_size: there are only {n} {split} images, not {size}")
     generator = seeding.numpy_generator(data.split_seed, "subset", split)
-    chosen = splits.stratified_subset(labels, size, generator)
-    _check_classes(labels, chosen, classes, f"data.{split}_size", whole=True)
-    return images[chosen], labels[chosen]
+    chosen = splits.stratified_subset(images.labels, size, generator)
+    _check_classes(images.labels, chosen, classes, f"data.{split}_size", whole=True)
+    return images.part(chosen)
+
+
+def _mean_and_deviation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each value of images (n, c, h, w) on the scale [0, 1], (p,) float64."""
+    pixels, n = images.reshape(len(images), -1), len(images)
+    starts = range(0, n, _BLOCK)
+    mean = sum(pixels[start : start + _BLOCK].sum(axis=0, dtype=np.int64) for start in starts) / n
+    squares = sum(np.square(pixels[start : start + _BLOCK] - mean).sum(axis=0) for start in starts)
+    return mean / 255, np.sqrt(squares / n) / 255
 
 
 def _validation(labels: np.ndarray, data: Data, classes: list[str]) -> np.ndarray:

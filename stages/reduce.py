@@ -42,7 +42,7 @@ def main() -> None:
             test = fitted.encode(dataset.test_images)
         else:
             assert train is not None
-            test = fitted.place(dataset.test_images, dataset.train_points, train)
+            test = fitted.place(dataset.test_images, dataset.train_pixels, train)
         artifacts.write_array(paths.embedding(row, "train"), train)
         artifacts.write_array(paths.embedding(row, "test"), test)
         _draw(row, train, dataset)

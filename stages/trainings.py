@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,10 +22,11 @@ from latentbench.networks import weights
 from latentbench.params.base import View
 from latentbench.params.project import Project
 from latentbench.params.training import Training
-from latentbench.training import Compute, Plan
+from latentbench.training import Compute, Plan, Rows
 from stages import lifecycle, paths
 
 _CHECKPOINT_INTERVAL_S = 15.0
+_EMBEDDED = 40 * inference.BATCH  # images that are embedded before they are written
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def train(
     name: str,
     network: nn.Module,
     loss: training.Loss,
-    data: Sequence[Tensor],
+    data: Sequence[np.ndarray],
     plan: Plan,
     seed: int,
     table: Path,
@@ -114,14 +116,14 @@ def train(
         name: what the progress bar says.
         network: what is trained, in place.
         loss: as `training.fit` takes it.
-        data: tensors with a line for each train image, which `loss` understands.
+        data: arrays with a line for each train image, which `loss` gets as tensors.
         plan: how to train.
         seed: of the training.
         table: CSV file of the losses.
         part: which of several trainings of the stage this is.
     """
-    fit_part = [tensor[run.dataset.fit_index] for tensor in data]
-    validation_part = [tensor[run.dataset.validation_index] for tensor in data]
+    fit_part = [Rows(array, run.dataset.fit_index) for array in data]
+    validation_part = [Rows(array, run.dataset.validation_index) for array in data]
     checkpoint = run.checkpoint.part(part) if part else run.checkpoint
     events = training.fit(network, loss, fit_part, validation_part, plan, seed, run.compute, checkpoint)
     return training.follow(events, table, name)
@@ -140,7 +142,7 @@ def train_and_save(
     row: str,
     network: nn.Module,
     loss: training.Loss,
-    data: Sequence[Tensor],
+    data: Sequence[np.ndarray],
     plan: Plan,
     seed: int,
     description: Mapping[str, Any],
@@ -161,17 +163,22 @@ def train_and_save(
     return summary
 
 
-def save_embeddings(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> Tensor:
-    """Write what `encode` makes of all train and test images, given to it in [0, 1]; return that of train images."""
-    found = []
+def save_embeddings(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> None:
+    """Write what `encode` makes of all train and test images, given to it in [0, 1], as it comes."""
     for split, images in (("train", run.dataset.train_images), ("test", run.dataset.test_images)):
-        latents = inference.apply(
-            lambda batch: encode(inference.to_unit(batch)), torch.tensor(images), device=run.compute.device
-        )
-        run.checkpoint.check_ancestors()
-        artifacts.write_array(paths.embedding(row, split), latents.numpy())
-        found.append(latents)
-    return found[0]
+        dims = embedded(run, images[:1], encode).shape[1]
+        starts = range(0, len(images), _EMBEDDED)
+        blocks = (embedded(run, images[start : start + _EMBEDDED], encode).numpy() for start in starts)
+        artifacts.write_blocks(paths.embedding(row, split), (len(images), dims), np.float32, blocks)
+
+
+def embedded(run: Run, images: np.ndarray, encode: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return what `encode` makes of images (n, c, h, w) uint8, given to it in [0, 1]."""
+    found = inference.apply(
+        lambda batch: encode(inference.to_unit(batch)), torch.tensor(images), device=run.compute.device
+    )
+    run.checkpoint.check_ancestors()
+    return found
 
 
 def _checkpoint_folder() -> Path:

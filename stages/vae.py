@@ -18,7 +18,7 @@ def main() -> None:
         params, seed = run.view.section(VAEParams, row), run.project.seed
         beta, beta_warmup_share = params.beta, params.beta_warmup_share
         latent_dim = params.latent_dim or run.project.latent_dim
-        images = torch.tensor(run.dataset.train_images)
+        images = run.dataset.train_images
         shape = {
             "architecture": params.architecture,
             "image_shape": list(images.shape[1:]),

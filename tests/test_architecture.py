@@ -92,6 +92,7 @@ def test_no_stage_imports_another(root: Path) -> None:
         "judging",
         "leftovers",
         "paths",
+        "principal",
         "sample_scores",
         "sizes",
     }

@@ -110,6 +110,18 @@ def test_an_array_for_which_the_disk_has_no_room_is_refused_before_it_is_used(tm
         artifacts.zeros((2**23, 2**23), tmp_path / "huge")
 
 
+def test_an_array_is_written_as_its_blocks_come(tmp_path: Path, rng: np.random.Generator) -> None:
+    whole, path = rng.normal(size=(11, 3)).astype(np.float32), tmp_path / "a.npy"
+    artifacts.write_blocks(path, (11, 3), np.float32, (whole[start : start + 4] for start in range(0, 11, 4)))
+    assert np.array_equal(artifacts.read_array(path), whole)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="96 bytes came of an array of 132"):
+        artifacts.write_blocks(path, (11, 3), np.float32, [whole[:8]])
+    assert path.read_bytes() == before, "what was there stays until all is there"
+    artifacts.write_array(tmp_path / "b.npy", whole)
+    assert (tmp_path / "b.npy").read_bytes() == before
+
+
 def test_array_comes_back_memory_mapped_and_equal(tmp_path: Path, rng: np.random.Generator) -> None:
     array = rng.random((5, 3)).T
     artifacts.write_array(tmp_path / "a.npy", array)
@@ -244,10 +256,11 @@ WRITERS = {
     ),
 }
 # What is written into a folder of temporary files is nobody's, the log of a stage is read as it grows, locks are empty,
-# a worker makes its clone anew, and a picture is drawn into memory.
+# a worker makes its clone anew, geodesic distances lie in a file while they are needed, a picture is drawn into memory.
 TEMPORARY = {
     "latentbench/data/formats/npy.py": {"open"},
     "latentbench/data/sources.py": {"open"},
+    "latentbench/reduction/ways.py": {"open"},
     "stages/explorer_libraries.py": {"copy"},
     "tools/lib/fleet.py": {"open"},
     "tools/lib/output.py": {"open"},

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
@@ -167,18 +167,37 @@ def write_array(path: Path, array: np.ndarray) -> None:
         ValueError: it holds objects.
     """
     array = np.asarray(array)
-    if array.dtype.hasobject:
+    rows = np.atleast_1d(array)
+    step = max(1, _CHUNK // max(1, rows[:1].nbytes))
+    blocks = (rows[start : start + step] for start in range(0, len(rows), step))
+    write_blocks(path, array.shape, array.dtype, blocks)
+
+
+def write_blocks(path: Path, shape: tuple[int, ...], dtype: Any, blocks: Iterable[np.ndarray]) -> None:
+    """Write one array as `.npy` from blocks of its rows, as they come: it need never be in memory.
+
+    Args:
+        path: of the file.
+        shape, dtype: of the whole array.
+        blocks: of rows, in their order.
+
+    Raises:
+        ValueError: it holds objects, or the blocks do not add up to it.
+    """
+    kind = np.dtype(dtype)
+    if kind.hasobject:
         raise ValueError(f"{path}: an array of objects cannot be written")
-    header = {**np.lib.format.header_data_from_array_1_0(array), "fortran_order": False}
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, header)
+    expected, written = math.prod(shape) * kind.itemsize, 0
     with atomic(path) as file:
         # Into a file, NumPy writes through C's own buffers, and does not hear of it when the disk is full at the end.
         file.write(buffer.getvalue())
-        rows = np.atleast_1d(array)
-        step = max(1, _CHUNK // max(1, rows[:1].nbytes))
-        for start in range(0, len(rows), step):
-            file.write(np.ascontiguousarray(rows[start : start + step]).tobytes())
+        for block in blocks:
+            written += file.write(np.ascontiguousarray(block, dtype=kind).tobytes())
+        if written != expected:
+            raise ValueError(f"{path}: {written} bytes came of an array of {expected}")
 
 
 def read_array(path: Path) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_BLOCK = 65_536  # rows that are looked at together: what is checked may be a file larger than the memory
+
 
 class LatentbenchError(Exception):
     """The base of every error that a user can cause and mend."""
@@ -21,7 +23,12 @@ def check_finite(values: np.ndarray, name: str) -> None:
     Raises:
         InputError: some are not finite; tells how many of the n rows hold one, and which is the first.
     """
-    rows = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if values.dtype.kind in "biu":
+        return
+    rows = np.ones(len(values), dtype=bool)
+    for start in range(0, len(values), _BLOCK):
+        block = values[start : start + _BLOCK]
+        rows[start : start + _BLOCK] = np.isfinite(block).reshape(len(block), -1).all(axis=1)
     if not rows.all():
         n_wrong, first = np.count_nonzero(~rows), rows.argmin()
         raise InputError(f"{name} hold NaN or infinity in {n_wrong} of {len(rows)} rows, first in row {first}")

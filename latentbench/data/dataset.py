@@ -7,6 +7,14 @@ import numpy as np
 
 from latentbench.core import artifacts
 
+LEVELS = 255  # a pixel's largest value: distances between pixels are this many times those between images in [0, 1]
+
+
+def to_unit(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 pixels as float32 in [0, 1]."""
+    units: np.ndarray = pixels / np.float32(LEVELS)
+    return units
+
 
 class Dataset:
     """The files of a preprocessed dataset; each is opened when it is first asked for, images memory-mapped.
@@ -25,15 +33,25 @@ class Dataset:
         """All train images, (n, c, h, w) uint8."""
         return artifacts.read_array(self._folder / "train_images.npy")
 
+    @property
+    def train_pixels(self) -> np.ndarray:
+        """The train images as points, (n, channels * height * width) uint8: a view of the file, not a copy."""
+        return self.train_images.reshape(len(self.train_images), -1)
+
+    @property
+    def test_pixels(self) -> np.ndarray:
+        """The test images likewise."""
+        return self.test_images.reshape(len(self.test_images), -1)
+
     @cached_property
     def train_points(self) -> np.ndarray:
-        """The train images as points, (n, channels * height * width) float32 in [0, 1]."""
-        return self.train_images.reshape(len(self.train_images), -1) / np.float32(255)
+        """The train images as points, float32 in [0, 1]: four times the file, in memory, for methods that need it."""
+        return to_unit(self.train_pixels)
 
     @cached_property
     def test_points(self) -> np.ndarray:
         """The test images likewise."""
-        return self.test_images.reshape(len(self.test_images), -1) / np.float32(255)
+        return to_unit(self.test_pixels)
 
     @cached_property
     def train_labels(self) -> np.ndarray:

@@ -86,7 +86,7 @@ class Places(Protocol):
 
         Args:
             images: to be placed.
-            train: (n_train, p) the train images as points.
+            train: (n_train, p) uint8, the train images as points.
             embedding: (n_train, dims) of them.
         """
 

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from latentbench.data.dataset import LEVELS
 from latentbench.reduction import isomap
 from latentbench.reduction.scaling import Scaling
 
@@ -38,7 +39,7 @@ class Method:
 
         Args:
             images: to be placed.
-            train: (n_train, p) the train images as points.
+            train: (n_train, p) uint8, the train images as points.
             embedding: (n_train, dims) of them.
         """
         from scipy.spatial.distance import cdist
@@ -49,5 +50,5 @@ class Method:
             ways: np.ndarray = cdist(embedding[indices], places).astype(np.float32)
             return ways
 
-        points = images.reshape(len(images), -1) / np.float32(255)
-        return isomap.placed(points, train, **self.neighborhood, ways_from=ways_from, scaled=self.scaling)
+        points, unit = images.reshape(len(images), -1), 1 / LEVELS
+        return isomap.placed(points, train, **self.neighborhood, ways_from=ways_from, scaled=self.scaling, unit=unit)

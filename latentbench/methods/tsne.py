@@ -21,7 +21,7 @@ class Method(base.Map):
 
         Args:
             images: to be placed.
-            train: (n_train, p) the train images as points.
+            train: (n_train, p) uint8, the train images as points.
             embedding: (n_train, dims) of them.
         """
-        return tsne.place(images.reshape(len(images), -1) / np.float32(255), train, embedding)
+        return tsne.place(images.reshape(len(images), -1), train, embedding)

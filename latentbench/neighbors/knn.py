@@ -13,6 +13,9 @@ from latentbench.neighbors.search import Neighbors, nearest
 
 Weights = Literal["uniform", "distance"]
 WEIGHTS: tuple[Weights, ...] = ("uniform", "distance")
+# A choice looks at so many pairs of points, at most, but never at fewer points than that: all pairs of 63,000 points.
+_MOST_PAIRS, _LEAST_POINTS = 4e9, 2000
+_TYPES = [np.float64, np.float32, np.uint8]
 
 
 class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
@@ -44,7 +47,7 @@ class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
         """
         if self.weights not in WEIGHTS:
             raise InputError(f"weights must be one of {WEIGHTS}, not {self.weights!r}")
-        points, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        points, labels = validate_data(self, X, y, dtype=_TYPES)
         check_classification_targets(labels)
         self._points = points
         self.classes_, self._labels = np.unique(labels, return_inverse=True)
@@ -58,7 +61,7 @@ class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
             InputError: there are fewer fitted points than `n_neighbors`, or `p` is neither 1 nor 2.
         """
         check_is_fitted(self)
-        queries = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        queries = validate_data(self, X, reset=False, dtype=_TYPES)
         if not 1 <= self.n_neighbors <= len(self._points):
             raise InputError(
                 f"n_neighbors must be in 1..{len(self._points)}, the number of fitted points, not {self.n_neighbors}"
@@ -123,25 +126,58 @@ class Choice:
         return float(self.accuracies[self.weights][self.k - 1])
 
 
-def choose(neighbors: Neighbors, labels: np.ndarray, n_classes: int) -> Choice:
+def leave_one_out(
+    points: np.ndarray, labels: np.ndarray, n_classes: int, k_max: int, *, p: int = 2, label: str = "choosing k"
+) -> Choice:
+    """Choose k and the weights by how well each of the points is classified by the others.
+
+    Of more than 63,000 points, some are classified by all others: as many as the same time allows, evenly spread.
+
+    Args:
+        points: (n, d) float32, float64 or uint8.
+        labels: (n,) in 0..n_classes - 1.
+        n_classes: number of classes.
+        k_max: the largest k to try.
+        p: 2 for Euclidean distance, 1 for the sum of absolute differences.
+        label: what the progress bar says.
+
+    Raises:
+        InputError: as `nearest`.
+    """
+    n = len(points)
+    n_asked = min(n, max(_LEAST_POINTS, int(_MOST_PAIRS / n)))
+    if n_asked == n:
+        return choose(nearest(points, points, k_max, p=p, exclude_self=True, label=label), labels, n_classes)
+    asked = spread(n, n_asked)
+    return choose(nearest(points[asked], points, k_max, p=p, own=asked, label=label), labels, n_classes, asked)
+
+
+def spread(n: int, most: int) -> np.ndarray:
+    """Return indices into n points, rising: all, or `most` of them at equal distances."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)
+
+
+def choose(neighbors: Neighbors, labels: np.ndarray, n_classes: int, asked: np.ndarray | None = None) -> Choice:
     """Choose k and the weights by leave-one-out accuracy, from one neighbour search.
 
     Args:
         neighbors: of each labelled point among the others (`exclude_self`); as many as the largest k to try.
         labels: (n,) in 0..n_classes - 1.
         n_classes: number of classes.
+        asked: (m,) the points whose neighbours these are; None for all.
     """
     k_max = neighbors.indices.shape[1]
-    rows = np.arange(len(labels))
+    true = labels if asked is None else labels[asked]
+    rows = np.arange(len(true))
     accuracies: dict[Weights, np.ndarray] = {}
     for weights in WEIGHTS:
-        votes = np.zeros((len(labels), n_classes))
+        votes = np.zeros((len(true), n_classes))
         scores = np.empty(k_max)
         # A vote's weight does not depend on k, except that a duplicate silences the farther ones: those rank later.
         vote_weights = _vote_weights(neighbors, k_max, weights)
         for rank in range(k_max):
             votes[rows, labels[neighbors.indices[:, rank]]] += vote_weights[:, rank]
-            scores[rank] = np.mean(votes.argmax(axis=1) == labels)
+            scores[rank] = np.mean(votes.argmax(axis=1) == true)
         accuracies[weights] = scores
     candidates = [
         (-accuracies[weights][k - 1], k, rank) for k in range(1, k_max + 1) for rank, weights in enumerate(WEIGHTS)

@@ -6,6 +6,7 @@ true distance is computed only where the bound is below the k-th distance found 
 bound is computed once, for both of its points.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numba
@@ -46,54 +47,134 @@ def nearest(
     *,
     p: int = 2,
     exclude_self: bool = False,
+    own: np.ndarray | None = None,
     label: str = "neighbours",
 ) -> Neighbors:
     """Find the exact k nearest points of each query.
 
-    Distances are summed in float64 from differences: duplicates are at distance 0, and d(x, y) = d(y, x).
+    Distances are summed in float64 from differences: duplicates are at distance 0, and d(x, y) = d(y, x). Beside the
+    points, which may be a memory map, there is room for some 100 numbers of each query.
 
     Args:
-        queries: (n, d) float32 or float64.
+        queries: (n, d) float32, float64 or uint8.
         points: (m, d), likewise.
-        k: 1 to m (to m - 1 with `exclude_self`).
+        k: 1 to m (to m - 1 with `exclude_self` or `own`).
         p: 2 for Euclidean distance, 1 for the sum of absolute differences.
         exclude_self: `queries` are the points themselves, and none is its own neighbour.
+        own: (n,) the rows of the points that the queries are, some of them: none is its own neighbour.
         label: what the progress bar says.
 
     Raises:
         InputError: k or p is out of range, or a coordinate is not finite, or so large or small that its square is not.
     """
-    available = len(points) - (1 if exclude_self else 0)
+    available = len(points) - (0 if own is None and not exclude_self else 1)
     if not 1 <= k <= available:
         raise InputError(f"k must be in 1..{available} for {len(points)} points, not {k}")
     if p not in (1, 2):
         raise InputError(f"p must be 1 or 2, not {p}")
     check_finite(queries, "coordinates of queries")
     check_finite(points, "coordinates of points")
-    queries, points = np.ascontiguousarray(queries), np.ascontiguousarray(points)
+    queries, points = _plain(queries), _plain(points)
+    if own is None:
+        own = np.arange(len(queries)) if exclude_self else np.full(len(queries), -1)
     compiled.use_threads()
-    sums = np.full((len(queries), k), np.inf)  # of squares, or of absolute differences
-    indices = np.zeros((len(queries), k), dtype=np.int64)
-    bound = _Bound(queries, points) if p == 2 else None
+    found = _Found.of(len(queries), k)
     with progress.counter(total=len(queries) * len(points), desc=label, unit="pair", unit_scale=True, delay=1.0) as bar:
-        for tile in range(0, len(points), _TILE):
-            n_points = min(_TILE, len(points) - tile)
-            # Among themselves, what is before the tile has met it: a bound serves both ways.
-            for block in range(tile if exclude_self and bound else 0, len(queries), _BLOCK):
-                n_queries = min(_BLOCK, len(queries) - block)
-                if bound is None:
-                    _merge_absolutes(queries, points, block, n_queries, tile, n_points, exclude_self, sums, indices)
+        if p == 2:
+            turn = Turn.of(queries, points)
+            rows = turn.rows(queries)
+            _fill(found, queries, points, rows, rows if exclude_self else None, turn, own, bar.update)
+        else:
+            for tile in range(0, len(points), _TILE):
+                n_points = min(_TILE, len(points) - tile)
+                for block in range(0, len(queries), _BLOCK):
+                    n_queries = min(_BLOCK, len(queries) - block)
+                    _merge_absolutes(queries, points, block, n_queries, tile, n_points, own, *found.parts())
                     bar.update(n_queries * n_points)
-                    continue
-                bounds = bound.squares(slice(block, block + n_queries), slice(tile, tile + n_points))
-                known = queries, points, bound.unit, bound.slack
-                _merge_squares(bounds, *known, block, tile, exclude_self, sums, indices)
-                bar.update(n_queries * n_points)
-                beyond = max(tile + n_points, block)
-                if exclude_self and beyond < block + n_queries:
-                    _merge_transposed(bounds[beyond - block :], *known, tile, beyond, sums, indices)
-                    bar.update((block + n_queries - beyond) * n_points)
-    return Neighbors(indices, np.sqrt(sums) if p == 2 else sums)
+    return found.neighbors(p)
+
+
+def _plain(points: np.ndarray) -> np.ndarray:
+    """Return points as compiled loops take them: row by row in memory, in the machine's order of bytes."""
+    return np.ascontiguousarray(points).view(np.ndarray)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The nearest so far: sums of squares or of absolute differences (n, k), and indices."""
+
+    sums: np.ndarray
+    indices: np.ndarray
+
+    @classmethod
+    def of(cls, n: int, k: int) -> "_Found":
+        return cls(np.full((n, k), np.inf), np.zeros((n, k), dtype=np.int64))
+
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.sums, self.indices
+
+    def neighbors(self, p: int) -> Neighbors:
+        return Neighbors(self.indices, np.sqrt(self.sums) if p == 2 else self.sums)
+
+
+def search(
+    queries: np.ndarray,
+    points: np.ndarray,
+    of_queries: np.ndarray,
+    of_points: np.ndarray,
+    turn: "Turn",
+    own: np.ndarray,
+    k: int,
+) -> Neighbors:
+    """Find the exact k nearest points of queries that were turned before, by Euclidean distance.
+
+    Args:
+        queries, points: (n, d) and (m, d), in memory row by row.
+        of_queries, of_points: what `turn.rows` makes of them.
+        turn: of both, or of more points than these.
+        own: (n,) the points that the queries are, -1 for none.
+        k: at most as many as there are points, the query itself left out.
+    """
+    found = _Found.of(len(queries), k)
+    _fill(found, queries, points, of_queries, of_points, turn, own)
+    return found.neighbors(2)
+
+
+def _fill(
+    found: _Found,
+    queries: np.ndarray,
+    points: np.ndarray,
+    of_queries: np.ndarray,
+    of_points: np.ndarray | None,
+    turn: "Turn",
+    own: np.ndarray,
+    done: Callable[[int], object] = lambda _: None,
+) -> None:
+    """Find the nearest points of queries by Euclidean distance.
+
+    Args:
+        found: filled in.
+        queries, points, turn, own: as for `search`.
+        of_queries, of_points: likewise; None makes the latter tile by tile. Where both are one array, the queries are
+            the points, and each bound serves both ways.
+        done: called with numbers of pairs.
+    """
+    symmetric = of_points is of_queries
+    for tile in range(0, len(points), _TILE):
+        those = slice(tile, tile + _TILE)
+        right = _right(turn.rows(points[those]) if of_points is None else of_points[those])
+        n_points = right.shape[1]
+        # Among themselves, what is before the tile has met it.
+        for block in range(tile if symmetric else 0, len(queries), _BLOCK):
+            left = torch.from_numpy(of_queries[block : block + _BLOCK])
+            bounds: np.ndarray = torch.mm(left, right).numpy()
+            known = queries, points, turn.unit, turn.slack
+            _merge_squares(bounds, *known, block, tile, own, *found.parts())
+            done(len(bounds) * n_points)
+            beyond = max(tile + n_points, block)
+            if symmetric and beyond < block + len(bounds):
+                _merge_transposed(bounds[beyond - block :], *known, tile, beyond, *found.parts())
+                done((block + len(bounds) - beyond) * n_points)
 
 
 def closest_pairs(
@@ -156,60 +237,89 @@ def _meet(
         sums[column] = least
 
 
-class _Bound:
-    """Lower bounds of squared distances, by one product of (head, rest, 1, |x|^2) with (-2 head, -2 rest, |y|^2, 1).
+@dataclass(frozen=True)
+class Turn:
+    """The turned axes in which distances are bounded.
+
+    A bound is the product of a query's row (-2 head, -2 rest, 1, |x|^2) with a point's column (head, rest, |y|^2, 1).
 
     Attributes:
-        unit: squared distances are in multiples of it, so that no float32 overflows.
+        centre: (d,) float64, which is taken off first.
+        axes: (d, at most 96) float64, of the head.
+        reach: by which coordinates are divided: squared distances are in multiples of its square, so that no float32
+            overflows.
         slack: how far, at most, rounding lifts a bound above its exact value.
     """
 
-    def __init__(self, queries: np.ndarray, points: np.ndarray) -> None:
-        centre = points.mean(axis=0, dtype=np.float64)
-        reach = max(float(np.abs(each - centre.astype(each.dtype)).max()) for each in (queries, points))
+    centre: np.ndarray
+    axes: np.ndarray
+    reach: float
+    slack: float
+
+    @property
+    def unit(self) -> float:
+        """What squared distances are in multiples of."""
+        return self.reach**2
+
+    @classmethod
+    def of(cls, queries: np.ndarray, points: np.ndarray) -> "Turn":
+        """Find the axes from points (n, d), for distances to them from queries (m, d).
+
+        Raises:
+            InputError: they lie so near or far from each other that float64 has no squares of that.
+        """
+        starts = range(0, len(points), _TILE)
+        centre = sum(points[start : start + _TILE].sum(axis=0, dtype=np.float64) for start in starts) / len(points)
+        reaches, largest = [0.0], []
+        for each in (points,) if queries is points else (queries, points):
+            squares = [0.0]
+            for start in range(0, len(each), _TILE):
+                moved = each[start : start + _TILE] - centre
+                reaches.append(float(np.abs(moved).max()))
+                with np.errstate(over="ignore"):
+                    squares.append(float(np.square(moved).sum(axis=1).max()))
+            largest.append(max(squares))
+        reach = max(reaches)
         if reach and not _LEAST_REACH < reach < 1.0 / _LEAST_REACH:
             raise InputError(
                 f"points lie up to {reach:.1e} from their mean: float64 has no squares of that; scale them"
             )
+        reach = reach or 1.0
         sample = points[:: -(-len(points) // _SAMPLE)] - centre
         _, axes = np.linalg.eigh(sample.T @ sample)
         axes = axes[:, ::-1][:, :_HEAD]
-        left, left_squares = _head_and_rest(queries, centre, axes, reach or 1.0)
-        right, right_squares = (
-            (left, left_squares) if queries is points else _head_and_rest(points, centre, axes, reach or 1.0)
-        )
-        # torch multiplies: next to its threads our own loops ran twice as fast as next to NumPy's.
-        self._left = torch.from_numpy(np.hstack([-2.0 * left, np.ones_like(left_squares), left_squares]))
-        self._right = torch.from_numpy(np.vstack([right.T, right_squares.T, np.ones_like(right_squares.T)]))
-        self.unit = (reach or 1.0) ** 2
         # A sum of n products is off by at most n roundings of its terms (Higham 2002, section 3.1), which add up to at
         # most twice the two squares; heads, rests and squares are themselves rounded once.
-        roundings = (self._left.shape[1] + 8) * float(np.finfo(np.float32).eps) / 2
-        self.slack = roundings * 2.0 * float(left_squares.max() + right_squares.max())
+        roundings = (axes.shape[1] + 3 + 8) * float(np.finfo(np.float32).eps) / 2
+        slack = roundings * 2.0 * (largest[0] + largest[-1]) / reach**2
+        return cls(centre, axes, reach, slack)
 
-    def squares(self, queries: slice, points: slice) -> np.ndarray:
-        """Return the bounds of a block, (queries, points) float32."""
-        bounds: np.ndarray = torch.mm(self._left[queries], self._right[:, points]).numpy()
-        return bounds
+    def rows(self, points: np.ndarray) -> np.ndarray:
+        """Return the rows of points (n, d) as queries, (n, at most 99) float32.
+
+        In float64 until the last: the length of the rest is a small difference of squares.
+        """
+        width = self.axes.shape[1]
+        rows = np.ones((len(points), width + 3), np.float32)
+        for start in range(0, len(points), _TILE):
+            block = slice(start, start + _TILE)
+            moved = (points[block] - self.centre) / self.reach
+            heads = moved @ self.axes
+            whole = np.square(moved).sum(axis=1)
+            rest = whole - np.square(heads).sum(axis=1)
+            rows[block, :width], rows[block, width] = heads, np.sqrt(rest.clip(min=0.0))
+            rows[block, -1] = whole
+        rows[:, : width + 1] *= -2.0
+        return rows
 
 
-def _head_and_rest(
-    points: np.ndarray, centre: np.ndarray, axes: np.ndarray, reach: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return head and length of the rest (n, p + 1) and the squared norm (n, 1) of points (n, d), float32.
-
-    In float64 until the last: the length of the rest is a small difference of squares.
-    """
-    parts, squares = np.empty((len(points), axes.shape[1] + 1), np.float32), np.empty((len(points), 1), np.float32)
-    for start in range(0, len(points), _TILE):
-        block = slice(start, start + _TILE)
-        moved = (points[block] - centre) / reach
-        heads = moved @ axes
-        whole = np.square(moved).sum(axis=1)
-        rest = whole - np.square(heads).sum(axis=1)
-        parts[block] = np.c_[heads, np.sqrt(rest.clip(min=0.0))]
-        squares[block, 0] = whole
-    return parts, squares
+def _right(rows: np.ndarray) -> torch.Tensor:
+    """Return the columns of points, whose rows are given."""
+    columns = np.empty(rows.shape[::-1], np.float32)
+    columns[:-2] = rows[:, :-2].T * np.float32(-0.5)
+    columns[-2], columns[-1] = rows[:, -1], 1.0
+    # torch multiplies: next to its threads our own loops ran twice as fast as next to NumPy's.
+    return torch.from_numpy(columns)
 
 
 @compiled.loop(parallel=True, fastmath=_FAST)
@@ -221,7 +331,7 @@ def _merge_squares(
     slack: float,
     first_query: int,
     first_point: int,
-    exclude_self: bool,
+    own: np.ndarray,
     sums: np.ndarray,
     indices: np.ndarray,
 ) -> None:
@@ -235,7 +345,7 @@ def _merge_squares(
             for part in range(sums.shape[1]):
                 best, least = 0, np.float32(np.inf)
                 for column in range(part * width, (part + 1) * width):
-                    if bounds[row, column] < least and not (exclude_self and first_point + column == query):
+                    if bounds[row, column] < least and first_point + column != own[query]:
                         best, least = column, bounds[row, column]
                 ceiling = max(ceiling, _sum_of_squares(queries, query, points, first_point + best))
         limit = np.float32(min(ceiling, sums[query, -1]) / unit + slack)
@@ -245,7 +355,7 @@ def _merge_squares(
                 continue
             for column in range(start, end):
                 point = first_point + column
-                if bounds[row, column] > limit or (exclude_self and point == query):
+                if bounds[row, column] > limit or point == own[query]:
                     continue
                 total = _sum_of_squares(queries, query, points, point)
                 if total < sums[query, -1]:
@@ -328,14 +438,14 @@ def _merge_absolutes(
     n_queries: int,
     first_point: int,
     n_points: int,
-    exclude_self: bool,
+    own: np.ndarray,
     sums: np.ndarray,
     indices: np.ndarray,
 ) -> None:
     for row in numba.prange(n_queries):
         query = first_query + row
         for point in range(first_point, first_point + n_points):
-            if exclude_self and point == query:
+            if point == own[query]:
                 continue
             total, axis = 0.0, 0
             while axis < points.shape[1] and total <= sums[query, -1]:  # what is too far already is not summed further

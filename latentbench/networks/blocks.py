@@ -9,6 +9,9 @@ from torch.nn import functional
 
 # Channels of the residual networks at half and at a quarter of the resolution.
 _FINE, _COARSE = 16, 48
+# Numbers in the widest of the dense layers between pixels and latents: half of a 32x32 image in colour. Beyond, halves
+# of the pixels make networks of gigabytes that learn nothing more: of 64x64 in colour, 200 million weights.
+_WIDEST = 1536
 
 
 class PadToMultiple(nn.Module):
@@ -130,10 +133,12 @@ def residual_decoder(latent_dim: int, image_shape: Sequence[int]) -> nn.Sequenti
 def halved(image_shape: Sequence[int], latent_dim: int) -> list[int]:
     """Return the widths of dense layers from all pixels down by halves to an eighth, but none below `latent_dim`.
 
-    A narrower layer would keep the latent from being used: of 8x8 images, an eighth is 8.
+    A narrower layer would keep the latent from being used: of 8x8 images, an eighth is 8. Of more than 3,072 pixels
+    they are those of 3,072.
     """
     pixels = math.prod(image_shape)
-    return [pixels, *(max(pixels // share, latent_dim) for share in (2, 4, 8))]
+    widest = min(pixels, 2 * _WIDEST)
+    return [pixels, *(max(widest // share, latent_dim) for share in (2, 4, 8))]
 
 
 def shorter_steps(image_shape: Sequence[int]) -> float:

@@ -42,6 +42,8 @@ class IsomapParams(Section):
     p: Annotated[int, Field(ge=1, le=2)]  # of Literal[1, 2], true would be one
     n_components: Components
     n_landmarks: Annotated[int, Field(ge=2)] | None
+    neighbors: Literal["exact", "cells"]
+    n_probes: Annotated[int, Field(ge=1)]
     on_disk: bool
     n_sheets: Annotated[int, Field(ge=2, le=100)]
     search: IsomapSearch
@@ -52,6 +54,8 @@ class IsomapParams(Section):
             raise ValueError(
                 f"one of n_neighbors ({self.n_neighbors}) and radius ({self.radius}) must be given, the other null"
             )
+        if self.neighbors == "cells" and (self.n_neighbors is None or self.p != 2):
+            raise ValueError("neighbors: cells finds n_neighbors by Euclidean distance: radius must be null, and p 2")
         return self
 
     @property

@@ -16,25 +16,30 @@ from latentbench.neighbors.search import Neighbors, closest_pairs
 
 _LANES = 16  # sources that are followed together: float32 values of one cache line and one vector register
 _REACH = 4000  # points around a source among which its companions are looked for
-_SLAB = 16  # groups of sources that are yielded at once
+_SLAB, _SLAB_NUMBERS = 16, 2**26  # groups of sources that are yielded at once, and float32 ways of them, at most
 
 
-def graph_by_count(near: Neighbors, n_neighbors: int) -> csr_array:
+def graph_by_count(near: Neighbors, n_neighbors: int, unit: float = 1.0) -> csr_array:
     """Return the symmetric graph in which each point is joined to its first `n_neighbors`, lengths float64.
 
     Args:
         near: of each point among the others, at least so many.
         n_neighbors: how many of them are joined.
+        unit: what distances are multiplied by.
     """
     n = len(near.indices)
-    rows = np.repeat(np.arange(n), n_neighbors)
-    return _symmetric(rows, near.indices[:, :n_neighbors].ravel(), near.distances[:, :n_neighbors].ravel(), n)
+    rows = np.repeat(np.arange(n, dtype=np.int32), n_neighbors)
+    columns = near.indices[:, :n_neighbors].astype(np.int32).ravel()
+    return _symmetric(rows, columns, (near.distances[:, :n_neighbors] * unit).ravel(), n)
 
 
-def graph_by_radius(points: np.ndarray, radius: float, p: int) -> csr_array:
-    """Return the symmetric graph in which points (n, d) within `radius` of each other are joined, lengths float64."""
-    found = radius_neighbors_graph(points, radius, mode="distance", p=p).tocoo()
-    return _symmetric(found.row, found.col, found.data, len(points))
+def graph_by_radius(points: np.ndarray, radius: float, p: int, unit: float = 1.0) -> csr_array:
+    """Return the symmetric graph in which points (n, d) within `radius` of each other are joined, lengths float64.
+
+    `radius` is in the lengths that distances have once they are multiplied by `unit`.
+    """
+    found = radius_neighbors_graph(points, radius / unit, mode="distance", p=p).tocoo()
+    return _symmetric(found.row, found.col, found.data * unit, len(points))
 
 
 def undirected(graph: csr_array, n: int) -> csr_array:
@@ -54,7 +59,7 @@ def undirected(graph: csr_array, n: int) -> csr_array:
     return _symmetric(edges.row, edges.col, edges.data, n)
 
 
-def joined(graph: csr_array, points: np.ndarray, p: int) -> tuple[csr_array, int]:
+def joined(graph: csr_array, points: np.ndarray, p: int, unit: float = 1.0) -> tuple[csr_array, int]:
     """Join the parts of a graph by the shortest edge between each two; return it and how many parts there were.
 
     As scikit-learn's Isomap does.
@@ -63,6 +68,7 @@ def joined(graph: csr_array, points: np.ndarray, p: int) -> tuple[csr_array, int
         graph: (n, n) symmetric.
         points: (n, d), between which the lengths of new edges are measured.
         p: 2 for Euclidean distance, 1 for the sum of absolute differences.
+        unit: what distances between points are multiplied by.
 
     Warns:
         UserWarning: there was more than one part.
@@ -74,7 +80,8 @@ def joined(graph: csr_array, points: np.ndarray, p: int) -> tuple[csr_array, int
         f"the neighbour graph has {n_parts} parts; joining each two by their shortest connection", stacklevel=3
     )
     edges = graph.tocoo()
-    bridges = closest_pairs(points, parts, p=p, label="joining the parts")
+    low, high, apart = closest_pairs(points, parts, p=p, label="joining the parts")
+    bridges = (low, high, apart * unit)
     rows, columns, lengths = ([old, new] for old, new in zip((edges.row, edges.col, edges.data), bridges, strict=True))
     whole = _symmetric(np.concatenate(rows), np.concatenate(columns), np.concatenate(lengths), len(points))
     return whole, int(n_parts)
@@ -110,10 +117,12 @@ def shortest_paths(
     n_threads = compiled.use_threads()
     edges = graph.indptr.astype(np.int32), graph.indices.astype(np.int32), graph.data
     groups = _groups(*edges, sources.astype(np.int64))
-    ways = np.empty((_SLAB * _LANES, graph.shape[0]), dtype=np.float32)
+    n = graph.shape[0]
+    n_groups = max(n_threads, min(_SLAB, _SLAB_NUMBERS // (_LANES * n)))
+    ways = np.empty((n_groups * _LANES, n), dtype=np.float32)
     with progress.counter(total=len(sources), desc=label, unit="source", delay=1.0) as bar:
-        for start in range(0, len(groups), _SLAB):
-            slab = groups[start : start + _SLAB]
+        for start in range(0, len(groups), n_groups):
+            slab = groups[start : start + n_groups]
             _follow_groups(*edges, sources, slab, ways, n_threads)
             filled = np.flatnonzero(slab.ravel() >= 0)
             yield slab.ravel()[filled], ways[filled]

@@ -16,13 +16,15 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentbench.core import artifacts
 from latentbench.core.errors import InputError
 from latentbench.neighbors.search import nearest
 from latentbench.reduction import geodesics, scaling
 from latentbench.reduction.symmetric import SymmetricMatrix
+from latentbench.reduction.ways import Ways
 
 _BLOCK = 100
+_GATHERED = 2**25  # float32 ways to the landmarks that are read together
+_TYPES = [np.float64, np.float32, np.uint8]
 
 
 class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -40,6 +42,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             there are points or more, for all of them: full Isomap, which is what scikit-learn computes.
         memory_map: file for the geodesic distances, for more of them than fit into memory; it is overwritten.
         random_state: of the choice of landmarks.
+        unit: what distances between coordinates are multiplied by, such as 1/255 for uint8 pixels.
 
     Attributes:
         embedding_: (n, n_components) float64.
@@ -58,6 +61,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_landmarks: int | None = 1000,
         memory_map: str | Path | None = None,
         random_state: int | np.random.RandomState | None = None,
+        unit: float = 1.0,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.radius = radius
@@ -66,6 +70,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_landmarks = n_landmarks
         self.memory_map = memory_map
         self.random_state = random_state
+        self.unit = unit
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002, N803
         """Embed points X (n, d).
@@ -77,11 +82,11 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Warns:
             UserWarning: the neighbour graph was in several parts, which were joined by their shortest connections.
         """
-        points = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        points = validate_data(self, X, dtype=_TYPES, ensure_min_samples=2)
         if (self.n_neighbors is None) == (self.radius is None):
             raise InputError(f"give n_neighbors ({self.n_neighbors}) or radius ({self.radius}), not both or neither")
         if self.radius is not None:
-            graph = geodesics.graph_by_radius(points, self.radius, self.p)
+            graph = geodesics.graph_by_radius(points, self.radius, self.p, self.unit)
         else:
             assert self.n_neighbors is not None
             if not 1 <= self.n_neighbors < len(points):
@@ -89,7 +94,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     f"n_neighbors must be in 1..{len(points) - 1} for {len(points)} points, not {self.n_neighbors}"
                 )
             near = nearest(points, points, self.n_neighbors, p=self.p, exclude_self=True, label="isomap: graph")
-            graph = geodesics.graph_by_count(near, self.n_neighbors)
+            graph = geodesics.graph_by_count(near, self.n_neighbors, self.unit)
         return self.fit_graph(points, graph)
 
     def fit_graph(self, points: np.ndarray, graph: csr_array) -> Self:
@@ -107,7 +112,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_landmarks = n if self.n_landmarks is None else min(self.n_landmarks, n)
         if not 1 <= self.n_components < n_landmarks:
             raise InputError(f"n_components must be in 1..{n_landmarks - 1}, not {self.n_components}")
-        graph, self.n_parts_ = geodesics.joined(graph, points, self.p)
+        graph, self.n_parts_ = geodesics.joined(graph, points, self.p, self.unit)
         if n_landmarks < n:
             generator = check_random_state(self.random_state)
             self.landmarks_ = np.sort(generator.choice(n, n_landmarks, replace=False))
@@ -115,23 +120,24 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.landmarks_ = np.arange(n)
         file = None if self.memory_map is None else Path(self.memory_map)
         ways = geodesics.shortest_paths(graph, self.landmarks_, "isomap: geodesics")
-        self._to_landmarks: np.ndarray | None = None
+        self._to_landmarks: Ways | None = None
         if n_landmarks == n:
             self._between_landmarks = SymmetricMatrix(n, file)
             for places, rows in ways:
                 self._between_landmarks.set_rows(places, rows)
         else:
-            to_landmarks = self._to_landmarks = artifacts.zeros((n, n_landmarks), file)
-            for places, rows in ways:
-                to_landmarks[:, places] = rows.T
+            self._to_landmarks = Ways(n_landmarks, n, file)
             self._between_landmarks = SymmetricMatrix(n_landmarks)
-            self._between_landmarks.set_rows(np.arange(n_landmarks), to_landmarks[self.landmarks_])
+            for places, rows in ways:
+                self._to_landmarks.set_rows(places, rows)
+                self._between_landmarks.set_rows(places, rows[:, self.landmarks_])
         try:
             self.scaling_ = scaling.scale(self._between_landmarks, self.n_components)
         except InputError as error:
             raise InputError(f"{error} (the points have n_features = {points.shape[1]})") from None
-        blocks = (np.arange(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
-        self.embedding_ = np.concatenate([self.scaling_.place(self._ways_from(block)) for block in blocks])
+        step = max(_BLOCK, _GATHERED // n_landmarks)
+        blocks = (np.arange(start, min(start + step, n)) for start in range(0, n, step))
+        self.embedding_ = np.concatenate([_place(self._ways_from(block), self.scaling_) for block in blocks])
         self._points = points
         self._n_features_out = self.n_components
         return self
@@ -140,8 +146,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Return the geodesic distances of fitted points to the landmarks, (k, m) float32."""
         if self._to_landmarks is None:  # all points are landmarks
             return self._between_landmarks.rows(indices)
-        ways: np.ndarray = self._to_landmarks[indices]
-        return ways
+        return self._to_landmarks.at(indices)
 
     @property
     def dist_matrix_(self) -> np.ndarray:
@@ -159,9 +164,9 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             InputError: there is no fitted point within `radius` of one.
         """
         check_is_fitted(self)
-        queries = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        queries = validate_data(self, X, reset=False, dtype=_TYPES)
         neighborhood = (self.n_neighbors, self.radius, self.p)
-        return placed(queries, self._points, *neighborhood, self._ways_from, self.scaling_)
+        return placed(queries, self._points, *neighborhood, self._ways_from, self.scaling_, self.unit)
 
     def residual_variance(self, n_components: int) -> float:
         """Return 1 - R^2 of geodesic and embedded distances in the first components (Tenenbaum et al. 2000, note 42).
@@ -188,12 +193,13 @@ def placed(
     p: int,
     ways_from: Callable[[np.ndarray], np.ndarray],
     scaled: scaling.Scaling,
+    unit: float = 1.0,
 ) -> np.ndarray:
     """Embed new points (q, d) through the fitted points (n, d) that they are joined to, (q, n_components) float64.
 
     Args:
         queries, points: the new and the fitted points.
-        n_neighbors, radius, p: as for `Isomap`.
+        n_neighbors, radius, p, unit: as for `Isomap`.
         ways_from: returns the geodesic distances of fitted points, given by index (k,), to the m landmarks, (k, m).
         scaled: of the distances between landmarks.
 
@@ -202,19 +208,28 @@ def placed(
     """
     if n_neighbors is not None:
         near = nearest(queries, points, n_neighbors, p=p, label="isomap: new points")
-        indices, distances = list(near.indices), list(near.distances)
+        indices, distances = list(near.indices), [each * unit for each in near.distances]
     else:
-        search = NearestNeighbors(radius=radius, p=p).fit(points)
-        distances, indices = search.radius_neighbors(queries)
-        alone = [row for row, found in enumerate(indices) if not len(found)]
+        assert radius is not None
+        search = NearestNeighbors(radius=radius / unit, p=p).fit(points)
+        found, indices = search.radius_neighbors(queries)
+        distances = [each * unit for each in found]
+        alone = [row for row, near_one in enumerate(indices) if not len(near_one)]
         if alone:
             raise InputError(f"{len(alone)} points, the first in row {alone[0]}, have no neighbour within the radius")
-    found = []
-    for start in range(0, len(queries), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    embedded = []
+    n_near = sum(map(len, indices)) / len(queries)
+    step = max(1, int(_GATHERED / (len(scaled.mean_squares) * n_near)))
+    for start in range(0, len(queries), step):
+        block = slice(start, start + step)
         through = np.unique(np.concatenate(indices[block]))
         ways = ways_from(through)
         pairs = zip(indices[block], distances[block], strict=True)
         shortest = [(ways[np.searchsorted(through, some)] + far[:, None]).min(axis=0) for some, far in pairs]
-        found.append(scaled.place(np.stack(shortest)))
-    return np.concatenate(found)
+        embedded.append(_place(np.stack(shortest), scaled))
+    return np.concatenate(embedded)
+
+
+def _place(ways: np.ndarray, scaled: scaling.Scaling) -> np.ndarray:
+    """Place points by their ways (q, m) to the landmarks, some at a time: the squares are float64."""
+    return np.concatenate([scaled.place(ways[start : start + _BLOCK]) for start in range(0, len(ways), _BLOCK)])

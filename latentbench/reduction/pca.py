@@ -8,8 +8,9 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentbench.core.errors import InputError
+from latentbench.reduction.moments import Moments, joined
 
-_BLOCK = 10_000
+BLOCK = 10_000  # points whose moments are taken together
 
 
 class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -41,7 +42,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002, N803
         """Find the directions of points X (n, p).
 
-        The covariance is summed in float64 in blocks, so that no second copy of the points is needed. Of fewer points
+        The covariance is joined in float64 from blocks, so that no second copy of the points is needed. Of fewer points
         than coordinates, the singular vectors of the centred points give the same directions for less.
 
         Raises:
@@ -50,35 +51,55 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         points = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         n, p = points.shape
+        n_components = self._n_components(n, p)
+        if n < p:  # the covariance of few points is larger than they are
+            mean, scale = points.mean(axis=0, dtype=np.float64), self._scale(p)
+            _, deviations, directions = np.linalg.svd((points - mean) / scale, full_matrices=False)
+            variances = np.zeros(p)
+            variances[:n] = deviations**2 / (n - 1)
+            return self._keep(mean, scale, variances, directions[:n_components])
+        blocks = (Moments.of(points[start : start + BLOCK]) for start in range(0, n, BLOCK))
+        return self.fit_moments(joined(blocks))
+
+    def fit_moments(self, moments: Moments) -> Self:
+        """Find the directions of points of which only the moments are known: of more than the memory holds, say.
+
+        Raises:
+            InputError: as `fit`, or there are fewer than 2 points.
+        """
+        n, p = moments.n, len(moments.mean)
+        if n < 2:
+            raise InputError(f"principal components need at least 2 points, not {n}")
+        n_components, scale = self._n_components(n, p), self._scale(p)
+        self.n_features_in_ = p
+        variances, vectors = np.linalg.eigh(moments.scaled(scale).products / (n - 1))
+        return self._keep(moments.mean, scale, variances[::-1].clip(min=0.0), vectors[:, ::-1][:, :n_components].T)
+
+    def _n_components(self, n: int, p: int) -> int:
         most = min(n - 1, p)
         n_components = most if self.n_components is None else self.n_components
         if not 1 <= n_components <= most:
             raise InputError(
                 f"n_components must be in 1..{most} for n_samples = {n} and n_features = {p}, not {n_components}"
             )
-        self.mean_: np.ndarray = points.mean(axis=0, dtype=np.float64)
-        self.scale_ = np.ones(p) if self.scale is None else np.asarray(self.scale, dtype=np.float64)
-        if self.scale_.shape != (p,):
-            raise InputError(f"scale must have a number for each of {p} coordinates, not the shape {self.scale_.shape}")
-        if not (np.isfinite(self.scale_) & (self.scale_ != 0.0)).all():
+        return n_components
+
+    def _scale(self, p: int) -> np.ndarray:
+        scale = np.ones(p) if self.scale is None else np.asarray(self.scale, dtype=np.float64)
+        if scale.shape != (p,):
+            raise InputError(f"scale must have a number for each of {p} coordinates, not the shape {scale.shape}")
+        if not (np.isfinite(scale) & (scale != 0.0)).all():
             raise InputError("scale must be finite and not zero: give 1 for coordinates that do not vary")
-        if n < p:  # the covariance of few points is larger than they are
-            _, deviations, directions = np.linalg.svd((points - self.mean_) / self.scale_, full_matrices=False)
-            self.variances_ = np.zeros(p)
-            self.variances_[:n] = deviations**2 / (n - 1)
-            components = directions[:n_components]
-        else:
-            covariance = np.zeros((p, p))
-            for start in range(0, n, _BLOCK):
-                centred = (points[start : start + _BLOCK] - self.mean_) / self.scale_
-                covariance += centred.T @ centred
-            variances, vectors = np.linalg.eigh(covariance / (n - 1))
-            self.variances_ = variances[::-1].clip(min=0.0)
-            components = vectors[:, ::-1][:, :n_components].T
+        return scale
+
+    def _keep(self, mean: np.ndarray, scale: np.ndarray, variances: np.ndarray, components: np.ndarray) -> Self:
         largest = np.abs(components).argmax(axis=1)
-        signs = np.sign(components[np.arange(n_components), largest])
+        signs = np.sign(components[np.arange(len(components)), largest])
+        self.mean_: np.ndarray = mean
+        self.scale_: np.ndarray = scale
+        self.variances_: np.ndarray = variances
         self.components_: np.ndarray = components * signs[:, None]
-        self._n_features_out = n_components
+        self._n_features_out = len(components)
         return self
 
     def first(self, n_components: int) -> Self:

@@ -63,7 +63,7 @@ def place(queries: np.ndarray, points: np.ndarray, embedding: np.ndarray) -> np.
     Each starts at the median of its nearest fitted points, and descends among them, which stay where they are.
 
     Args:
-        queries: new points.
+        queries: new points; these and the others may be uint8 pixels, since only the ratios of distances count.
         points: (n, p), those that were fitted.
         embedding: (n, n_components), what `fit` returned for them.
     """

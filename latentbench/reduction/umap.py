@@ -128,13 +128,16 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
 
 def place(queries: np.ndarray, points: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-    """Place queries (q, d) among fitted points (n, d) by their map (n, c), (q, c), as `UMAP.transform` does."""
+    """Place queries (q, d) among fitted points (n, d) by their map (n, c), (q, c), as `UMAP.transform` does.
+
+    Both may be uint8 pixels: only the ratios of distances count.
+    """
     near = nearest(queries, points, min(PLACED_BY, len(points)), label="umap: new points")
     met = near.distances[:, 0] == 0.0
     weights = 1.0 / np.where(met[:, None], 1.0, near.distances)
     weights[met] = np.eye(1, weights.shape[1])
     weights /= weights.sum(axis=1, keepdims=True)
-    placed: np.ndarray = np.einsum("qk,qkc->qc", weights, embedding[near.indices]).astype(queries.dtype)
+    placed: np.ndarray = np.einsum("qk,qkc->qc", weights, embedding[near.indices]).astype(embedding.dtype)
     return placed
 
 

@@ -51,7 +51,7 @@ def method_of(name: str) -> Any:
 def represented(method: Any, images: np.ndarray, material: Material) -> np.ndarray:
     if isinstance(method, Encodes):
         return method.encode(images)
-    return np.asarray(method.place(images, material.dataset.train_points, method.embedding))
+    return np.asarray(method.place(images, material.dataset.train_pixels, method.embedding))
 
 
 def test_every_method_that_params_may_name_is_here() -> None:

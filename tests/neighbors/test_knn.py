@@ -20,6 +20,33 @@ def test_labels_are_scikit_learns(points: np.ndarray, labels: np.ndarray, k: int
     np.testing.assert_allclose(ours.predict_proba(doubles[:500]), peer.predict_proba(doubles[:500]), atol=1e-9)
 
 
+def test_of_many_points_some_are_left_out_one_by_one(
+    points: np.ndarray, labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, few_labels = points[:1200], labels[:1200]
+    whole = knn.leave_one_out(few, few_labels, 10, 5)
+    assert whole.accuracies["uniform"].tolist() == [
+        knn.choose(nearest(few, few, 5, exclude_self=True), few_labels, 10).accuracies["uniform"][k] for k in range(5)
+    ]
+    monkeypatch.setattr(knn, "_MOST_PAIRS", 1200 * 300)
+    monkeypatch.setattr(knn, "_LEAST_POINTS", 100)
+    choice, asked = knn.leave_one_out(few, few_labels, 10, 5), knn.spread(1200, 300)
+    assert len(set(asked.tolist())) == 300
+    true = []
+    for row in asked:
+        others = np.delete(np.arange(1200), row)
+        peer = Peer(3, algorithm="brute").fit(few[others], few_labels[others])
+        true.append(peer.predict(few[[row]])[0] == few_labels[row])
+    assert choice.accuracies["uniform"][2] == pytest.approx(np.mean(true))
+
+
+def test_uint8_pixels_are_classified_as_they_are(images: np.ndarray, labels: np.ndarray) -> None:
+    pixels = images[:900].reshape(900, -1)
+    ours = knn.KNeighborsClassifier(4, weights="distance").fit(pixels[:700], labels[:700])
+    peer = Peer(4, weights="distance", algorithm="brute").fit(pixels[:700].astype(float), labels[:700])
+    assert np.array_equal(ours.predict(pixels[700:]), peer.predict(pixels[700:].astype(float)))
+
+
 def test_points_at_distance_zero_outvote_all_others() -> None:
     near = Neighbors(np.array([[0, 1, 2]]), np.array([[0.0, 0.1, 0.1]]))
     assert knn.count_votes(near, np.array([1, 0, 0]), 3, "distance", 2).tolist() == [[0, 1]]

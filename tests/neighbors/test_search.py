@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
@@ -46,10 +47,11 @@ def test_nothing_is_missed_whatever_the_points_are_like(p: int, d: int, kind: st
 
 
 def test_a_bound_is_never_above_the_true_distance(points: np.ndarray) -> None:
-    bound = search._Bound(points[:200], points[200:2000])
-    bounds = bound.squares(slice(0, 200), slice(0, 1800)).astype(np.float64)
-    exact = cdist(points[:200].astype(np.float64), points[200:2000].astype(np.float64), "sqeuclidean") / bound.unit
-    assert (bounds - bound.slack <= exact).all()
+    queries, others = points[:200], points[200:2000]
+    turn = search.Turn.of(queries, others)
+    bounds = (torch.from_numpy(turn.rows(queries)) @ search._right(turn.rows(others))).numpy().astype(np.float64)
+    exact = cdist(queries.astype(np.float64), others.astype(np.float64), "sqeuclidean") / turn.unit
+    assert (bounds - turn.slack <= exact).all()
     assert np.median(bounds / exact) > 0.7, "a bound that rules nothing out"
 
 
@@ -66,6 +68,28 @@ def test_distances_are_the_same_from_either_end(points: np.ndarray) -> None:
     matrix = np.zeros((300, 300))
     np.put_along_axis(matrix, found.indices, found.distances, axis=1)
     assert np.array_equal(matrix, matrix.T)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_whole_numbers_are_searched_as_they_are(images: np.ndarray, p: int) -> None:
+    pixels = images[:1500].reshape(1500, -1)
+    found = nearest(pixels[:200], pixels, 6, p=p)
+    exact = cdist(pixels[:200].astype(float), pixels.astype(float), "cityblock" if p == 1 else "euclidean")
+    order = np.lexsort((np.broadcast_to(np.arange(1500), exact.shape), exact), axis=1)[:, :6]
+    assert np.array_equal(found.indices, order)
+    np.testing.assert_allclose(found.distances, np.take_along_axis(exact, order, axis=1), rtol=1e-12)
+    as_floats = nearest(pixels[:200].astype(np.float32), pixels, 6, p=p)
+    assert np.array_equal(as_floats.indices, found.indices)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_some_of_the_points_are_not_their_own_neighbours_either(points: np.ndarray, p: int) -> None:
+    few = points[:2500].copy()
+    few[:30] = few[1000:1030]
+    rows = np.r_[5, 29, 1005, 2499, 0]
+    found, whole = nearest(few[rows], few, 4, p=p, own=rows), nearest(few, few, 4, p=p, exclude_self=True)
+    assert np.array_equal(found.indices, whole.indices[rows])
+    assert np.array_equal(found.distances, whole.distances[rows])
 
 
 @pytest.mark.parametrize("k", [0, 10])

@@ -52,6 +52,16 @@ def test_dense_networks_of_larger_images_than_the_recipes_are_for_take_shorter_s
 
 
 @pytest.mark.parametrize("family", [autoencoders, vaes])
+def test_dense_layers_of_large_images_are_no_wider_than_those_of_32x32_in_colour(family: Any) -> None:
+    def widths(image_shape: tuple[int, int, int]) -> set[int]:
+        layers = family.build("dense", image_shape, 4).modules()
+        return {layer.out_features for layer in layers if isinstance(layer, nn.Linear)}
+
+    assert widths((3, 32, 32)) == {3072, 1536, 768, 384, 4}
+    assert widths((3, 64, 64)) == {12288, 1536, 768, 384, 4}
+
+
+@pytest.mark.parametrize("family", [autoencoders, vaes])
 def test_no_dense_layer_of_small_images_is_narrower_than_the_latent(family: Any) -> None:
     network = family.build("dense", (1, 8, 8), 24)
     widths = {layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)}

@@ -99,9 +99,25 @@ def test_a_memory_map_changes_nothing(points: np.ndarray, tmp_path: object) -> N
     np.testing.assert_array_equal(in_memory.embedding_, on_disk.embedding_)
     assert artifacts.read_array(tmp_path / "geodesics.npy").max() == in_memory.dist_matrix_.max()
     by_landmarks = Isomap(n_landmarks=40, random_state=0, memory_map=f"{tmp_path}/geodesics.npy").fit(points[:300])
-    np.testing.assert_array_equal(
-        by_landmarks.embedding_, Isomap(n_landmarks=40, random_state=0).fit(points[:300]).embedding_
-    )
+    peer = Isomap(n_landmarks=40, random_state=0).fit(points[:300])
+    np.testing.assert_array_equal(by_landmarks.embedding_, peer.embedding_)
+    np.testing.assert_array_equal(by_landmarks.transform(points[300:350]), peer.transform(points[300:350]))
+
+
+@pytest.mark.parametrize("by", [{"n_neighbors": 4}, {"n_neighbors": None, "radius": 0.9}])
+def test_whole_numbers_in_a_unit_are_embedded_as_the_numbers_they_stand_for(by: dict[str, float]) -> None:
+    """Two parts, so that the lengths of bridges are in the unit too."""
+    rng = np.random.default_rng(0)
+    whole = np.concatenate([rng.integers(0, 90, (80, 3)), rng.integers(160, 250, (40, 3))]).astype(np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        fits = [
+            Isomap(**by, n_landmarks=50, random_state=0, unit=1 / 100).fit(whole),
+            Isomap(**by, n_landmarks=50, random_state=0).fit(whole / 100),
+        ]
+    np.testing.assert_allclose(fits[0].embedding_, fits[1].embedding_, atol=1e-4)
+    new = whole[:7] + np.uint8(1)
+    np.testing.assert_allclose(fits[0].transform(new), fits[1].transform(new / 100), atol=1e-4)
 
 
 def test_a_graph_in_parts_is_joined_with_a_warning(points: np.ndarray) -> None:

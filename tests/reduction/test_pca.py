@@ -5,7 +5,9 @@ import pytest
 from sklearn.decomposition import PCA as Peer
 from sklearn.preprocessing import StandardScaler
 
+from latentbench.core.errors import InputError
 from latentbench.reduction import gaussian
+from latentbench.reduction.moments import Moments, joined
 from latentbench.reduction.pca import PCA
 
 
@@ -104,3 +106,21 @@ def test_pixels_are_rounded_and_cut_off() -> None:
     points = np.array([[-0.2, 0.5, 1.3, 1 / 255, 0.0, 1.0]])
     assert gaussian.to_pixels(points[:, :4], (1, 2, 2)).tolist() == [[[[0, 128], [255, 1]]]]
     assert gaussian.to_pixels(points, (3, 1, 2)).tolist() == [[[[0, 128]], [[255, 1]], [[0, 255]]]]
+
+
+def test_moments_of_parts_are_those_of_all(points: np.ndarray) -> None:
+    """Far from 0, where sums of squares would lose the digits."""
+    far = points[:1000, 300:340].astype(np.float64) + 1e6
+    whole = joined(Moments.of(part) for part in np.split(far, [1, 5, 400]))
+    assert whole.n == 1000
+    np.testing.assert_allclose(whole.mean, far.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(whole.products / 999, np.cov(far.T), atol=1e-9)
+    fitted, peer = PCA(5).fit_moments(whole), PCA(5).fit(far)
+    np.testing.assert_allclose(fitted.components_, peer.components_, atol=1e-7)
+
+
+def test_no_points_have_no_moments_and_one_no_components() -> None:
+    with pytest.raises(InputError, match="there are no points"):
+        joined([])
+    with pytest.raises(InputError, match="at least 2 points, not 1"):
+        PCA(1).fit_moments(Moments.of(np.ones((1, 3))))

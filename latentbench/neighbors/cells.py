@@ -1,0 +1,180 @@
+"""Near neighbours among many points, most of them found: an inverted file (Jégou, Douze & Schmid 2011, section 4).
+
+The points are dealt into cells around the centres that k-means finds. The neighbours of a cell's points are looked for
+in the cells that are nearest to it, and there exactly, by the search that `nearest` has. What lies in another cell is
+missed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from latentbench import compiled
+from latentbench.core import progress
+from latentbench.core.errors import InputError, check_finite
+from latentbench.neighbors import search
+from latentbench.neighbors.search import Neighbors, Turn, nearest
+
+_PER_CELL = 32  # points that k-means sees for each cell
+_N_ROUNDS = 10  # of k-means
+_BLOCK = 8192  # points that are dealt at once
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Points in cells.
+
+    Attributes:
+        turn: the axes that distances are bounded in.
+        rows: (n, at most 99) float32, what it makes of the points.
+        members: (n,) int64, the points cell after cell, rising within each.
+        starts: (c + 1,) where the cells start among them.
+        order: (c, c) int64, the cells by their distance from each, itself first.
+    """
+
+    turn: Turn
+    rows: np.ndarray
+    members: np.ndarray
+    starts: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of(cls, points: np.ndarray, generator: np.random.Generator) -> "Cells":
+        """Deal points (n, d) into about the square root of n cells."""
+        n = len(points)
+        turn = Turn.of(points, points)
+        rows = turn.rows(points)
+        n_cells = max(1, round(n**0.5))
+        sample = np.sort(generator.permutation(n)[: _PER_CELL * n_cells])
+        centres = _k_means(rows[sample, :-2], n_cells)
+        cell = _nearest_centre(rows[:, :-2], centres)
+        members = np.argsort(cell, kind="stable")
+        starts = np.r_[0, np.bincount(cell, minlength=n_cells).cumsum()]
+        apart = _squares(centres, centres)
+        np.fill_diagonal(apart, -np.inf)
+        return cls(turn, rows, members, starts, apart.argsort(axis=1, kind="stable"))
+
+    def pairs(self, n_probes: int, least: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the points of each cell that has any, and those of the cells nearest to it, both rising.
+
+        Args:
+            n_probes: how many cells that are.
+            least: more cells are taken until there are so many points.
+        """
+        sizes = self.starts[1:] - self.starts[:-1]
+        for cell in np.flatnonzero(sizes).tolist():
+            taken = max(n_probes, int(np.searchsorted(sizes[self.order[cell]].cumsum(), least)) + 1)
+            yield self._of(cell), np.sort(np.concatenate([self._of(each) for each in self.order[cell, :taken]]))
+
+    def _of(self, cell: int) -> np.ndarray:
+        return self.members[self.starts[cell] : self.starts[cell + 1]]
+
+
+def nearest_in_cells(
+    points: np.ndarray,
+    k: int,
+    n_probes: int,
+    generator: np.random.Generator,
+    *,
+    label: str = "neighbours",
+) -> Neighbors:
+    """Find near points of each of many points: most of the k nearest others, by Euclidean distance.
+
+    It takes n * `n_probes` * sqrt(n) bounds, where all pairs are n^2 / 2, and beside the points, which may be a memory
+    map, room for some 100 numbers of each.
+
+    Args:
+        points: (n, d) float32, float64 or uint8.
+        k: 1 to n - 1.
+        n_probes: cells that are searched for each point, its own among them.
+        generator: of the points that k-means sees.
+        label: what the progress bar says.
+
+    Raises:
+        InputError: k or `n_probes` is out of range, or a coordinate is not finite.
+    """
+    if not 1 <= k < len(points):
+        raise InputError(f"k must be in 1..{len(points) - 1} for {len(points)} points, not {k}")
+    if n_probes < 1:
+        raise InputError(f"n_probes must be at least 1, not {n_probes}")
+    check_finite(points, "coordinates of points")
+    compiled.use_threads()
+    cells = Cells.of(points, generator)
+    indices, distances = np.zeros((len(points), k), np.int64), np.zeros((len(points), k))
+    with progress.counter(total=len(points), desc=label, unit="point", unit_scale=True, delay=1.0) as bar:
+        for members, others in cells.pairs(n_probes, k + 1):
+            rows = cells.rows[members], cells.rows[others]
+            near = among(members, others, points[members], points[others], *rows, cells.turn, k)
+            indices[members], distances[members] = near.indices, near.distances
+            bar.update(len(members))
+    return Neighbors(indices, distances)
+
+
+def among(
+    members: np.ndarray,
+    others: np.ndarray,
+    points: np.ndarray,
+    other_points: np.ndarray,
+    rows: np.ndarray,
+    other_rows: np.ndarray,
+    turn: Turn,
+    k: int,
+) -> Neighbors:
+    """Return the k nearest of some points to each of others, which are among them; indices are those of all points.
+
+    Args:
+        members, others: (q,) and (m,) indices of points, the latter rising.
+        points, other_points: (q, d) and (m, d), the points themselves.
+        rows, other_rows: what `turn.rows` makes of them.
+        turn: of all points.
+        k: below m.
+    """
+    own = np.searchsorted(others, members)
+    found = search.search(points, other_points, rows, other_rows, turn, own, k)
+    return Neighbors(others[found.indices], found.distances)
+
+
+def recall(points: np.ndarray, near: Neighbors, n: int, generator: np.random.Generator) -> float:
+    """Return the share of the true nearest neighbours that were found, of `n` points drawn at random, or of all.
+
+    Args:
+        points: (m, d), all points.
+        near: of each of them among the others.
+        n: how many are looked at.
+        generator: of the draw.
+    """
+    some = np.sort(generator.permutation(len(points))[:n])
+    k = near.indices.shape[1]
+    true = nearest(points[some], points, k, own=some, label="recall").indices
+    shares = [np.isin(one, other).mean() for one, other in zip(true, near.indices[some], strict=True)]
+    return float(np.mean(shares))
+
+
+def _k_means(points: np.ndarray, n_cells: int) -> np.ndarray:
+    """Return the centres (n_cells, d) that Lloyd's method finds in points (n, d) from the first of them on.
+
+    A cell that loses all its points keeps its centre (Lloyd 1982).
+    """
+    centres = points[np.linspace(0, len(points) - 1, n_cells).astype(int)].astype(np.float64)
+    for _ in range(_N_ROUNDS):
+        cell = _nearest_centre(points, centres.astype(np.float32))
+        order = np.argsort(cell, kind="stable")
+        filled, starts, counts = np.unique(cell[order], return_index=True, return_counts=True)
+        centres[filled] = np.add.reduceat(points[order].astype(np.float64), starts, axis=0) / counts[:, None]
+    found: np.ndarray = centres.astype(np.float32)
+    return found
+
+
+def _nearest_centre(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    blocks = (points[start : start + _BLOCK] for start in range(0, len(points), _BLOCK))
+    found: np.ndarray = np.concatenate([_squares(block, centres).argmin(axis=1) for block in blocks])
+    return found
+
+
+def _squares(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return squared distances (n, c), but for a number of each point that is the same for all centres."""
+    left, right = torch.from_numpy(np.ascontiguousarray(points)), torch.from_numpy(centres)
+    found: np.ndarray = torch.addmm(right.square().sum(dim=1), left, right.T, alpha=-2.0).numpy()
+    return found

@@ -1,0 +1,112 @@
+"""Principal components and neighbours of Dask arrays: points that lie in pieces, worked on by any number of workers.
+
+The results are those of the same steps in one process: what workers do is what `Moments.of` and the search in cells do.
+Dask runs it by the client that is in use, on threads of this process where there is none.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dask.base import compute
+from dask.delayed import delayed
+
+from latentbench.core.errors import InputError
+from latentbench.neighbors.cells import Cells, among
+from latentbench.neighbors.search import Neighbors, Turn
+from latentbench.reduction.moments import Moments, joined
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+_AT_ONCE = 16  # cells, or chunks, that workers are given at a time
+
+
+class _InPieces:
+    """What the search asks of an array, from one whose pieces are computed as they are asked for.
+
+    Args:
+        array: (n, d) of known sizes.
+    """
+
+    def __init__(self, array: "da.Array") -> None:
+        self._array, self.dtype, self.shape = array, array.dtype, array.shape
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        return np.asarray(self._array[key].compute())
+
+
+def moments(array: "da.Array", unit: float = 1.0) -> Moments:
+    """Return the moments of the rows of an array (n, p), for `PCA.fit_moments`.
+
+    They are joined in the order of its chunks: an array in chunks of other sizes has others in the last digits.
+
+    Args:
+        array: float32, float64 or uint8, in chunks of whole rows.
+        unit: what coordinates are multiplied by first, such as 1/255 for uint8 pixels.
+
+    Raises:
+        InputError: a chunk has no whole rows.
+    """
+    _check_rows(array)
+    pieces: Any = array
+    blocks = (delayed(_moments_of)(block, unit) for block in pieces.to_delayed().ravel())
+    return joined(part for some in _batches(blocks) for part in _computed(some))
+
+
+def nearest_in_cells(array: "da.Array", k: int, n_probes: int, generator: np.random.Generator) -> Neighbors:
+    """Find near points of each row of an array, as `latentbench.neighbors.cells.nearest_in_cells` does.
+
+    Cells are made here, of the array chunk by chunk; workers search them.
+
+    Args:
+        array: (n, d) float32, float64 or uint8, in chunks of whole rows.
+        k, n_probes, generator: as there.
+
+    Raises:
+        InputError: a chunk has no whole rows, or k is out of range.
+    """
+    _check_rows(array)
+    n = array.shape[0]
+    if not 1 <= k < n:
+        raise InputError(f"k must be in 1..{n - 1} for {n} points, not {k}")
+    points: Any = _InPieces(array)
+    cells = Cells.of(points, generator)
+    indices, distances = np.zeros((n, k), np.int64), np.zeros((n, k))
+    turn = delayed(cells.turn)
+    for some in _batches(cells.pairs(n_probes, k + 1)):
+        searches = [delayed(_among)(mine, those, array[mine], array[those], turn, k) for mine, those in some]
+        for (mine, _), near in zip(some, _computed(searches), strict=True):
+            indices[mine], distances[mine] = near.indices, near.distances
+    return Neighbors(indices, distances)
+
+
+def _moments_of(block: np.ndarray, unit: float) -> Moments:
+    return Moments.of(block if unit == 1.0 else block * np.float32(unit))
+
+
+def _among(
+    members: np.ndarray, others: np.ndarray, points: np.ndarray, other_points: np.ndarray, turn: Turn, k: int
+) -> Neighbors:
+    """Turn the points here rather than send them turned, and search."""
+    return among(members, others, points, other_points, turn.rows(points), turn.rows(other_points), turn, k)
+
+
+def _computed(tasks: list[Any]) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = compute(*tasks)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _batches(items: Any) -> Iterator[list[Any]]:
+    found = iter(items)
+    while some := list(islice(found, _AT_ONCE)):
+        yield some
+
+
+def _check_rows(array: "da.Array") -> None:
+    if array.ndim != 2 or array.numblocks[1] != 1:
+        raise InputError(f"points must be an array (n, d) in chunks of whole rows, not in chunks {array.chunks}")
