@@ -1,5 +1,7 @@
 """The name that a stage's unfinished training is kept by follows from all that the training does, and from no more."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,10 @@ def test_bytecode_that_python_writes_meanwhile_is_no_other_training(project: Pat
     assert name() == before
     (project / "code/more.py").write_text("steps = 2\n")
     assert name() != before
+
+
+def test_the_memory_of_the_process_that_started_a_stage_is_not_its_own(root: Path) -> None:
+    inner = "from stages import lifecycle; print(lifecycle.peak_memory())"
+    outer = f"import subprocess, sys; kept = bytes(600 * 2**20); subprocess.run([sys.executable, '-c', {inner!r}])"
+    told = subprocess.run([sys.executable, "-c", outer], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert 10 * 2**20 < int(told) < 500 * 2**20
