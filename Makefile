@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup data browser repro quick dataset explore test test-faults verify audit lint types lock experiments seeds sweep batch compare reference readme report docs plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
-	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load benchmark-pipeline benchmark-recipes benchmark-reading clean
+	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load benchmark-pipeline benchmark-recipes benchmark-reading benchmark-scale clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -141,6 +141,9 @@ benchmark-reading: setup  ## time reading a folder of 100,000 JPEGs, against Pil
 benchmark-load: setup  ## time a training alone and beside busy processes (a minute)
 	python -m benchmarks.load
 
+benchmark-scale: setup data  ## time the stages on N images, 1,000,000 by default, and on 60,000 (half an hour; 15 GiB of disk)
+	python -m benchmarks.scale --sizes 60000 $(or $(N),1000000)
+
 benchmark-explorer: browser  ## time the explorer's map and its decoding in a browser (a minute)
 	python -m benchmarks.explorer
 
@@ -162,4 +165,4 @@ plots-page: setup  ## write the template of the page of plots anew
 	python -m tools.plots_page
 
 clean:  ## remove the virtual environment, pages and sketches, and the caches of the tools (results and DVC's cache stay)
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick site .docs_cache docs/libraries/node_modules
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick scale site .docs_cache docs/libraries/node_modules

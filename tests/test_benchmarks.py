@@ -21,6 +21,7 @@ TESTED = (
         "reading",
         "recipes",
         "reduction",
+        "scale",
         "startup",
     ),
     "training",
@@ -61,3 +62,21 @@ def test_the_networks_that_are_timed_take_the_images_that_are_given(
     }
     assert points["test"].dtype == np.float32
     assert binarized.read_grey("test", 5).shape == (5, 1, 28, 28)
+
+
+def test_copies_of_the_images_are_shifted_and_mirrored_and_no_more(
+    root: Path, raw_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import scale
+
+    images = artifacts.read_array(raw_data / "train_images.npy")[:30]
+    made = np.concatenate(list(scale.copies(images, 75, np.random.default_rng(0))))
+    assert made.shape == (75, 1, 28, 28)
+    assert np.array_equal(made[:30], images)
+    for place in range(30, 75):
+        source = images[place % 30]
+        assert np.array_equal(np.sort(made[place], axis=None), np.sort(source, axis=None))
+    assert not np.array_equal(made[30:60], images)
+    monkeypatch.chdir(root)
+    assert scale.sized(500)["isomap"]["neighbors"] == "cells"
+    assert set(scale.STAGES) >= {"preprocess", "pca pca", "evaluate"}

@@ -11,11 +11,12 @@ import runpy
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,15 @@ def _n_behind(name: str, todo: Sequence[Task]) -> int:
 def _enter(folder: str) -> None:
     os.chdir(folder)
     sys.path.insert(0, folder)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when the command that started it is gone, killed say: nobody waits for what it does."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _run(task: Task, log: Path) -> None:
