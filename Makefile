@@ -37,7 +37,7 @@ test-faults: setup data  ## the long tests of docs/guarantees.md, WORKERS at a t
 verify: setup  ## read all of DVC's cache, and name each file in it that has changed
 	python -m tools.verify
 
-audit: setup  ## look the locked packages up among the known holes; fails where it cannot (needs the network)
+audit: setup  ## check the locked packages for known vulnerabilities (needs the network)
 	pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement requirements.lock \
 		$(ACCEPTED_HOLES:%=--ignore-vuln %)
 	$(if $(wildcard explorer/libraries/package-lock.json),npm audit --prefix explorer/libraries --package-lock-only)
@@ -57,7 +57,7 @@ data: setup  ## fetch the dataset, and the libraries of the explorer's page
 	dvc repro --quiet download explorer_libraries
 
 # After the data: apt-get, which may fetch that too, works for one at a time.
-browser: data  ## install Chromium, which the tests of the explorer drive, where it is missing and this user may
+browser: data  ## install Chromium for the explorer's tests, if it is missing and you are root
 	command -v chromium >/dev/null || test $$(id -u) != 0 || ! command -v apt-get >/dev/null || \
 		apt-get install --quiet --quiet --yes --no-install-recommends chromium >/dev/null || \
 		{ apt-get update --quiet --quiet && \
@@ -92,14 +92,14 @@ compare: setup  ## experiments or commits A and B: each difference with its inte
 	python -m tools.compare $(or $(A),$(error give two experiments or commits, A=... and B=...)) \
 		$(or $(B),$(error give two experiments or commits, A=... and B=...))
 
-sweep: setup  ## a GRID of params or a SEARCH by TRIALS, beta of the dense VAE by default: metrics/sweeps (a training for each run)
+sweep: setup  ## a GRID of params, or a SEARCH of TRIALS runs: metrics/sweeps (default: beta of the dense VAE)
 	python -m tools.sweep $(if $(GRID),--grid $(GRID)) $(if $(SEARCH),--search $(SEARCH)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SCORE),--score $(SCORE)) $(ENGINE_OPTIONS)
 
-batch: setup  ## the experiments of a plain LIST, a line of KEY=VALUE for each, in the same way as sweeps (LIST=experiments.txt)
+batch: setup  ## the experiments in a file, a line of KEY=VALUE for each (LIST=experiments.txt)
 	python -m tools.batch "$(or $(LIST),$(error give a file with a line of KEY=VALUE for each experiment, LIST=...))" \
 		$(if $(TARGETS),--targets $(TARGETS)) $(ENGINE_OPTIONS)
 
-reference: setup  ## the report's own figures and recipes, made right: metrics/reference
+reference: setup  ## the student report's setup without its mistakes: metrics/reference
 	python -m tools.reference
 
 readme: setup  ## put what the last run and the code say into README.md and the documentation

@@ -165,8 +165,8 @@ def load(name: str, folder: Path) -> Run:
             experiments.fetch(revision, f"data/{part}", folder / part)
     except ExperimentError as error:
         raise ExperimentError(
-            f"{name}: {error}; what its test images came to is not there: it was run before there was 'make compare', "
-            "or DVC's cache no longer has it. 'dvc pull' it, or run it again"
+            f"{name}: {error}; its scores of each test image are missing: the run is too old, or they are no longer "
+            "in DVC's cache. Run 'dvc pull', or run the experiment again"
         ) from error
     found = {table: experiments.table(revision, table) for table in _COMPARED}
     outcomes, description = artifacts.read_model(folder / "outcomes")
@@ -207,7 +207,7 @@ def check_comparable(a: Run, b: Run) -> None:
     if seeds[0] != seeds[1]:
         raise ExperimentError(
             f"{a.name} has seed {seeds[0]} and {b.name} has seed {seeds[1]}, so that they were judged by other groups "
-            "of images; what a seed changes is told by 'make seeds'"
+            "of images; compare seeds by 'make seeds'"
         )
 
 
@@ -501,7 +501,7 @@ def _in_short(
         for run, other in ((a, b), (b, a)):
             alone = [row for row in run.scores[table] if row not in other.scores[table]]
             if alone:
-                yield f"Of {table}, {', '.join(alone)} cannot be told: {other.name} lacks such rows."
+                yield f"Of {table}, {', '.join(alone)} cannot be compared: {other.name} lacks such rows."
     if refused:
         yield f"Generators are not compared: {refused}."
 

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = dataset.FOLDER / f"{options.name}.yaml"
     try:
         if path.exists() and not options.replace:
-            raise InputError(f"{path} is there already: take another name, or give --replace")
+            raise InputError(f"{path} exists already: take another NAME, or delete the file")
         found, told = describe(options.name, options.folder.resolve(), options.size)
         validate(Description, found)
         artifacts.write_text(path, yaml.safe_dump(found, sort_keys=False, allow_unicode=True, default_flow_style=None))
@@ -67,7 +67,7 @@ def describe(name: str, folder: Path, size: tuple[int, int] | None = None) -> tu
         if size is not None:
             found["size"] = list(size)
         elif found["format"] == "csv":
-            raise InputError("a table of pixels does not tell their height and width: give --size HEIGHT WIDTH")
+            raise InputError('a table of pixels has no height and width: give SIZE="HEIGHT WIDTH"')
     return found, told
 
 
@@ -141,7 +141,7 @@ def _roles(form: str | None, kept: dict[Path, Path]) -> dict[str, str]:
         words = re.split(r"[^a-z0-9]+", name.lower())
         split = next((_SPLITS[word] for word in words if word in _SPLITS), "train" if len(kept) <= 1 + pairs else None)
         if split is None:
-            raise InputError(f"{name}: call it train..., val... or test..., so that its part can be told")
+            raise InputError(f"{name}: rename it to train..., val... or test...")
         labels = any(word.startswith(("label", "target", "y")) for word in words)
         roles.setdefault(f"{split}_{'labels' if labels else 'images'}" if pairs else split, []).append(name)
     return {
@@ -153,9 +153,11 @@ def _roles(form: str | None, kept: dict[Path, Path]) -> dict[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.dataset", description=__doc__)
-    parser.add_argument("name", type=_name, help="of the dataset, as data.dataset takes it")
-    parser.add_argument("folder", type=Path, help="of the images")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="that all are brought to")
+    parser.add_argument("name", type=_name, help="name of the dataset, for the param data.dataset")
+    parser.add_argument("folder", type=Path, help="folder of the images")
+    parser.add_argument(
+        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of all images; pictures are scaled to it"
+    )
     parser.add_argument("--replace", action="store_true", help="write over a description that is there")
     return parser
 

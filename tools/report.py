@@ -45,7 +45,7 @@ _MEANINGS_AT_A_GLANCE = glossary.of_columns("costs") | {
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--note", help="what is said of the run before all else")
+    parser.add_argument("--note", help="a note at the top of the page")
     note = parser.parse_args().note
     try:
         text = report(Run(Path()), facts(Path()), note or "")

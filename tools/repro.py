@@ -78,8 +78,8 @@ def run(n: int, threads: int | None) -> None:
                     progress.note(f"no other stage begins; these come to their end: {names}")
     if failed is not None:
         raise EngineError(
-            f"{failed.task.name} failed: {failed.error}\nall that it said is in {failed.task.log}; mend that, and the "
-            "same command goes on with what is left"
+            f"{failed.task.name} failed: {failed.error}\nits log is {failed.task.log}; fix it and run the "
+            "same command again: it goes on with what is left"
         )
     progress.note(f"{board.n_done} stages are up to date; what each said is in {_LOGS}")
 

@@ -128,10 +128,10 @@ def main() -> None:
     parser.add_argument(
         "--trials", type=int, default=12, help="runs of a search, the committed one included (default: 12)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of a search (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the search (default: 0)")
     parser.add_argument("--score", help="what runs are chosen by (default: knn_leave_one_out of the params' row)")
     parser.add_argument("--direction", choices=("maximize", "minimize"), help="where the score does not tell")
-    parser.add_argument("--name", help="of the files in metrics/sweeps (default: after the params)")
+    parser.add_argument("--name", help="name of the files in metrics/sweeps (default: from the params)")
     parser.add_argument(
         "--abreast",
         type=int,

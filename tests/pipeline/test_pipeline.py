@@ -543,9 +543,12 @@ def test_another_dataset_is_one_param(images: np.ndarray, labels: np.ndarray, ro
             "data.test_size": None,
             "n_samples": 200,
             "evaluate.raw_l1": True,
+            "isomap.neighbors": "cells",
+            "isomap.on_disk": True,
         }
     )
     run_all(workspace, tmp_path / "read")
+    assert artifacts.read_json(workspace.folder / "metrics/isomap/metrics.json")["neighbors_recall"] > 0.99
     check_what_is_declared_is_read(workspace, tmp_path / "read")
     representations = artifacts.read_json(workspace.folder / "metrics/evaluate/representations.json")
     assert representations["raw"]["dims"] == 780

@@ -184,8 +184,8 @@ def test_a_row_that_one_run_lacks_is_told_and_not_compared() -> None:
     found = compare.compare(("representations", "generators"), a, lacking, [])
     assert {each.row for table in found.values() for each in table} == {"raw"}
     short = compare.sections(a, lacking, found)[0].explanation
-    assert "Of representations, ae cannot be told: b lacks such rows." in short
-    assert "Of generators, vae cannot be told: b lacks such rows." in short
+    assert "Of representations, ae cannot be compared: b lacks such rows." in short
+    assert "Of generators, vae cannot be compared: b lacks such rows." in short
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_arrays_and_idx_files_are_told_apart_by_their_names(
 def test_a_table_needs_a_size(place: Path, images: np.ndarray, labels: np.ndarray) -> None:
     lines = np.c_[labels[:20], images[:20].reshape(20, -1)]
     np.savetxt(place / "digits.csv", lines, fmt="%d", delimiter=",")
-    with pytest.raises(SystemExit, match="give --size HEIGHT WIDTH"):
+    with pytest.raises(SystemExit, match='give SIZE="HEIGHT WIDTH"'):
         dataset.main(["mine", str(place)])
     dataset.main(["mine", str(place), "--size", "28", "28"])
     assert arrays(place.parent / "raw") == {"train_images": (20, 1, 28, 28), "train_labels": (20,)}
@@ -137,7 +137,7 @@ def test_what_cannot_be_described_is_told_and_nothing_is_written(place: Path) ->
 def test_a_description_that_is_there_is_kept(place: Path) -> None:
     picture(place / "cat/1.png")
     Path("datasets/mine.yaml").write_text("title: kept\n")
-    with pytest.raises(SystemExit, match=r"mine\.yaml is there already: take another name, or give --replace"):
+    with pytest.raises(SystemExit, match=r"mine\.yaml exists already: take another NAME, or delete the file"):
         dataset.main(["mine", str(place)])
     assert Path("datasets/mine.yaml").read_text() == "title: kept\n"
     dataset.main(["mine", str(place), "--replace"])

@@ -109,7 +109,7 @@ def test_tasks_that_are_near_go_to_the_same_worker_and_none_to_one_that_is_busy_
 
 def test_what_can_never_begin_is_told() -> None:
     loop = loop_over(OneAfterAnother("w1"), [task("a", "nothing")])
-    with pytest.raises(EngineError, match="waits for what is not there: a"):
+    with pytest.raises(EngineError, match="wait for inputs that are missing: a"):
         loop.next()
 
 

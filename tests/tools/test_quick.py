@@ -1,8 +1,14 @@
 """`make quick`: a sketch in a folder of its own that leaves the project as it was."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -55,6 +61,33 @@ def test_a_stage_that_fails_is_named_with_its_log(finished: Workspace, tmp_path:
     assert done.returncode == 1
     assert "train_images.npy" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_sketch_that_is_killed_leaves_no_worker(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(600)\n"
+    )
+    command = f"""
+from pathlib import Path
+from tools import quick
+if __name__ == "__main__":
+    quick.run(Path({str(tmp_path)!r}), [quick.Task("slow", "slow", [], frozenset())], 1)
+"""
+    (tmp_path / "sketch.py").write_text(command)
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    with subprocess.Popen([sys.executable, tmp_path / "sketch.py"], env=environment, start_new_session=True) as sketch:
+        pid = tmp_path / "pid"
+        waited_for(lambda: pid.exists() and pid.read_text())
+        sketch.kill()
+        waited_for(lambda: not psutil.pid_exists(int(pid.read_text())))
+
+
+def waited_for(true: Callable[[], object]) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ def test_diffusion_is_better_than_vaes_only_if_it_is_under_every_density(committ
     better = with_density(committed, tmp_path / "a", "vae_dense", **perfect)
     assert verdicts(better)[name] == "not supported"
     (found,) = (each for each in claims.check(better, with_times=False) if each.claim.text in name and each.parts)
-    assert "of the best VAE (vae_dense+mixture) 0.97" in found.numbers()
+    assert "of the best row of a VAE (vae_dense+mixture) 0.97" in found.numbers()
     # The claim is about VAEs: an autoencoder's density does not decide it.
     other = with_density(committed, tmp_path / "b", "ae_dense", **perfect)
     assert verdicts(other)[name] == verdicts(Run(committed))[name] == "supported in part"
@@ -267,22 +267,22 @@ def test_a_claim_follows_the_rows_that_are_there(committed: Path, tmp_path: Path
     assert easy.source == "diffusion_latent/loss.csv, evaluate/likelihoods.csv"
     redraw(fewer)
     page = report.report(fewer, {})
-    assert "cannot be told for lack of a diffusion model with bits_per_dim in metrics/evaluate/likelihoods.csv" in page
+    assert "not measured: there is no diffusion model with bits_per_dim in metrics/evaluate/likelihoods.csv" in page
 
 
 @pytest.mark.parametrize(
     ("lacking", "claim", "says"),
     [
-        (["vae_dense", "vae_conv", "vae_residual"], "draws better images than VAEs", "a row of the family vae"),
-        (["vae_dense", "vae_conv", "vae_residual"], "are cheaper than diffusion", "a row of the family vae"),
-        (["vae_dense", "vae_conv", "vae_residual"], "learns richer distributions than VAEs", "a row of the family vae"),
-        (["diffusion", "diffusion_latent"], "needs many network calls for an image", "a row of the family diffusion"),
-        (["diffusion", "diffusion_latent"], "are simpler than diffusion", "a row of the family diffusion"),
-        (["ae_conv"], "are slightly better dense than convolutional", "the row ae_conv in metrics/seeds/seeds.csv"),
-        (["isomap"], "is costly", "a row of the family isomap in metrics/evaluate/representations.csv"),
-        (["pca"], "is fast", "a row of the family pca in metrics/evaluate/representations.csv"),
-        (["raw"], "is faster in fewer dimensions", "a row of the family pixels"),
-        (["raw"], "has codes as large as the image", "a row of the family pixels"),
+        (["vae_dense", "vae_conv", "vae_residual"], "draws better images than VAEs", "row of the family vae"),
+        (["vae_dense", "vae_conv", "vae_residual"], "are cheaper than diffusion", "row of the family vae"),
+        (["vae_dense", "vae_conv", "vae_residual"], "learns richer distributions than VAEs", "row of the family vae"),
+        (["diffusion", "diffusion_latent"], "needs many network calls for an image", "row of the family diffusion"),
+        (["diffusion", "diffusion_latent"], "are simpler than diffusion", "row of the family diffusion"),
+        (["ae_conv"], "are slightly better dense than convolutional", "row ae_conv in metrics/seeds/seeds.csv"),
+        (["isomap"], "is costly", "row of the family isomap in metrics/evaluate/representations.csv"),
+        (["pca"], "is fast", "row of the family pca in metrics/evaluate/representations.csv"),
+        (["raw"], "is faster in fewer dimensions", "row of the family pixels"),
+        (["raw"], "has codes as large as the image", "row of the family pixels"),
     ],
 )
 def test_a_claim_says_which_row_it_lacks(
@@ -292,7 +292,7 @@ def test_a_claim_says_which_row_it_lacks(
         each.claim.text: each for each in claims.check(without(committed, tmp_path / "run", *lacking), with_times=True)
     }
     assert found[claim].verdict == "not measured"
-    assert f"cannot be told for lack of {says}" in found[claim].numbers()
+    assert f"not measured: there is no {says}" in found[claim].numbers()
     others = [each for each in found.values() if each.verdict != "not measured"]
     assert len(others) > 8, "only what needs the row"
 
@@ -332,5 +332,5 @@ def test_a_number_that_is_not_there_is_told(committed: Path) -> None:
         lambda: run.number("isomap/metrics.json", "nothing"),
         lambda: run.cost("raw", "fit_s"),
     ):
-        with pytest.raises(NotMeasuredError, match="there is no|cannot be told for lack of the row nobody in"):
+        with pytest.raises(NotMeasuredError, match="there is no|not measured: there is no row nobody in"):
             missing()

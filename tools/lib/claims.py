@@ -178,7 +178,7 @@ def _pca_is_fast(run: Run) -> Iterator[Part]:
         known = costs.set_index("row")[cost].dropna()
         measured = [row for row in others if row in known.index and known[row] > 0]
         if not measured:
-            raise NotMeasuredError(f"cannot be told for lack of another row than {pca} that has a {cost}")
+            raise NotMeasuredError(f"not measured: there is no other row than {pca} that has a {cost}")
         yield _more(run, str(known[measured].idxmin()), pca, cost, what)
 
 
@@ -318,7 +318,7 @@ def _against_vaes(run: Run, *scores: str) -> Iterator[Part]:
         for row in run.of_family("diffusion"):
             ours = run.score("evaluate/generators", score, row=row)
             better = all(ours.above(each) if larger else ours.below(each) for each in known.values())
-            yield Part(f"{score} of {row} {ours}, of the best VAE ({best}) {known[best]}", better)
+            yield Part(f"{score} of {row} {ours}, of the best row of a VAE ({best}) {known[best]}", better)
 
 
 def _quality(run: Run) -> Iterator[Part]:
@@ -343,7 +343,7 @@ def _richness(run: Run) -> Iterator[Part]:
     )
     if not ours or not theirs:
         lacking = "VAE" if ours else "diffusion model"
-        raise NotMeasuredError(f"cannot be told for lack of a {lacking} with bits_per_dim in metrics/{name}.csv")
+        raise NotMeasuredError(f"not measured: there is no {lacking} with bits_per_dim in metrics/{name}.csv")
     best = min(theirs, key=lambda row: theirs[row].value)
     for row, bits in ours.items():
         yield Part(
@@ -430,7 +430,7 @@ def _section(run: Run, row: str) -> Mapping[str, Any]:
     """The params of a row."""
     found: Any = run.params.get(row)
     if not isinstance(found, Mapping):
-        raise NotMeasuredError(f"cannot be told for lack of a section of {row} in params.yaml")
+        raise NotMeasuredError(f"not measured: there is no section of {row} in params.yaml")
     return found
 
 
@@ -439,7 +439,7 @@ def _of_size(run: Run, row: str) -> Mapping[str, Any]:
     section = _section(run, row)
     preset = str(run.params.get("diffusion_preset"))
     if preset not in section:
-        raise NotMeasuredError(f"cannot be told for lack of a preset {preset} of {row} in params.yaml")
+        raise NotMeasuredError(f"not measured: there is no preset {preset} of {row} in params.yaml")
     found: Mapping[str, Any] = section[preset]
     return found
 

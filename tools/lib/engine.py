@@ -159,7 +159,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "(tcp://host:port, tls://host:port), or a YAML file of Dask's own configuration",
     )
     group.add_argument("--jobs", type=int, metavar="N", help="how many workers (default: as many as there is use for)")
-    group.add_argument("--hosts", nargs="+", default=[], help="of the engine ssh, a worker on each")
+    group.add_argument("--hosts", nargs="+", default=[], help="machines of the engine ssh, with a worker on each")
     group.add_argument("--dry-run", action="store_true", help="list what would run and what is cached, and run nothing")
     group.add_argument(
         "--exchange",
@@ -432,7 +432,7 @@ class Loop:
             self._give()
             if not self._running:
                 stuck = ", ".join(task.name for task in self.waiting)
-                raise EngineError(f"nothing runs, and this waits for what is not there: {stuck or 'nothing'}")
+                raise EngineError(f"no stage is running, and these wait for inputs that are missing: {stuck or 'none'}")
             self.board.show(self.running, self.waiting)
             with suppress(queue.Empty):
                 return self._take(self._over.get(timeout=_LOOK_S))

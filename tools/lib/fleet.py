@@ -147,7 +147,7 @@ class Fleet:
             more = [f"and {len(failed) - _N_TOLD} more"] * (len(failed) > _N_TOLD)
             raise ExperimentError(
                 "\n".join([f"{len(failed)} of {len(states)} experiments failed", *told, *more])
-                + f"\nwhat they said is in {_LOGS}; mend that, and the same command goes on: what has been done is kept"
+                + f"\ntheir logs are in {_LOGS}; fix it and run the same command again: finished stages are kept"
             )
         return [experiments.made(state.name, state.changes) for state in states]
 

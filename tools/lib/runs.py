@@ -85,7 +85,7 @@ class Run:
         """
         table = self.table(name)
         if "row" in where and "row" in table and not (table["row"] == where["row"]).any():
-            raise NotMeasuredError(f"cannot be told for lack of the row {where['row']} in metrics/{name}.csv")
+            raise NotMeasuredError(f"not measured: there is no row {where['row']} in metrics/{name}.csv")
         there = pd.Series(True, index=table.index)
         for column, value in where.items():
             there &= table[column] == value
@@ -126,7 +126,7 @@ class Run:
         """
         found = rows.of_family(family, self.table(name)["row"], self.params)
         if not found:
-            raise NotMeasuredError(f"cannot be told for lack of a row of the family {family} in metrics/{name}.csv")
+            raise NotMeasuredError(f"not measured: there is no row of the family {family} in metrics/{name}.csv")
         return found
 
     @cached_property
