@@ -237,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", choices=["calls", "samples", "peer", []], help="default: all")
     parser.add_argument("--budget", type=float, help="seconds to train the peer (default: as the slower of our rows)")
-    parser.add_argument("--steps", type=int, nargs="+", default=_STEPS, help="steps of the peer's sampler (default: 10 20 50)")
+    parser.add_argument("--steps", type=int, nargs="+", default=_STEPS, help="calls of the peer (default: 10 20 50)")
     options = parser.parse_args()
     threads.use(None)
     eye = Eye()

@@ -34,7 +34,7 @@ def seconds(statement: str) -> float:
 def main() -> None:
     """Print a line for each stage: seconds to import it, seconds of the peer, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=3, help="timed runs of each, after one that is not timed (default: 3)")
+    parser.add_argument("--turns", type=int, default=3, help="timed runs of each, after a first one (default: 3)")
     turns = parser.parse_args().turns
     modules = scripts(Path("dvc.yaml"))
     seconds(_PEER)

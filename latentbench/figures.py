@@ -144,7 +144,7 @@ def scatter(
     figure = Figure(figsize=(8.0, 6.0), layout="constrained")
     axes = figure.add_subplot()
     colours = _class_colours(len(classes))
-    step = -(-len(points) // _MOST_DOTS)
+    step = max(1, -(-len(points) // _MOST_DOTS))
     points, labels = points[::step], labels[::step]
     _class_dots(axes, points, labels, colours)
     handles = [

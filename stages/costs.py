@@ -11,7 +11,7 @@ import numpy as np
 
 from latentbench import seeding
 from latentbench.core import artifacts
-from latentbench.data.dataset import Dataset
+from latentbench.data.dataset import Dataset, to_unit
 from latentbench.methods.base import Draws, DrawsClasses, Encodes, Places
 from stages import paths
 
@@ -32,7 +32,7 @@ def transform(row: str, method: Encodes | Places | None, dataset: Dataset, first
     """Return the seconds to map 1,000 test images, from uint8, to the first numbers of a row; None for the pixels."""
     images = np.array(dataset.test_images[:_N])
     if method is None:
-        return per_thousand(lambda n: images[:n].reshape(n, -1) / np.float32(255), len(images))
+        return per_thousand(lambda n: to_unit(images[:n].reshape(n, -1)), len(images))
     if isinstance(method, Encodes):
         return per_thousand(lambda n: method.encode(images[:n], first), len(images))
     train, embedding = dataset.train_pixels, artifacts.read_array(paths.embedding(row, "train"))

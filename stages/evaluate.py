@@ -31,7 +31,6 @@ _N_FILLED = 200  # test images whose lower half is filled in where no diffusion 
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 _N_DISTANCES = 2000  # test images whose distances from each other are compared, at most
 _N_SIZES = 40  # of neighbourhoods that the curves of co-ranking are told at
-_MOST_PROBED = 60_000  # train images that the linear probe is fitted to: in float64 they lie in memory
 _BYTES_PER_NUMBER = 4  # of a latent, float32
 
 
@@ -156,7 +155,7 @@ def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, 
     _write_comparison("representations", rows, {"knn_weights": weights} if weights else {})
     _write_outcomes(outcomes, dataset)
     artifacts.write_table(_FOLDER / "knn_choice.csv", curves)
-    grid = [dataset.test_images[:_N_SHOWN] / 255.0]
+    grid = [dataset.test_images[:_N_SHOWN] / LEVELS]
     grid += [images[:_N_SHOWN] for images in reconstructions.values()]
     figure = figures.image_grid(np.stack(grid).clip(0, 1), ["original", *reconstructions])
     artifacts.write_figure(_FOLDER / "reconstructions.png", figure)
@@ -194,8 +193,7 @@ def _classified(
             table = classification.confusions(test_labels, predicted, dataset.classes)
             artifacts.write_table(_FOLDER / "confusion" / f"{row}.csv", table)
             artifacts.write_table(_FOLDER / "classification" / f"{row}.csv", report)
-            some = knn.spread(len(train), _MOST_PROBED)
-            outcomes[f"{row}.probe"] = probe.predictions(train[some], labels[some], test)
+            outcomes[f"{row}.probe"] = probe.predictions(train, labels, test)
         curve = pd.DataFrame(choice.accuracies).assign(row=row, k=np.arange(1, k_max + 1))
         curves.append(curve[["row", "k", *choice.accuracies]])
         weights[row] = choice.weights
@@ -394,14 +392,14 @@ def _compare_inpainting(compared: Comparison) -> None:
     dataset = compared.dataset
     drawn = {row: artifacts.read_array(paths.inpainted(row)) for row in compared.rows.diffusion}
     n = min([len(dataset.test_images), _N_FILLED] if not drawn else [images.shape[1] for images in drawn.values()])
-    originals = dataset.test_images[:n] / 255.0
+    originals = dataset.test_images[:n] / LEVELS
     half = slice(originals.shape[2] // 2, None)
     filled = originals.copy()
     filled[..., half, :] = (dataset.train_images.mean(axis=0, dtype=np.float64) / LEVELS)[:, half]
     fillings = {"mean": filled[None]}
     for row, method in compared.able(Completes).items():
         fillings[row] = method.complete(filled)[None]
-    fillings |= {row: images[:, :n] / 255.0 for row, images in drawn.items()}
+    fillings |= {row: images[:, :n] / LEVELS for row, images in drawn.items()}
     lines = []
     for row, images in fillings.items():
         below, truth = images[..., half, :], originals[..., half, :]

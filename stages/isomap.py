@@ -15,7 +15,7 @@ from latentbench.core import artifacts
 from latentbench.data.dataset import LEVELS, Dataset
 from latentbench.evaluation.seeds import t_interval
 from latentbench.neighbors import cells, knn
-from latentbench.neighbors.search import nearest
+from latentbench.neighbors.search import Neighbors, nearest
 from latentbench.params.project import Project
 from latentbench.params.reduction import IsomapParams
 from latentbench.reduction import geodesics, s_curve
@@ -37,8 +37,12 @@ def main() -> None:
         train, labels = dataset.train_pixels, np.asarray(dataset.train_labels)
         table = []
         started = time.perf_counter()
-        graphs, recall = _graphs(train, params, seeding.numpy_generator(project.seed, row, "cells"))
+        generator = seeding.numpy_generator(project.seed, row, "cells")
+        graphs, near = _graphs(train, params, generator)
         for_graphs = time.perf_counter() - started
+        recall = None
+        if params.neighbors == "cells" and near is not None:
+            recall = cells.recall(train, near, _N_RECALLED, generator)
         for n_neighbors, graph in graphs.items():
             with _room(row) as room:
                 started = time.perf_counter()
@@ -89,21 +93,17 @@ def _room(row: str) -> Iterator[Path]:
 
 def _graphs(
     train: np.ndarray, params: IsomapParams, generator: np.random.Generator
-) -> tuple[dict[int | None, csr_array], float | None]:
-    """Return the neighbour graph of each candidate, all from one search, and the share of neighbours that it found.
-
-    The share is None of a search that finds all.
-    """
+) -> tuple[dict[int | None, csr_array], Neighbors | None]:
+    """Return the neighbour graph of each candidate, all from one search, and what it found; None of one by radius."""
     if params.radius is not None:
         return {None: geodesics.graph_by_radius(train, params.radius, params.p, 1 / LEVELS)}, None
     assert params.n_neighbors is not None  # the params allow exactly one of the two
     counts = sorted({params.n_neighbors, *params.search.n_neighbors})
     if params.neighbors == "exact":
-        near, recall = nearest(train, train, counts[-1], p=params.p, exclude_self=True, label="isomap: graph"), None
+        near = nearest(train, train, counts[-1], p=params.p, exclude_self=True, label="isomap: graph")
     else:
         near = cells.nearest_in_cells(train, counts[-1], params.n_probes, generator, label="isomap: graph")
-        recall = cells.recall(train, near, _N_RECALLED, generator)
-    return {count: geodesics.graph_by_count(near, count, 1 / LEVELS) for count in counts}, recall
+    return {count: geodesics.graph_by_count(near, count, 1 / LEVELS) for count in counts}, near
 
 
 def _build(row: str, params: IsomapParams, n_neighbors: int | None, seed: int, room: Path) -> Isomap:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentbench import inference, seeding, threads
 from latentbench.core import artifacts
-from latentbench.data.dataset import LEVELS, Dataset
+from latentbench.data.dataset import LEVELS, Dataset, to_unit
 from latentbench.evaluation import samples
 from latentbench.evaluation.likelihood import mean_with_interval
 from latentbench.methods.base import Bound
@@ -181,7 +181,7 @@ class Judge:
         taught = np.unique(labels)
         if len(taught) == 1:
             return np.asarray(self._dataset.test_labels == taught[0])
-        points = images.reshape(len(images), -1) / np.float32(255)
+        points = to_unit(images.reshape(len(images), -1))
         return np.asarray(probe.predictions(points, labels, test) == self._dataset.test_labels)
 
     def _generator(self, name: str) -> np.random.Generator:

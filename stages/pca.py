@@ -169,9 +169,9 @@ def _judge_directions(train: np.ndarray, test: np.ndarray, dataset: Dataset) -> 
     present = np.unique(labels)
     known = np.isin(test_labels, present)  # a class may have no train images, and so no mean
     first, queries = train[:, :n_components], test[known, :n_components].astype(np.float64)
-    centres = np.stack([first[labels == label].mean(axis=0) for label in present])
+    centres = np.stack([first[labels == label].mean(axis=0, dtype=np.float64) for label in present])
     own = centres[np.searchsorted(present, test_labels[known])]
-    within, total = np.square(queries - own), np.square(queries - first.mean(axis=0))
+    within, total = np.square(queries - own), np.square(queries - first.mean(axis=0, dtype=np.float64))
     means = classification.bootstrap_means(
         np.c_[within, total], _N_RESAMPLES, seeding.numpy_generator(0, "pca", "directions")
     )

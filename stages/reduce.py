@@ -13,6 +13,8 @@ from latentbench.params import reductions
 from latentbench.params.project import Project
 from stages import lifecycle, paths
 
+_BLOCK = 10_000  # images that are encoded before they are written
+
 
 def main() -> None:
     """Run the stage."""
@@ -36,16 +38,28 @@ def main() -> None:
             return
         arrays, description = fitted.kept()
         artifacts.write_model(paths.model(row), arrays, {**description, "method": name})
-        train: np.ndarray | None = getattr(fitted, "embedding", None)
+        known: np.ndarray | None = getattr(fitted, "embedding", None)
         if isinstance(fitted, Encodes):
-            train = fitted.encode(dataset.train_images) if train is None else train
-            test = fitted.encode(dataset.test_images)
+            train = _encode(row, "train", fitted, dataset.train_images) if known is None else _keep(row, "train", known)
+            _encode(row, "test", fitted, dataset.test_images)
         else:
-            assert train is not None
-            test = fitted.place(dataset.test_images, dataset.train_pixels, train)
-        artifacts.write_array(paths.embedding(row, "train"), train)
-        artifacts.write_array(paths.embedding(row, "test"), test)
+            assert known is not None
+            train = _keep(row, "train", known)
+            _keep(row, "test", fitted.place(dataset.test_images, dataset.train_pixels, known))
         _draw(row, train, dataset)
+
+
+def _encode(row: str, split: str, fitted: Encodes, images: np.ndarray) -> np.ndarray:
+    """Write what a method makes of images, as it comes; return the file."""
+    dims = fitted.encode(images[:1]).shape[1]
+    blocks = (fitted.encode(images[start : start + _BLOCK]) for start in range(0, len(images), _BLOCK))
+    artifacts.write_blocks(paths.embedding(row, split), (len(images), dims), np.float32, blocks)
+    return artifacts.read_array(paths.embedding(row, split))
+
+
+def _keep(row: str, split: str, embedding: np.ndarray) -> np.ndarray:
+    artifacts.write_array(paths.embedding(row, split), embedding)
+    return embedding
 
 
 def _leave_out(row: str, name: str, dataset: Dataset) -> None:

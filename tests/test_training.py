@@ -425,3 +425,29 @@ def test_a_vae_learns_to_beat_a_constant(images: np.ndarray, architecture: str) 
     constant = functional.binary_cross_entropy(mean_image, pixels, reduction="none").sum() / len(pixels)
     assert seen[-1].validation["loss"] < constant
     assert seen[-1].validation["kl"] > 1
+
+
+def test_rows_of_a_file_train_as_tensors_do(tmp_path: Path, rng: np.random.Generator) -> None:
+    array = rng.normal(size=(200, 6)).astype(np.float32)
+    np.save(tmp_path / "array.npy", array)
+    index = rng.permutation(200)[:150]
+    mapped = np.lib.format.open_memmap(tmp_path / "array.npy", mode="r")
+
+    def trained(train: Any, validation: Any) -> list[Tensor]:
+        torch.manual_seed(0)
+        network = nn.Linear(6, 2)
+
+        def loss(batch: training.Batch) -> dict[str, Tensor]:
+            return {"loss": (network(batch.tensors[0]) - batch.normal(2)).square().mean()}
+
+        plan = training.Plan(epochs=3, batch_size=32, learning_rate=0.01)
+        list(training.fit(network, loss, [train], [validation], plan, 5))
+        return [weight.detach() for weight in network.parameters()]
+
+    rest = np.setdiff1d(np.arange(200), index)
+    by_rows = trained(training.Rows(mapped, index), training.Rows(mapped, rest))
+    by_tensors = trained(torch.from_numpy(array[index]), torch.from_numpy(array[rest]))
+    assert all(torch.equal(one, other) for one, other in zip(by_rows, by_tensors, strict=True))
+    moved = training.Rows(mapped, index).to(torch.device("meta"))
+    assert isinstance(moved, Tensor)
+    assert moved.shape == (150, 6)

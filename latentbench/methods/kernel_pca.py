@@ -7,6 +7,7 @@ import numpy as np
 
 from latentbench import seeding
 from latentbench.core import progress
+from latentbench.data.dataset import to_unit
 from latentbench.methods.base import Material
 from latentbench.reduction import nystroem
 from latentbench.reduction.nystroem import KernelPCA
@@ -60,4 +61,4 @@ class Method:
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
         """Map images (n, c, h, w) uint8 to scores (n, m) float32, or to the first of them."""
-        return self.fitted.scores(images.reshape(len(images), -1) / np.float32(255), first)
+        return self.fitted.scores(to_unit(images.reshape(len(images), -1)), first)

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from latentbench import seeding
+from latentbench.data.dataset import to_unit
 from latentbench.reduction import gaussian
 
 
@@ -44,7 +45,7 @@ class Method:
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
         """Map images (n, c, h, w) uint8 to scores (n, m) float32, or to the first of them."""
-        points = images.reshape(len(images), -1) / np.float32(255)
+        points = to_unit(images.reshape(len(images), -1))
         # What scores are multiplied by is already times the scale.
         scores: np.ndarray = ((points - self.mean) / self.scale**2 @ self.components[:first].T).astype(np.float32)
         return scores

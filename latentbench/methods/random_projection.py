@@ -7,6 +7,7 @@ import numpy as np
 
 from latentbench import seeding
 from latentbench.core import progress
+from latentbench.data.dataset import to_unit
 from latentbench.methods.base import Material
 
 
@@ -47,6 +48,6 @@ class Method:
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
         """Map images (n, c, h, w) uint8 to products (n, m) float32, or to the first of them."""
-        points = images.reshape(len(images), -1) / np.float32(255)
+        points = to_unit(images.reshape(len(images), -1))
         products: np.ndarray = points @ self.directions[:first].T
         return products

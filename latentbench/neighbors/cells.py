@@ -5,7 +5,7 @@ in the cells that are nearest to it, and there exactly, by the search that `near
 missed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,18 +95,36 @@ def nearest_in_cells(
     Raises:
         InputError: k or `n_probes` is out of range, or a coordinate is not finite.
     """
-    if not 1 <= k < len(points):
-        raise InputError(f"k must be in 1..{len(points) - 1} for {len(points)} points, not {k}")
-    if n_probes < 1:
-        raise InputError(f"n_probes must be at least 1, not {n_probes}")
+    check(len(points), k, n_probes)
     check_finite(points, "coordinates of points")
     compiled.use_threads()
     cells = Cells.of(points, generator)
-    indices, distances = np.zeros((len(points), k), np.int64), np.zeros((len(points), k))
-    with progress.counter(total=len(points), desc=label, unit="point", unit_scale=True, delay=1.0) as bar:
+
+    def found() -> Iterator[tuple[np.ndarray, Neighbors]]:
         for members, others in cells.pairs(n_probes, k + 1):
             rows = cells.rows[members], cells.rows[others]
-            near = among(members, others, points[members], points[others], *rows, cells.turn, k)
+            yield members, among(members, others, points[members], points[others], *rows, cells.turn, k)
+
+    return gathered(found(), len(points), k, label)
+
+
+def check(n: int, k: int, n_probes: int) -> None:
+    """Refuse to look for k neighbours of each of n points in so many cells where that cannot be.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not 1 <= k < n:
+        raise InputError(f"k must be in 1..{n - 1} for {n} points, not {k}")
+    if n_probes < 1:
+        raise InputError(f"n_probes must be at least 1, not {n_probes}")
+
+
+def gathered(parts: Iterable[tuple[np.ndarray, Neighbors]], n: int, k: int, label: str) -> Neighbors:
+    """Return the k neighbours of all n points from those of parts of them, given by index, with a progress bar."""
+    indices, distances = np.zeros((n, k), np.int64), np.zeros((n, k))
+    with progress.counter(total=n, desc=label, unit="point", unit_scale=True, delay=1.0) as bar:
+        for members, near in parts:
             indices[members], distances[members] = near.indices, near.distances
             bar.update(len(members))
     return Neighbors(indices, distances)
@@ -153,9 +171,9 @@ def recall(points: np.ndarray, near: Neighbors, n: int, generator: np.random.Gen
 
 
 def _k_means(points: np.ndarray, n_cells: int) -> np.ndarray:
-    """Return the centres (n_cells, d) that Lloyd's method finds in points (n, d) from the first of them on.
+    """Return the centres (n_cells, d) that Lloyd's method (1982) finds in points (n, d), from some of them on.
 
-    A cell that loses all its points keeps its centre (Lloyd 1982).
+    These are spread evenly over the points. A cell that loses all its points keeps its centre.
     """
     centres = points[np.linspace(0, len(points) - 1, n_cells).astype(int)].astype(np.float64)
     for _ in range(_N_ROUNDS):

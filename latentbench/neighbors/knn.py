@@ -13,8 +13,8 @@ from latentbench.neighbors.search import Neighbors, nearest
 
 Weights = Literal["uniform", "distance"]
 WEIGHTS: tuple[Weights, ...] = ("uniform", "distance")
-# A choice looks at so many pairs of points, at most, but never at fewer points than that: all pairs of 63,000 points.
-_MOST_PAIRS, _LEAST_POINTS = 4e9, 2000
+# All of so many points are classified by the others; of more, as many as make these pairs, but at least 2,000.
+_MOST_WHOLE, _MOST_PAIRS, _LEAST_POINTS = 63_000, 2e9, 2000
 _TYPES = [np.float64, np.float32, np.uint8]
 
 
@@ -131,7 +131,7 @@ def leave_one_out(
 ) -> Choice:
     """Choose k and the weights by how well each of the points is classified by the others.
 
-    Of more than 63,000 points, some are classified by all others: as many as the same time allows, evenly spread.
+    Of more than 63,000 points, some are classified by all others: as many as take about the same time, evenly spread.
 
     Args:
         points: (n, d) float32, float64 or uint8.
@@ -145,10 +145,9 @@ def leave_one_out(
         InputError: as `nearest`.
     """
     n = len(points)
-    n_asked = min(n, max(_LEAST_POINTS, int(_MOST_PAIRS / n)))
-    if n_asked == n:
+    if n <= _MOST_WHOLE:
         return choose(nearest(points, points, k_max, p=p, exclude_self=True, label=label), labels, n_classes)
-    asked = spread(n, n_asked)
+    asked = spread(n, max(_LEAST_POINTS, int(_MOST_PAIRS / n)))
     return choose(nearest(points[asked], points, k_max, p=p, own=asked, label=label), labels, n_classes, asked)
 
 

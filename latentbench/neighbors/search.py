@@ -65,16 +65,22 @@ def nearest(
         label: what the progress bar says.
 
     Raises:
-        InputError: k or p is out of range, or a coordinate is not finite, or so large or small that its square is not.
+        InputError: k or p is out of range, or a coordinate is not finite, or so large or small that its square is not;
+            or `own` is not of the queries, or given with `exclude_self`.
     """
+    if own is not None and (exclude_self or len(own) != len(queries)):
+        raise InputError(f"own must name the point that each of {len(queries)} queries is, without exclude_self")
     available = len(points) - (0 if own is None and not exclude_self else 1)
     if not 1 <= k <= available:
         raise InputError(f"k must be in 1..{available} for {len(points)} points, not {k}")
     if p not in (1, 2):
         raise InputError(f"p must be 1 or 2, not {p}")
-    check_finite(queries, "coordinates of queries")
     check_finite(points, "coordinates of points")
-    queries, points = _plain(queries), _plain(points)
+    if queries is points:
+        queries = points = _plain(points)
+    else:
+        check_finite(queries, "coordinates of queries")
+        queries, points = _plain(queries), _plain(points)
     if own is None:
         own = np.arange(len(queries)) if exclude_self else np.full(len(queries), -1)
     compiled.use_threads()
@@ -96,7 +102,7 @@ def nearest(
 
 def _plain(points: np.ndarray) -> np.ndarray:
     """Return points as compiled loops take them: row by row in memory, in the machine's order of bytes."""
-    return np.ascontiguousarray(points).view(np.ndarray)
+    return np.ascontiguousarray(points, dtype=points.dtype.newbyteorder("="))
 
 
 @dataclass(frozen=True)
@@ -183,7 +189,7 @@ def closest_pairs(
     """Find the two points of each two parts that are nearest to each other, ties broken by the lower indices.
 
     Args:
-        points: (n, d) float32 or float64.
+        points: (n, d) float32, float64 or uint8.
         parts: (n,) the part of each, in 0..m - 1.
         p: 2 for Euclidean distance, 1 for the sum of absolute differences.
         label: what the progress bar says.

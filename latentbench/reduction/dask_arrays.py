@@ -12,15 +12,15 @@ import numpy as np
 from dask.base import compute
 from dask.delayed import delayed
 
-from latentbench.core.errors import InputError
-from latentbench.neighbors.cells import Cells, among
+from latentbench.core.errors import InputError, check_finite
+from latentbench.neighbors.cells import Cells, among, check, gathered
 from latentbench.neighbors.search import Neighbors, Turn
 from latentbench.reduction.moments import Moments, joined
 
 if TYPE_CHECKING:
     import dask.array as da
 
-_AT_ONCE = 16  # cells, or chunks, that workers are given at a time
+_AT_ONCE = 16  # cells, or chunks, that workers are given at a time: results come back before others go
 
 
 class _InPieces:
@@ -32,12 +32,28 @@ class _InPieces:
 
     def __init__(self, array: "da.Array") -> None:
         self._array, self.dtype, self.shape = array, array.dtype, array.shape
+        self._ends = np.cumsum(array.chunks[0])
+        self._last, self._chunk = -1, np.empty(0)  # the chunk that was asked for last
 
     def __len__(self) -> int:
         return int(self.shape[0])
 
     def __getitem__(self, key: slice) -> np.ndarray:
-        return np.asarray(self._array[key].compute())
+        """Return rows; of neighbouring ones each chunk is computed once."""
+        start, stop, step = key.indices(len(self))
+        rows = np.arange(start, stop, step)
+        chunks = np.searchsorted(self._ends, rows, side="right")
+        parts = [self._of(int(chunk))[rows[chunks == chunk] - self._start(int(chunk))] for chunk in np.unique(chunks)]
+        return np.concatenate(parts)
+
+    def _start(self, chunk: int) -> int:
+        return int(self._ends[chunk - 1]) if chunk else 0
+
+    def _of(self, chunk: int) -> np.ndarray:
+        if chunk != self._last:
+            self._last, self._chunk = chunk, np.asarray(self._array.blocks[chunk].compute())
+            check_finite(self._chunk, "coordinates of points")
+        return self._chunk
 
 
 def moments(array: "da.Array", unit: float = 1.0) -> Moments:
@@ -55,38 +71,41 @@ def moments(array: "da.Array", unit: float = 1.0) -> Moments:
     _check_rows(array)
     pieces: Any = array
     blocks = (delayed(_moments_of)(block, unit) for block in pieces.to_delayed().ravel())
-    return joined(part for some in _batches(blocks) for part in _computed(some))
+    return joined(part for some in _batches(blocks) for part in _computed(some) if part is not None)
 
 
 def nearest_in_cells(array: "da.Array", k: int, n_probes: int, generator: np.random.Generator) -> Neighbors:
     """Find near points of each row of an array, as `latentbench.neighbors.cells.nearest_in_cells` does.
 
-    Cells are made here, of the array chunk by chunk; workers search them.
+    Cells are made here, from some 100 numbers of each row; workers search them.
 
     Args:
         array: (n, d) float32, float64 or uint8, in chunks of whole rows.
         k, n_probes, generator: as there.
 
     Raises:
-        InputError: a chunk has no whole rows, or k is out of range.
+        InputError: a chunk has no whole rows, k or `n_probes` is out of range, or a coordinate is not finite.
     """
     _check_rows(array)
     n = array.shape[0]
-    if not 1 <= k < n:
-        raise InputError(f"k must be in 1..{n - 1} for {n} points, not {k}")
+    check(n, k, n_probes)
     points: Any = _InPieces(array)
     cells = Cells.of(points, generator)
-    indices, distances = np.zeros((n, k), np.int64), np.zeros((n, k))
     turn = delayed(cells.turn)
-    for some in _batches(cells.pairs(n_probes, k + 1)):
-        searches = [delayed(_among)(mine, those, array[mine], array[those], turn, k) for mine, those in some]
-        for (mine, _), near in zip(some, _computed(searches), strict=True):
-            indices[mine], distances[mine] = near.indices, near.distances
-    return Neighbors(indices, distances)
+
+    def found() -> Iterator[tuple[np.ndarray, Neighbors]]:
+        for some in _batches(cells.pairs(n_probes, k + 1)):
+            searches = [delayed(_among)(mine, those, array[mine], array[those], turn, k) for mine, those in some]
+            yield from zip((mine for mine, _ in some), _computed(searches), strict=True)
+
+    return gathered(found(), n, k, "neighbours")
 
 
-def _moments_of(block: np.ndarray, unit: float) -> Moments:
-    return Moments.of(block if unit == 1.0 else block * np.float32(unit))
+def _moments_of(block: np.ndarray, unit: float) -> Moments | None:
+    """Return the moments of a chunk, None of an empty one: filters leave some."""
+    if not len(block):
+        return None
+    return Moments.of(block if unit == 1.0 else block * (unit if block.dtype == np.float64 else np.float32(unit)))
 
 
 def _among(

@@ -16,7 +16,10 @@ from latentbench.neighbors.search import Neighbors, closest_pairs
 
 _LANES = 16  # sources that are followed together: float32 values of one cache line and one vector register
 _REACH = 4000  # points around a source among which its companions are looked for
-_SLAB, _SLAB_NUMBERS = 16, 2**26  # groups of sources that are yielded at once, and float32 ways of them, at most
+# Groups of sources that are yielded at once: at most so many, and so many float32 ways, but one for each thread.
+_SLAB, _SLAB_NUMBERS = 16, 2**26
+_MOST_EDGES = 2**31  # places in a graph are counted in 32 bits
+_MOST_MEETINGS = 10**11  # of points of different parts, which takes an hour
 
 
 def graph_by_count(near: Neighbors, n_neighbors: int, unit: float = 1.0) -> csr_array:
@@ -36,8 +39,9 @@ def graph_by_count(near: Neighbors, n_neighbors: int, unit: float = 1.0) -> csr_
 def graph_by_radius(points: np.ndarray, radius: float, p: int, unit: float = 1.0) -> csr_array:
     """Return the symmetric graph in which points (n, d) within `radius` of each other are joined, lengths float64.
 
-    `radius` is in the lengths that distances have once they are multiplied by `unit`.
+    `radius` is in the lengths that distances have once they are multiplied by `unit`. Points are in memory as floats.
     """
+    points = points.astype(np.float32) if points.dtype == np.uint8 else points  # what scikit-learn is fast with
     found = radius_neighbors_graph(points, radius / unit, mode="distance", p=p).tocoo()
     return _symmetric(found.row, found.col, found.data * unit, len(points))
 
@@ -70,12 +74,18 @@ def joined(graph: csr_array, points: np.ndarray, p: int, unit: float = 1.0) -> t
         p: 2 for Euclidean distance, 1 for the sum of absolute differences.
         unit: what distances between points are multiplied by.
 
+    Raises:
+        InputError: the parts are so many and large that their points take hours to compare.
+
     Warns:
         UserWarning: there was more than one part.
     """
     n_parts, parts = connected_components(graph, directed=False)
     if n_parts == 1:
         return graph, 1
+    sizes = np.bincount(parts).astype(np.float64)
+    if (len(parts) ** 2 - np.square(sizes).sum()) / 2 > _MOST_MEETINGS:
+        raise InputError(f"the neighbour graph has {n_parts} parts, too many to join: take more neighbours")
     warnings.warn(
         f"the neighbour graph has {n_parts} parts; joining each two by their shortest connection", stacklevel=3
     )
@@ -113,12 +123,17 @@ def shortest_paths(
 
     Yields:
         Positions (k,) in `sources`, and the ways (k, n) float32 from those; each position once.
+
+    Raises:
+        InputError: the graph has 2^31 edges or more.
     """
+    if graph.nnz >= _MOST_EDGES:
+        raise InputError(f"a graph of {graph.nnz:,} edges is too large: less than 2^31 can be followed")
     n_threads = compiled.use_threads()
     edges = graph.indptr.astype(np.int32), graph.indices.astype(np.int32), graph.data
     groups = _groups(*edges, sources.astype(np.int64))
     n = graph.shape[0]
-    n_groups = max(n_threads, min(_SLAB, _SLAB_NUMBERS // (_LANES * n)))
+    n_groups = min(len(groups), max(n_threads, min(_SLAB, _SLAB_NUMBERS // (_LANES * n))))
     ways = np.empty((n_groups * _LANES, n), dtype=np.float32)
     with progress.counter(total=len(sources), desc=label, unit="source", delay=1.0) as bar:
         for start in range(0, len(groups), n_groups):

@@ -40,7 +40,8 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         p: 2 for Euclidean distance, 1 for the sum of absolute differences.
         n_landmarks: points whose geodesic distances to all points are computed, drawn at random; None, or as many as
             there are points or more, for all of them: full Isomap, which is what scikit-learn computes.
-        memory_map: file for the geodesic distances, for more of them than fit into memory; it is overwritten.
+        memory_map: file for the geodesic distances, for more of them than fit into memory; it is overwritten. It is
+            mapped where all points are landmarks, and read in pieces otherwise.
         random_state: of the choice of landmarks.
         unit: what distances between coordinates are multiplied by, such as 1/255 for uint8 pixels.
 
@@ -211,8 +212,9 @@ def placed(
         indices, distances = list(near.indices), [each * unit for each in near.distances]
     else:
         assert radius is not None
-        search = NearestNeighbors(radius=radius / unit, p=p).fit(points)
-        found, indices = search.radius_neighbors(queries)
+        known, asked = (each.astype(np.float32) if each.dtype == np.uint8 else each for each in (points, queries))
+        search = NearestNeighbors(radius=radius / unit, p=p).fit(known)
+        found, indices = search.radius_neighbors(asked)
         distances = [each * unit for each in found]
         alone = [row for row, near_one in enumerate(indices) if not len(near_one)]
         if alone:

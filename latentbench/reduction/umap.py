@@ -114,7 +114,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return embedding
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Place points X (q, d) among the fitted ones, (q, n_components), float32 or float64 as the points.
+        """Place points X (q, d) among the fitted ones, (q, n_components), float32 or float64 as the fitted points.
 
         Each is put at the mean of the map positions of the 8 nearest fitted points, weighted by the inverse of their
         distances; a fitted point, where it was put by `fit`.

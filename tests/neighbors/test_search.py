@@ -92,6 +92,22 @@ def test_some_of_the_points_are_not_their_own_neighbours_either(points: np.ndarr
     assert np.array_equal(found.distances, whole.distances[rows])
 
 
+def test_arrays_are_searched_however_they_lie_in_memory(images: np.ndarray) -> None:
+    pixels = images[:600].reshape(600, -1)[:, ::2]
+    expected = nearest(np.ascontiguousarray(pixels), np.ascontiguousarray(pixels), 3, exclude_self=True)
+    turned = np.asfortranarray(pixels)
+    turned.flags.writeable = False
+    for laid in (pixels, turned, pixels.astype(">f4")):
+        assert np.array_equal(nearest(laid, laid, 3, exclude_self=True).indices, expected.indices)
+
+
+def test_own_points_are_of_the_queries(points: np.ndarray) -> None:
+    with pytest.raises(InputError, match="each of 5 queries"):
+        nearest(points[:5], points, 2, own=np.arange(4))
+    with pytest.raises(InputError, match="without exclude_self"):
+        nearest(points[:5], points[:5], 2, own=np.arange(5), exclude_self=True)
+
+
 @pytest.mark.parametrize("k", [0, 10])
 def test_an_impossible_k_is_refused(points: np.ndarray, k: int) -> None:
     with pytest.raises(ValueError, match=f"k must be in 1..9 for 10 points, not {k}"):

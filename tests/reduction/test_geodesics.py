@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse.csgraph import shortest_path
 from sklearn.neighbors import kneighbors_graph, radius_neighbors_graph
 
+from latentbench.core.errors import InputError
 from latentbench.neighbors.search import nearest
 from latentbench.reduction import geodesics
 
@@ -66,3 +67,22 @@ def test_a_graph_by_radius_is_scikit_learns(points: np.ndarray, p: int) -> None:
     theirs = radius_neighbors_graph(points[:300].astype(np.float64), radius, mode="distance", p=p)
     assert 600 < ours.nnz < 80_000
     np.testing.assert_allclose(ours.toarray(), theirs.toarray(), rtol=1e-4, atol=1e-4)
+
+
+def test_slabs_of_few_groups_hold_the_same_ways(points: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, _ = geodesics.joined(graph_of(points[:400], 8), points[:400], 2)
+    sources = np.arange(0, 400, 5)
+    whole = np.empty((len(sources), 400), np.float32)
+    for places, rows in geodesics.shortest_paths(graph, sources):
+        whole[places] = rows
+    monkeypatch.setattr(geodesics, "_SLAB_NUMBERS", 1)
+    slabs = [(places, rows.copy()) for places, rows in geodesics.shortest_paths(graph, sources)]
+    assert len(slabs) > 1
+    assert all(np.array_equal(rows, whole[places]) for places, rows in slabs)
+
+
+def test_parts_that_take_hours_to_join_are_refused(points: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = np.concatenate([points[:60], points[60:120] + 50])
+    monkeypatch.setattr(geodesics, "_MOST_MEETINGS", 60 * 60 - 1)
+    with pytest.raises(InputError, match="has 2 parts, too many to join: take more neighbours"):
+        geodesics.joined(graph_of(far, 5), far, 2)
