@@ -34,7 +34,7 @@ _FETCHED = ("data/raw", "data/explorer_libraries")  # by `make data`
 _N_TRAIN, _N_TEST, _N_SAMPLES = 6000, 1000, 1000
 # What is drawn or counted more often than a sketch needs.
 _SKETCH: dict[str, Any] = {
-    "budget": 0.08,
+    "budget": 0.05,
     "threads": 1,  # stages run side by side
     "isomap.n_sheets": 2,
     "latent_explore.map_points": 2000,
