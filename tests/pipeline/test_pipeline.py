@@ -530,7 +530,8 @@ def test_another_dataset_is_one_param(images: np.ndarray, labels: np.ndarray, ro
     workspace = Workspace(root, tmp_path / "workspace")
     workspace.set_up_make()
     text = (root / "docs/tutorials/your_own_images.md").read_text(encoding="utf-8")
-    described, _, _, experiment, reported, *_ = pages.commands(text)
+    described, *committed, _, _, experiment, reported, _, _ = pages.commands(text)
+    assert [words[:2] for words in committed] == [["git", "add"], ["git", "commit"]]
     told = workspace.run(*(word.replace("/path/to", str(tmp_path)) for word in described)).stderr
     assert f"Now: {' '.join(experiment)}" in told
     large = ("pca.", "isomap.n_landmarks", "isomap.search", "latent_explore.map_points", "n_samples")

@@ -124,7 +124,7 @@ def test_what_cannot_be_described_is_told_and_nothing_is_written(place: Path) ->
         dataset.main(["mine", str(place)])
     (place / "b.parquet").unlink()
     (place / "b.csv").write_text("1,2\n")
-    with pytest.raises(SystemExit, match=r"a\.csv: call it train"):
+    with pytest.raises(SystemExit, match=r"a\.csv: rename it to train"):
         dataset.main(["mine", str(place), "--size", "8", "8"])
     buffer = io.BytesIO()
     Image.new("L", (9, 9)).save(buffer, format="png")
