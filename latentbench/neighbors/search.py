@@ -21,6 +21,7 @@ _HEAD = 96  # axes of the bound
 _TILE = 1024  # points at a time, which stay in the cache
 _BLOCK = 4096  # queries at a time
 _SAMPLE = 2000  # points that the axes are found from; any axes are right, good ones rule out more
+_LEAST_SHARE = 1e-10  # of the largest variance along an axis of the bound, where these are found by products of points
 _LANES = 64  # bounds that are compared at once
 _LEAST_REACH = 1e-150  # from the mean to the farthest point; squares of less are rounded to zero
 _CHUNK = 56  # coordinates of an absolute sum between looks at the k-th
@@ -291,9 +292,7 @@ class Turn:
                 f"points lie up to {reach:.1e} from their mean: float64 has no squares of that; scale them"
             )
         reach = reach or 1.0
-        sample = points[:: -(-len(points) // _SAMPLE)] - centre
-        _, axes = np.linalg.eigh(sample.T @ sample)
-        axes = axes[:, ::-1][:, :_HEAD]
+        axes = _main_axes(points[:: -(-len(points) // _SAMPLE)] - centre)
         # A sum of n products is off by at most n roundings of its terms (Higham 2002, section 3.1), which add up to at
         # most twice the two squares; heads, rests and squares are themselves rounded once.
         roundings = (axes.shape[1] + 3 + 8) * float(np.finfo(np.float32).eps) / 2
@@ -317,6 +316,21 @@ class Turn:
             rows[block, -1] = whole
         rows[:, : width + 1] *= -2.0
         return rows
+
+
+def _main_axes(sample: np.ndarray) -> np.ndarray:
+    """Return the axes (d, at most 96) along which centred points (m, d) vary most, orthonormal."""
+    m, d = sample.shape
+    if m >= d:
+        _, axes = np.linalg.eigh(sample.T @ sample)
+        main: np.ndarray = axes[:, ::-1][:, :_HEAD]
+        return main
+    # Of large images, the products of m points are far fewer than those of d pixels.
+    squares, sides = np.linalg.eigh(sample @ sample.T)
+    kept = squares > _LEAST_SHARE * max(squares[-1], 0.0)  # less is rounding, of no direction
+    spans = sample.T @ sides[:, kept][:, ::-1][:, :_HEAD]
+    axes, _ = np.linalg.qr(spans)
+    return axes
 
 
 def _right(rows: np.ndarray) -> torch.Tensor:

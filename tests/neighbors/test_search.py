@@ -46,6 +46,26 @@ def test_nothing_is_missed_whatever_the_points_are_like(p: int, d: int, kind: st
         assert np.array_equal(found.indices, order), "ties go to the lower index"
 
 
+@pytest.mark.parametrize("kind", ["spread", "flat", "constant", "uint8"])
+def test_points_of_more_coordinates_than_there_are_points_are_bounded_as_well(
+    kind: str, rng: np.random.Generator
+) -> None:
+    points = rng.normal(size=(300, 700)) * 0.98 ** np.arange(700)
+    flat = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 700))
+    whole = rng.integers(0, 256, (300, 700), dtype=np.uint8)
+    points = {"flat": flat, "constant": np.ones((300, 700)), "uint8": whole}.get(kind, points)
+    turn = search.Turn.of(points, points)
+    np.testing.assert_allclose(turn.axes.T @ turn.axes, np.eye(turn.axes.shape[1]), atol=1e-12)
+    assert turn.axes.shape[1] == {"flat": 3, "constant": 0}.get(kind, 96)
+    rows = turn.rows(points)
+    bounds = (torch.from_numpy(rows) @ search._right(rows)).numpy().astype(np.float64)
+    exact = cdist(points.astype(np.float64), points.astype(np.float64))
+    assert (bounds - turn.slack <= np.square(exact) / turn.unit).all()
+    found = nearest(points, points, 4, exclude_self=True)
+    np.fill_diagonal(exact, np.inf)
+    np.testing.assert_allclose(found.distances, np.sort(exact, axis=1)[:, :4], rtol=1e-9, atol=1e-9)
+
+
 def test_a_bound_is_never_above_the_true_distance(points: np.ndarray) -> None:
     queries, others = points[:200], points[200:2000]
     turn = search.Turn.of(queries, others)
