@@ -141,7 +141,7 @@ benchmark-reading: setup  ## time reading a folder of 100,000 JPEGs, against Pil
 benchmark-load: setup  ## time a training alone and beside busy processes (a minute)
 	python -m benchmarks.load
 
-benchmark-scale: setup data  ## time the stages on N images, 1,000,000 by default, and on 60,000 (half an hour; 15 GiB of disk)
+benchmark-scale: setup data  ## time the stages on N images, 1,000,000 by default, and on 60,000 (long; some 4 KB of disk for each image)
 	python -m benchmarks.scale --sizes 60000 $(or $(N),1000000)
 
 benchmark-explorer: browser  ## time the explorer's map and its decoding in a browser (a minute)
