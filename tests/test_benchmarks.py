@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from latentbench.core import artifacts
 from tests.imports import imported_modules
@@ -22,6 +23,7 @@ TESTED = (
         "recipes",
         "reduction",
         "scale",
+        "side_by_side",
         "startup",
     ),
     "training",
@@ -80,3 +82,14 @@ def test_copies_of_the_images_are_shifted_and_mirrored_and_no_more(
     monkeypatch.chdir(root)
     assert scale.sized(500)["isomap"]["neighbors"] == "cells"
     assert set(scale.STAGES) >= {"preprocess", "pca pca", "evaluate"}
+
+
+def test_what_is_timed_side_by_side_is_a_stage_and_other_bytes_stop_it(root: Path) -> None:
+    from benchmarks import side_by_side
+
+    stage, _, row = side_by_side.TRAINING.partition("@")
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert side_by_side.OUTPUT in [out.replace("${item.row}", row) for out in stages[stage]["outs"]]
+    assert side_by_side.sameness({"a"}) == "both came to the same bytes"
+    with pytest.raises(SystemExit, match="other results"):
+        side_by_side.sameness({"a", "b"})
