@@ -1,14 +1,14 @@
 """A VAE of black and white images against published likelihoods; `make benchmark-binarized` runs it.
 
-The protocol is that of the Exemplar VAE (Norouzi et al. 2020, arXiv 2004.04795): the first 50,000 train images are for
-training, binarised anew at each step by a coin for every pixel that shows white as often as the pixel is bright; the
-last 10,000 are for validation and the test images for the result, each binarised once. The weight of the KL divergence
-rises from 0 to 1 over the first epochs. The result is the mean negative log-likelihood of the test images in nats,
-bounded from above with 5,000 importance samples for each.
+The protocol is that of the Exemplar VAE (Norouzi et al. 2020, arXiv 2004.04795). The first 50,000 train images are for
+training and are binarised again at each step: each pixel becomes white with a probability equal to its brightness. The
+last 10,000 are for validation and the test images for the result; these are binarised once. The weight of the KL
+divergence rises from 0 to 1 over the first epochs. The result is the mean negative log-likelihood of the test images in
+nats, bounded from above with 5,000 importance samples each.
 
-What differs, by the paper's code: its VAE has two gated dense layers of 300 units on either side and a bounded variance
-of the posterior; it trains with normalised gradients for up to 2,000 epochs, the first 100 with a rising weight,
-and stops after 50 without gain. Ours averages its weights. The coins for validation and test images are other ones.
+The paper's code differs: its VAE has two gated dense layers of 300 units on either side and a bounded variance of the
+posterior; it trains with normalised gradients for up to 2,000 epochs, the first 100 with a rising weight, and stops
+after 50 without improvement. Ours averages its weights. Validation and test images are binarised with other draws.
 """
 
 import argparse
@@ -35,18 +35,18 @@ def read_grey(split: str, n: int | None = None) -> Tensor:
 
 
 def binarize(images: Tensor, uniform: Tensor) -> Tensor:
-    """Turn grey images (n, c, h, w) uint8 into black and white ones, float32, with noise in [0, 1) for coins."""
+    """Turn grey images (n, c, h, w) uint8 into black and white ones, float32, by uniform noise in [0, 1)."""
     return (uniform < inference.to_unit(images)).float()
 
 
 def fixed_binarization(images: Tensor, seed: int, name: str) -> Tensor:
-    """Binarise images once; the result is uint8 of 0 and 255, which every later coin leaves as it is."""
+    """Binarise images once; the result is uint8 of 0 and 255, which binarising again does not change."""
     uniform = torch.rand(images.shape, generator=seeding.torch_generator(seed, "binarized", name))
     return inference.to_pixels(binarize(images, uniform))
 
 
 def loss_of(network: vaes.VAE, warm_up_share: float) -> training.Loss:
-    """Return the negative evidence lower bound, its KL divergence weighed less in a first share of the training."""
+    """Return the negative evidence lower bound, with a lower weight of the KL divergence early in the training."""
 
     def loss(batch: training.Batch) -> dict[str, Tensor]:
         grey = batch.tensors[0]
@@ -89,11 +89,11 @@ def main() -> None:
     add("--architecture", choices=plugins.names("latentbench.networks.vaes"), default="conv", help="default: conv")
     add("--epochs", type=int, default=300, help="at most; default: 300")
     add("--warm-up", type=int, default=50, help="epochs over which the weight of the KL rises; default: 50")
-    add("--patience", type=int, default=50, help="epochs without gain before stopping early; default: 50")
+    add("--patience", type=int, default=50, help="epochs without improvement before stopping; default: 50")
     add("--latent-dim", type=int, default=40, help="default: 40")
-    add("--samples", type=int, default=5000, help="importance samples for each image; default: 5000")
+    add("--samples", type=int, default=5000, help="importance samples per image; default: 5000")
     add("--images", type=int, default=10_000, help="test images, the first ones; default: all 10,000")
-    add("--train-images", type=int, default=60_000, help="for trials: a sixth of them validates; default: all 60,000")
+    add("--train-images", type=int, default=60_000, help="for trials; a sixth is for validation; default: all 60,000")
     add("--seed", type=int, default=0)
     options = parser.parse_args()
     threads.use(None)

@@ -1,13 +1,13 @@
-"""Sampling and learning against diffusers; `make benchmark-diffusion` runs it.
+"""Compare sampling and training with diffusers; `make benchmark-diffusion` runs it.
 
 Three comparisons, by name:
   calls    the default sampler against 1000 ancestral steps of the same network: kernel distances of 1,000 samples each
   samples  seconds for 10,000 samples of each row
-  peer     seconds to 1,000 samples of equal or better distance: our rows against a U-Net of diffusers of the same size,
-           trained for as long as the slower of our rows was, with DDPM and DDIM at several numbers of steps
+  peer     seconds for 1,000 samples of equal or better distance: our rows against a U-Net of diffusers of equal size,
+           trained for as long as the slower of our rows, with DDPM and DDIM at several numbers of steps
 
-They take the models of data/models as `make repro` leaves them. Samples are timed in one process, ours and the peer's
-one after the other at each turn.
+They use the models that `make repro` wrote to data/models. Samples are timed in one process, ours and the peer's in
+turns.
 """
 
 import argparse
@@ -38,7 +38,7 @@ OUT = Path("metrics/benchmarks")
 _BATCH = 250
 _N = 1000  # samples behind each distance
 _CALLS = (5, 10, 20, 50)  # of ours
-_STEPS = (10, 20, 50)  # of the peer, unless told otherwise
+_STEPS = (10, 20, 50)  # of the peer, by default
 _PEER_EMA = 0.999
 
 
@@ -52,7 +52,7 @@ class Eye:
         self._test = self._features(torch.tensor(Dataset(PROCESSED).test_images))
 
     def distances(self, drawn: Tensor) -> tuple[float, float]:
-        """Return Fréchet and kernel distance of images (n, c, h, w) uint8 from as many test images."""
+        """Return the Fréchet and kernel distance of images (n, c, h, w) uint8 to as many test images."""
         features, target = self._features(drawn), self._test[: len(drawn)]
         generator = np.random.default_rng(0)
         frechet = samples.frechet_distance(samples.moments(features), samples.moments(target))
@@ -71,14 +71,14 @@ def draw(model: DiffusionModel, n: int, sampling: Sampling) -> Tensor:
 
 
 def timed(make: Callable[[], Tensor]) -> tuple[float, Tensor]:
-    """Return the seconds that something took, and what it made."""
+    """Return the seconds that a call took, and its result."""
     started = time.perf_counter()
     made = make()
     return time.perf_counter() - started, made
 
 
 def ours() -> dict[str, tuple[DiffusionModel, Sampling]]:
-    """Return the trained rows with their own way to sample."""
+    """Return the trained rows, each with its own sampling."""
     found = {row: models.load(MODELS / row) for row in ROWS}
     return {row: (model, Sampling(**description["sampling"])) for row, (model, description) in found.items()}
 
@@ -93,7 +93,7 @@ def compare_calls(eye: Eye) -> None:
         print(
             f"{row}: kernel distance {kernel:.4g} in {sampling.calls} calls of {sampling.sampler} ({seconds:.1f} s), "
             f"{long_kernel:.4g} after 1000 ancestral steps ({long_seconds:.1f} s): {kernel / long_kernel:.2f} times "
-            "(the bar is 1.1 at 20 calls)",
+            "(the target is 1.1 at 20 calls)",
             flush=True,
         )
 
@@ -103,11 +103,11 @@ def time_samples() -> None:
     for row, (model, sampling) in ours().items():
         draw(model, _BATCH, sampling)
         seconds, _ = timed(lambda model=model, sampling=sampling: draw(model, 10_000, sampling))
-        print(f"{row}: {seconds:.1f} s for 10,000 samples (the bar is 60 for the better row)", flush=True)
+        print(f"{row}: {seconds:.1f} s for 10,000 samples (the target is 60 for the better row)", flush=True)
 
 
 def build_peer(n_parameters: int) -> UNet2DModel:
-    """Return the U-Net of diffusers, two levels without attention, whose size is nearest to so many parameters."""
+    """Return the U-Net of diffusers, two levels without attention, whose size is nearest to this many parameters."""
 
     def build(width: int) -> UNet2DModel:
         return UNet2DModel(
@@ -170,7 +170,7 @@ def draw_peer(network: UNet2DModel, scheduler: DDPMScheduler | DDIMScheduler, st
 
 
 def compare_with_peer(eye: Eye, budget_s: float | None, peer_steps: Sequence[int]) -> None:
-    """Print and write distance over sampling time of both sides, and how soon ours is as near as the peer's best."""
+    """Print and write distance over sampling time of both sides, and how soon ours equals the peer's best."""
     if budget_s is None:
         budget_s = max(artifacts.read_json(TIMING / f"diffusion@{row}.json")["seconds"] for row in ROWS)
     rows = ours()
@@ -205,12 +205,12 @@ def compare_with_peer(eye: Eye, budget_s: float | None, peer_steps: Sequence[int
     cheapest = theirs[theirs["frechet"] <= 1.05 * best]["seconds"].min()
     reached = table[table["name"].isin(ROWS) & (table["frechet"] <= best)]
     if reached.empty:
-        print(f"the peer's best distance is {best:.1f}, which ours does not reach", flush=True)
+        print(f"the peer's best distance is {best:.1f}, and ours does not reach it", flush=True)
         return
     ours_s = reached["seconds"].min()
     print(
-        f"1,000 samples at least as near as the peer's best ({best:.1f}): ours in {ours_s:.1f} s, the peer in "
-        f"{cheapest:.1f} s: {cheapest / ours_s:.1f} times as fast (the bar is 5)",
+        f"1,000 samples at least as good as the peer's best ({best:.1f}): ours in {ours_s:.1f} s, the peer in "
+        f"{cheapest:.1f} s: {cheapest / ours_s:.1f} times as fast (the target is 5)",
         flush=True,
     )
 
@@ -236,7 +236,9 @@ def main() -> None:
     """Run the chosen comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", choices=["calls", "samples", "peer", []], help="default: all")
-    parser.add_argument("--budget", type=float, help="seconds to train the peer (default: as the slower of our rows)")
+    parser.add_argument(
+        "--budget", type=float, help="seconds to train the peer (default: as for the slower of our rows)"
+    )
     parser.add_argument("--steps", type=int, nargs="+", default=_STEPS, help="calls of the peer (default: 10 20 50)")
     options = parser.parse_args()
     threads.use(None)

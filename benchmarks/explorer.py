@@ -1,12 +1,12 @@
 """How smooth the latent explorer is in headless Chromium, drawing in software; `make benchmark-explorer` runs it.
 
-The real page and points, as `make repro` leaves them, moved by a real pointer:
+It moves a real pointer over the real page and points that `make repro` wrote:
   pan     milliseconds from frame to frame while the map is dragged
-  decode  milliseconds from the pointer's move to the frame that shows the decoded image, while it is dragged over the
-          map: the network runs in between
-Beside them, in the same browser and at the same size, what else could have drawn those points, anew for each frame:
-Canvas 2D, and bare WebGL, below which no library built on it can come. An empty frame is the floor: 16.7 ms, the
-display's own. Nothing else should run meanwhile: Chromium draws with the cores that are left.
+  decode  milliseconds from the pointer's move to the frame that shows the decoded image, while the pointer is dragged
+          over the map; this includes running the network
+Beside them, in the same browser and at the same size, are other ways to draw those points in every frame: Canvas 2D,
+and bare WebGL, which no library built on it can beat. An empty frame is the lower limit: 16.7 ms, the display's own.
+Nothing else should run meanwhile, because Chromium draws with the cores that are left.
 """
 
 import argparse
@@ -28,7 +28,7 @@ FRAMES = 120
 SIZE = {"width": 1280, "height": 900}
 _PEERS = ("Canvas 2D, fillRect", "WebGL, gl.POINTS", "empty frame")
 _SCRIPT = Path(__file__).with_name("explorer_peers.js")
-# Frames are timed from within the page; a decode, as the page measures it, ends with the frame after it.
+# Frames are timed inside the page; a decode, which the page measures, ends with the next frame.
 _WATCH = """() => {
     window.frames_seen = [];
     window.decodes_seen = [];
@@ -55,7 +55,7 @@ def main() -> None:
     address = f"http://{explore.HOST}:{serving.server_port}/"
     description = artifacts.read_json(options.folder / "data/explorer.json")
     print(f"{description['dataset']['n_train']} points, {SIZE['width']} x {SIZE['height']}, milliseconds")
-    print(f"{'':42}{'median':>8}{'p95':>8}{'most':>8}   bar")
+    print(f"{'':42}{'median':>8}{'p95':>8}{'max':>8}   target")
     with browser.running(program) as chromium:
         for model in description["models"]:
             page = chromium.new_page(viewport=SIZE)
@@ -72,14 +72,14 @@ def main() -> None:
         for kind in _PEERS:
             page = chromium.new_page(viewport=SIZE)
             page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-            page.goto(f"{address}data/explorer.json")  # a page without anything that moves
+            page.goto(f"{address}data/explorer.json")  # a page on which nothing moves
             tell(f"peer: {kind}", peer(page, kind, description, box))
             page.close()
     serving.shutdown()
 
 
 def pan(page: Page) -> list[float]:
-    """Drag the map round in circles, and return the milliseconds between frames."""
+    """Drag the map in circles, and return the milliseconds between frames."""
     page.get_by_label("Dragging").select_option("pan")
     page.evaluate("() => { window.frames_seen.length = 0; }")
     drag(page)
@@ -87,7 +87,7 @@ def pan(page: Page) -> list[float]:
 
 
 def decode(page: Page) -> list[float]:
-    """Drag the decoded point round in circles, and return the milliseconds until its image is seen."""
+    """Drag the decoded point in circles, and return the milliseconds until its image is seen."""
     page.get_by_label("Show all images").click()
     page.get_by_label("Dragging").select_option("decode")
     page.evaluate("() => { window.decodes_seen.length = 0; }")
@@ -97,7 +97,7 @@ def decode(page: Page) -> list[float]:
 
 
 def drag(page: Page) -> None:
-    """Move the pointer in circles over the map, the button held down."""
+    """Move the pointer in circles over the map, with the button held down."""
     box = page.locator(".map").bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -127,9 +127,9 @@ def peer(page: Page, kind: str, description: dict[str, Any], box: Any) -> list[f
 
 
 def tell(name: str, times: list[float], bar: float | None = None) -> None:
-    """Print what was measured, beside the bar."""
+    """Print what was measured, beside the target."""
     median, high = np.percentile(times, [50, 95])
-    verdict = "" if bar is None else f"   {bar:.0f}: {'held' if high <= bar else 'MISSED'}"
+    verdict = "" if bar is None else f"   {bar:.0f}: {'met' if high <= bar else 'MISSED'}"
     print(f"{name:42}{median:8.1f}{high:8.1f}{max(times):8.1f}{verdict}", flush=True)
 
 

@@ -1,4 +1,4 @@
-// Peers of the explorer's map: the same points drawn anew for every frame of a pan, in the same browser.
+// Peers of the explorer's map: the same points redrawn for every frame of a pan, in the same browser.
 // Evaluates to a function that runs one of them and returns the milliseconds from frame to frame.
 
 async ({ path, map, nTrain, n, width, height, frames, kind }) => {

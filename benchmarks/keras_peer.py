@@ -1,6 +1,6 @@
 """The reference report's networks as a Keras user would train them; benchmarks/training.py runs this as its peer.
 
-It runs in a virtual environment of its own, with Keras, TensorFlow and NumPy alone, and prints one line of JSON.
+It runs in a separate virtual environment with only Keras, TensorFlow and NumPy, and prints one line of JSON.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def dense_ae() -> keras.Model:
     """Build the dense autoencoder."""
 
     def hidden(units: int) -> list[layers.Layer]:
-        # As torch has it by default; Keras's own defaults cost the same and train a little differently.
+        # torch's defaults; Keras's own defaults cost the same and train slightly differently.
         return [layers.Dense(units), layers.BatchNormalization(momentum=0.9, epsilon=1e-5), layers.ReLU()]
 
     return keras.Sequential(
@@ -111,22 +111,22 @@ def conv_vae() -> keras.Model:
 
 
 class Clock(keras.callbacks.Callback):
-    """Note when each epoch starts; its validation belongs to it."""
+    """Record when each epoch starts; an epoch includes its validation."""
 
     def __init__(self) -> None:
         super().__init__()
         self.moments = []
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:  # noqa: ARG002
-        """Note the start."""
+        """Record the start."""
         self.moments.append(time.perf_counter())
 
     def on_train_end(self, logs: dict | None = None) -> None:  # noqa: ARG002
-        """Note the end of the last one."""
+        """Record the end of the last one."""
         self.moments.append(time.perf_counter())
 
 
-# How to build each, its loss, and whether XLA makes it faster on a CPU, where Keras leaves it off by default.
+# The builder of each, its loss, and whether XLA makes it faster on a CPU, where Keras does not use it by default.
 MODELS = {
     "dense_ae": (dense_ae, "mean_squared_error", True),
     "conv_ae": (conv_ae, "mean_squared_error", False),
@@ -136,15 +136,15 @@ MODELS = {
 
 
 def main() -> None:
-    """Train one model and print how long its epochs took and where its loss arrived."""
+    """Train one model and print how long its epochs took and its final losses."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("images", type=Path, help="folder of train.npy and validation.npy, (n, 1, 28, 28) uint8 each")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch-size", type=int, required=True)
-    parser.add_argument("--warm-up", type=int, required=True, help="images to train on before the clock runs")
+    parser.add_argument("--warm-up", type=int, required=True, help="images to train on before timing starts")
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--tuned", action="store_true", help="XLA where it helps, and 16 steps to each call")
+    parser.add_argument("--tuned", action="store_true", help="XLA where it helps, and 16 steps per call")
     options = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)

@@ -1,7 +1,7 @@
 """How much longer a training takes beside other work; `make benchmark-load` runs it.
 
-Steps of a training on two threads, timed in a process of their own: alone and beside two busy processes, with threads
-that wait as a stage lets them, and as OpenMP does by default.
+It times training steps on two threads in a separate process: alone and beside two busy processes, with threads that
+wait as in a stage, and as OpenMP lets them by default.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _WARM_UP_STEPS = 5
 
 
 def steps(architecture: str, batch_size: int, n_steps: int) -> float:
-    """Return the milliseconds of a step of a training on two threads."""
+    """Return the milliseconds per training step on two threads."""
     torch.set_num_threads(2)
     torch.manual_seed(0)
     network = autoencoders.build(architecture, _SHAPE, _LATENT_DIM)
@@ -38,7 +38,7 @@ def steps(architecture: str, batch_size: int, n_steps: int) -> float:
 
 
 def timed(architecture: str, batch_size: int, n_steps: int, *, as_a_stage: bool) -> float:
-    """Return the same from a process of its own, since OpenMP reads how to wait when it is loaded."""
+    """Return the same from a separate process, since OpenMP reads how to wait when it is loaded."""
     environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     first = "import stages; " if as_a_stage else ""
     code = f"{first}from benchmarks import load; print(load.steps({architecture!r}, {batch_size}, {n_steps}))"
@@ -49,9 +49,9 @@ def timed(architecture: str, batch_size: int, n_steps: int, *, as_a_stage: bool)
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--busy", type=int, default=2, help="processes beside it that do nothing but count; default: 2")
+    parser.add_argument("--busy", type=int, default=2, help="busy processes beside it; default: 2")
     options = parser.parse_args()
-    print(f"milliseconds a step, {machine.n_cores()} cores, alone and beside {options.busy} busy processes")
+    print(f"milliseconds per step, {machine.n_cores()} cores, alone and beside {options.busy} busy processes")
     for architecture, batch_size, n_steps in (("dense", 64, 200), ("conv", 64, 100), ("residual", 64, 40)):
         for as_a_stage in (True, False):
             alone = timed(architecture, batch_size, n_steps, as_a_stage=as_a_stage)

@@ -1,4 +1,4 @@
-"""Cut a dataset of colour patches from photographs: each photograph is a class, and its right fifth is for testing.
+"""Cut a dataset of colour patches from photographs: each photograph is a class, and its rightmost fifth is for testing.
 
 `python -m benchmarks.patches PHOTOGRAPHS FOLDER --side 32` writes FOLDER/{train,test}/<photograph>/<number>.png, which
 `make dataset NAME=patches FROM=FOLDER` describes. No pixel is in both parts.
@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("photographs", type=Path, help="a folder of pictures")
     parser.add_argument("folder", type=Path, help="where the patches go")
     parser.add_argument("--side", type=int, default=32, help="pixels of a side (default: 32)")
-    parser.add_argument("--train", type=int, default=500, help="patches of each photograph to train on (default: 500)")
-    parser.add_argument("--test", type=int, default=100, help="and to test with (default: 100)")
+    parser.add_argument("--train", type=int, default=500, help="train patches per photograph (default: 500)")
+    parser.add_argument("--test", type=int, default=100, help="test patches per photograph (default: 100)")
     options = parser.parse_args()
     generator = np.random.default_rng(0)
     for path in progress.bar(sorted(options.photographs.iterdir()), desc="photographs", unit="photograph"):

@@ -1,7 +1,7 @@
-"""The whole pipeline of another commit against this one, stage by stage; `make benchmark-pipeline` runs it.
+"""Compare the whole pipeline of another commit with this one, stage by stage; `make benchmark-pipeline` runs it.
 
-Both are cloned into empty folders and run one after the other by `make repro`, each from nothing; their stages' own
-seconds are compared. Two runs of the pipeline take a while.
+Both are cloned into empty folders and run from scratch by `make repro`, one after the other; the comparison uses the
+seconds that their stages report. Two runs of the pipeline take a while.
 """
 
 import argparse
@@ -17,7 +17,7 @@ _LATENT_DIM = "32"
 
 
 def run(commit: str, folder: Path, latent_dim: str | None) -> dict[str, float]:
-    """Return the seconds of each stage of a commit, run from nothing in a new folder; of another `latent_dim` besides.
+    """Return the seconds of each stage of a commit, run from scratch in a new folder, also with another `latent_dim`.
 
     Raises:
         CalledProcessError: it fails.
@@ -56,7 +56,9 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--baseline", default=_BASELINE, help=f"the other commit; default: {_BASELINE}")
-    parser.add_argument("--latent-dim", default=_LATENT_DIM, help=f"of an experiment besides; default: {_LATENT_DIM}")
+    parser.add_argument(
+        "--latent-dim", default=_LATENT_DIM, help=f"of an additional experiment; default: {_LATENT_DIM}"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as room:
         try:

@@ -1,8 +1,8 @@
 """How fast a folder of JPEGs is read, against Pillow alone; `make benchmark-reading` runs it.
 
-Pictures of 256 x 256 pixels are brought to 64 x 64. They are parts of the two photographs that scikit-learn ships, a
-thousand different ones under as many names as are asked for. Pillow's own rate is a loop over some of them in one
-process, which reads, decodes and resizes and does nothing else.
+Pictures of 256 x 256 pixels are resized to 64 x 64. They are parts of the two photographs that scikit-learn ships: a
+thousand different ones, linked under as many names as needed. Pillow's own rate comes from a loop over some of them in
+one process, which only reads, decodes and resizes.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def write(folder: Path, n: int) -> None:
 
 
 def alone(paths: list[Path]) -> float:
-    """Return the images a second of a loop that calls Pillow and keeps nothing."""
+    """Return the images per second of a loop that calls Pillow and keeps nothing."""
     started = time.perf_counter()
     for path in paths:
         with Image.open(path) as opened:
@@ -53,7 +53,7 @@ def alone(paths: list[Path]) -> float:
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process and each of its children has had, in MiB; mapped files count."""
+    """Return the largest peak memory of this process and its children, in MiB; mapped files count."""
     factor = 2**20 if sys.platform == "darwin" else 2**10
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / factor
 
@@ -75,8 +75,8 @@ def main() -> None:
         result = found.splits["train"].images.nbytes / 2**20
     cores = machine.n_cores()
     print(
-        f"{n} JPEGs: {rate:.0f} images a second on {cores} cores, Pillow alone {one:.0f} on one: "
-        f"{rate / (one * cores):.2f} of all cores' rate; the most memory of a process {peak_mib():.0f} MiB, "
+        f"{n} JPEGs: {rate:.0f} images per second on {cores} cores, Pillow alone {one:.0f} on one core: "
+        f"{rate / (one * cores):.2f} of the rate of all cores; peak memory of a process {peak_mib():.0f} MiB, "
         f"of which the result, a memory map, is up to {result:.0f}"
     )
 

@@ -1,8 +1,8 @@
-"""The validation loss of each network over seconds, by the recipes of an older commit and of params.yaml.
+"""The validation loss of each network over time, by the recipes of an older commit and of params.yaml.
 
 `make benchmark-recipes` runs it. Both recipes of a network start from the same weights and take turns, an epoch each,
-so that a noisy machine is noisy for both; only training and validating count. It writes report/recipes.csv and
-recipes.png.
+so that noise of the machine affects both alike; only training and validation are timed. It writes report/recipes.csv
+and recipes.png.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _ROWS = ("ae_dense", "ae_conv", "ae_residual", "vae_dense", "vae_conv", "vae_res
 
 
 def plan(recipe: dict[str, Any], n_images: int) -> Plan:
-    """Return a recipe as a plan, whichever commit it is of: in epochs, or in images seen."""
+    """Return a recipe as a plan, whether its commit counts in epochs or in images seen."""
     values = dict(recipe)
     if "images" in values:
         values["epochs"] = values.pop("images") / n_images
@@ -42,7 +42,7 @@ def plan(recipe: dict[str, Any], n_images: int) -> Plan:
 
 
 def losses(row: str, section: dict[str, Any], recipe: Plan, images: Tensor, held_out: Tensor) -> Iterator[Epoch]:
-    """Yield what a training of a row's network yields after each validation."""
+    """Yield the epochs of a training of a row's network, one after each validation."""
     family, _, architecture = row.partition("_")
     torch.manual_seed(seeding.derive(0, row, "weights"))
     shape = tuple(images.shape[1:])
@@ -69,7 +69,7 @@ def losses(row: str, section: dict[str, Any], recipe: Plan, images: Tensor, held
 
 
 def compare(row: str, old: dict[str, Any], new: dict[str, Any], dataset: Dataset) -> pd.DataFrame:
-    """Return the validation losses of a row's network by both recipes, a line each, with the seconds until then."""
+    """Return the validation losses of a row's network by both recipes, a line each, with the seconds spent."""
     images = torch.tensor(dataset.train_images)
     train, held_out = images[dataset.fit_index], images[dataset.validation_index]
     runs = {
@@ -126,8 +126,8 @@ def main() -> None:
         ends = table.groupby("recipe")["seconds"].max()
         reached = table[(table["recipe"] == "new") & (table["validation_loss"] <= best["old"])]["seconds"]
         as_good = f"as good after {reached.min():.0f} s" if len(reached) else "never as good"
-        told = {name: f"{name} {best[name]:.5g} in {ends[name]:.0f} s" for name in ("old", "new")}
-        progress.note(f"{row}: {told['old']}; {told['new']}, {as_good}")
+        texts = {name: f"{name} {best[name]:.5g} in {ends[name]:.0f} s" for name in ("old", "new")}
+        progress.note(f"{row}: {texts['old']}; {texts['new']}, {as_good}")
         artifacts.write_table(_FOLDER / "recipes.csv", pd.concat(tables))
         artifacts.write_figure(_FOLDER / "recipes.png", draw(pd.concat(tables)))
 

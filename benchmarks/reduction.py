@@ -1,7 +1,7 @@
-"""Neighbours, kNN and Isomap against what a user could take instead; `make benchmark-reduction` runs it.
+"""Compare neighbours, kNN and Isomap with what a user could use instead; `make benchmark-reduction` runs it.
 
-Every candidate works in a process of its own, so that its peak memory is its own; ours and its peer take turns, so that
-a noisy machine is noisy for both, and the least time counts. Memory is what the work needed beyond packages and images.
+Every candidate runs in a separate process, so that its peak memory is its own. Ours and its peer take turns, so that
+noise of the machine affects both alike, and the shortest time counts. Memory is counted beyond packages and images.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def labels_scikit_learn(data: Data) -> np.ndarray:
 
 
 def product(data: Data) -> None:
-    """Only multiply the test images with the train images, which every full distance needs."""
+    """Only multiply the test images with the train images, as every exact search must."""
     train = torch.tensor(data["train"]).T.contiguous()
     for block in torch.tensor(data["test"]).split(1000):
         torch.mm(block, train)
@@ -65,7 +65,7 @@ def graph_ours(data: Data) -> np.ndarray:
 
 
 def graph_faiss(data: Data) -> np.ndarray:
-    """Find the 5 nearest of every train image by faiss's flat index."""
+    """Find the 5 nearest of every train image with faiss's flat index."""
     index = faiss.IndexFlatL2(data["train"].shape[1])
     index.add(data["train"])
     return np.asarray(index.search(data["train"], 6)[1][:, 1:])
@@ -113,14 +113,14 @@ _REPEATS, _ENOUGH_S = 3, 20.0
 
 
 def _measure(work: Work, judge: Callable[[Any, Data], Any], answers: Any) -> None:
-    """Run in a process of its own: answer with seconds, MiB beyond what was loaded before, and a word on the result."""
+    """Run in a separate process: answer with seconds, MiB beyond what was loaded before, and a note on the result."""
     warnings.simplefilter("ignore")
     threads.use(None)
     data = load()
     _compile(data)
     before = _peak_mib()
     seconds, memory = [], 0.0
-    while len(seconds) < _REPEATS and sum(seconds) < _ENOUGH_S:  # the first of short ones pays for cold memory
+    while len(seconds) < _REPEATS and sum(seconds) < _ENOUGH_S:  # the first of short runs is slower, as memory is cold
         start = time.perf_counter()
         result = work(data)
         seconds.append(time.perf_counter() - start)

@@ -1,7 +1,7 @@
-"""How fast stages start, against a process that imports all of the large packages; `make benchmark-startup` runs it.
+"""How fast stages start, against a process that imports all the large packages; `make benchmark-startup` runs it.
 
-A run of the pipeline is some thirty processes, and with few images their imports are most of the time. Each stage and
-the peer take turns, so that a noisy machine is noisy for both, and the least time counts.
+A run of the pipeline starts some thirty processes, and with few images their imports take most of the time. Each stage
+and the peer take turns, so that noise of the machine affects both alike, and the shortest time counts.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def seconds(statement: str) -> float:
 def main() -> None:
     """Print a line for each stage: seconds to import it, seconds of the peer, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=3, help="timed runs of each, after a first one (default: 3)")
+    parser.add_argument("--turns", type=int, default=3, help="timed runs of each, after an untimed one (default: 3)")
     turns = parser.parse_args().turns
     modules = scripts(Path("dvc.yaml"))
     seconds(_PEER)

@@ -1,9 +1,9 @@
-"""Training against the same networks in Keras; `make benchmark-training` runs it.
+"""Compare training with the same networks in Keras; `make benchmark-training` runs it.
 
-Both sides train the reference report's four networks on the same images by the same plan, each in a process of its own
-and in turns, so that a noisy machine is noisy for both; the turn with the least time per epoch counts. An epoch is all
-train images and then the validation loss, as both libraries report it; what comes before the first, compiling and a
-few steps to warm up, is not counted.
+Both sides train the reference report's four networks on the same images by the same plan, each in a separate process
+and in turns, so that noise of the machine affects both alike; the turn with the shortest time per epoch counts. An
+epoch is all train images and then the validation loss, as both libraries report it. Compiling and a few warm-up steps
+before the first epoch are not counted.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _WARM_UP_STEPS = 10
 
 @dataclass(frozen=True)
 class Case:
-    """A network of the report, how it is trained there, and how many times as fast as Keras ours should be."""
+    """A network of the report, its batch size there, and how many times as fast as Keras ours should be."""
 
     title: str
     build: Callable[[], nn.Module]
@@ -55,7 +55,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Result:
-    """What one side did: trainable parameters, seconds of each epoch, mean losses of the last."""
+    """The result of one side: trainable parameters, seconds of each epoch, mean losses of the last."""
 
     parameters: int
     seconds: list[float]
@@ -69,7 +69,7 @@ class Result:
 
 
 def write_images(folder: Path, n_images: int) -> None:
-    """Write the first n train images, a stratified tenth of them apart for validation, as both sides read them."""
+    """Write the first n train images for both sides, with a stratified tenth split off for validation."""
     images, labels = (artifacts.read_array(RAW / f"train_{kind}.npy")[:n_images] for kind in ("images", "labels"))
     validation = stratified_subset(labels, len(labels) // 10, seeding.numpy_generator(0, "validation"))
     artifacts.write_array(folder / "validation.npy", images[validation])
@@ -92,7 +92,7 @@ def loss_of(network: nn.Module) -> training.Loss:
 
 
 def train_ours(name: str, folder: Path, epochs: int, warm_up: int) -> Result:
-    """Train as a stage does, with the clock running from epoch to epoch."""
+    """Train as a stage does, timing each epoch."""
     threads.use(None)
     torch.manual_seed(seeding.derive(0, name))
     network = CASES[name].build()
@@ -131,11 +131,11 @@ def compare(name: str, folder: Path, epochs: int, turns: int, peer: Path, peer_o
     """Print a line: how many times as fast ours is, both times per epoch, both losses.
 
     Raises:
-        RuntimeError: the two networks differ in their number of parameters, so that nothing is comparable.
+        RuntimeError: the two networks differ in their number of parameters, so they cannot be compared.
     """
     case = CASES[name]
     n_train = len(artifacts.read_array(folder / "train.npy"))
-    # The last batch of an epoch is smaller: Keras would compile for its size within the first epoch.
+    # The last batch of an epoch is smaller: without this, Keras would compile for its size in the first epoch.
     warm_up = _WARM_UP_STEPS * case.batch_size + n_train % case.batch_size
     n_threads = threads.use(None)
     ours, theirs = [], []
@@ -146,10 +146,10 @@ def compare(name: str, folder: Path, epochs: int, turns: int, peer: Path, peer_o
     our, their = (min(results, key=lambda result: result.per_epoch) for results in (ours, theirs))
     if our.parameters != their.parameters:
         raise RuntimeError(f"{case.title}: {our.parameters} parameters against {their.parameters}")
-    bar = "" if case.bar is None else f" (the bar is {case.bar:g})"
+    bar = "" if case.bar is None else f" (the target is {case.bar:g})"
     print(
         f"{case.title}, batches of {case.batch_size}: {their.per_epoch / our.per_epoch:.2f} times as fast{bar}; "
-        f"{our.per_epoch:.2f} s against {their.per_epoch:.2f} s an epoch; {our.parameters} parameters each; "
+        f"{our.per_epoch:.2f} s against {their.per_epoch:.2f} s per epoch; {our.parameters} parameters each; "
         f"loss after {epochs} epochs {our.train_loss:.5g} against {their.train_loss:.5g}, "
         f"in validation {our.validation_loss:.5g} against {their.validation_loss:.5g}",
         flush=True,
@@ -161,10 +161,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", choices=[*CASES, []], help="default: all")
     parser.add_argument("--peer", type=Path, required=True, help="a Python interpreter with Keras and TensorFlow")
-    parser.add_argument("--tuned", action="store_true", help="Keras with XLA where it helps, and 16 steps to each call")
+    parser.add_argument("--tuned", action="store_true", help="Keras with XLA where it helps, and 16 steps per call")
     parser.add_argument("--epochs", type=int, default=2, help="default: 2; the report trained 15")
-    parser.add_argument("--turns", type=int, default=2, help="of which the fastest counts, for each side; default: 2")
-    parser.add_argument("--images", type=int, default=60_000, help="a tenth of them for validation; default: 60,000")
+    parser.add_argument(
+        "--turns", type=int, default=2, help="turns, of which the fastest of each side counts; default: 2"
+    )
+    parser.add_argument(
+        "--images", type=int, default=60_000, help="train images, a tenth of them for validation; default: 60,000"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder), options.images)

@@ -1,4 +1,4 @@
-"""The state of an unfinished training on disk, so that a killed run goes on where it was."""
+"""The state of an unfinished training run on disk, so that a killed run resumes where it stopped."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,16 +11,16 @@ from latentbench.core.orphans import OrphanedError
 
 
 class CheckpointError(LatentbenchError):
-    """A file does not hold the state of the training that would go on from it."""
+    """A file does not hold the state of the training run that would resume from it."""
 
 
 class Checkpoint:
-    """The one file that holds the newest state of a training. `locked` makes one.
+    """The file that holds the latest state of a training run. `locked` creates one.
 
     Args:
         path: the file.
-        interval_s: seconds between two saves, at least.
-        ancestors: numbers of the processes whose death ends the training, as `orphans.ancestors_until` gives them.
+        interval_s: minimum number of seconds between two saves.
+        ancestors: ids of the processes whose death ends the training, as `orphans.ancestors_until` returns them.
     """
 
     def __init__(self, path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> None:
@@ -29,13 +29,13 @@ class Checkpoint:
         self._saved_at = time.monotonic()
 
     def part(self, name: str) -> "Checkpoint":
-        """Return the checkpoint of one of several trainings of the same run; it is removed with this one."""
+        """Return the checkpoint for one of several networks trained in the same run; it is removed with this one."""
         return Checkpoint(
             self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}"), self._interval_s, self._ancestors
         )
 
     def load(self) -> bytes | None:
-        """Return the newest state, or None when there is none.
+        """Return the latest state, or None if there is none.
 
         Raises:
             ArtifactError: the file cannot be read.
@@ -43,42 +43,42 @@ class Checkpoint:
         return artifacts.read_bytes(self.path) if self.path.exists() else None
 
     def is_due(self) -> bool:
-        """Tell whether it is time to save: the interval is over, or an ancestor has died."""
+        """Return whether it is time to save: the interval has passed, or an ancestor has died."""
         return orphans.is_orphan(self._ancestors) or time.monotonic() - self._saved_at >= self._interval_s
 
     def save(self, state: bytes) -> None:
-        """Put `state` in the place of the one before; it appears whole or not at all.
+        """Replace the previous state with `state`; it appears whole or not at all.
 
         Raises:
-            ArtifactError: it cannot be written; the one before stays.
-            OrphanedError: it is saved, and there is no use in going on.
+            ArtifactError: it cannot be written; the previous state is kept.
+            OrphanedError: it is saved, but an ancestor has died: there is no point in continuing.
         """
         artifacts.write_bytes(self.path, state)
         self._saved_at = time.monotonic()
         self.check_ancestors()
 
     def check_ancestors(self) -> None:
-        """Make sure that there is somebody to take the results.
+        """Make sure that somebody is still waiting for the results.
 
         Raises:
-            OrphanedError: an ancestor has died; the newest state is kept.
+            OrphanedError: an ancestor has died; the latest state is kept.
         """
         if orphans.is_orphan(self._ancestors):
-            raise OrphanedError(f"{orphans.DIED}; its state is kept, run it again to go on")
+            raise OrphanedError(f"{orphans.DIED}; its state is kept: run it again to resume")
 
 
 @contextmanager
 def locked(path: Path, interval_s: float, ancestors: Sequence[int] = ()) -> Iterator[Checkpoint]:
-    """Yield the checkpoint at `path` for the use of this process alone; remove it when the block ends well.
+    """Lock the checkpoint at `path` for this process and yield it; remove it when the block succeeds.
 
-    It stays where an ancestor has died: then the results are nobody's, and the run that follows goes on from it.
-    While another process has it, wait, and say so.
+    It is kept if an ancestor has died: nobody takes the results then, and the next run resumes from it. While another
+    process holds it, wait, and say so.
 
     Raises:
         ArtifactError: the folder cannot be written to.
-        OrphanedError: an ancestor has died before the block ended.
+        OrphanedError: an ancestor died before the block ended.
     """
-    with locks.held(path.with_suffix(".lock"), "is training the same"):
+    with locks.held(path.with_suffix(".lock"), "is training the same model"):
         checkpoint = Checkpoint(path, interval_s, ancestors)
         yield checkpoint
         checkpoint.check_ancestors()

@@ -1,4 +1,4 @@
-"""Loops compiled by Numba, on as many threads as all else, and once for all copies of the project on a machine."""
+"""Loops compiled by Numba, with as many threads as everything else, once for all clones on a machine."""
 
 import hashlib
 from collections.abc import Callable
@@ -15,10 +15,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class ByContent(UserWideCacheLocator):
-    """Keeps what was compiled in the user's cache folder, by the content of the source file.
+    """Caches compiled code in the user's cache folder, keyed by the content of the source file.
 
-    Numba itself keeps it by where the file is, so that every clone, and every experiment in a folder of its own, would
-    compile for some 20 seconds. Where the folder cannot be written, Numba's own choice stands.
+    Numba itself keys the cache by the file's location, so every clone, and every experiment in its own folder, would
+    compile for some 20 seconds. If the folder is not writable, Numba's own choice applies.
     """
 
     def __init__(self, function: Callable[..., Any], path: str) -> None:
@@ -29,12 +29,12 @@ class ByContent(UserWideCacheLocator):
 
 
 def loop(**options: Any) -> Callable[[_Function], _Function]:
-    """Return a decorator that has Numba compile a function when it is first called, and keep the result.
+    """Return a decorator that has Numba compile a function on its first call, and cache the result.
 
-    A loop may call others of its own file alone: what is kept is known by the content of that.
+    A loop may only call others in its own file: the cache is keyed by the content of that file.
 
     Args:
-        options: of `numba.njit`.
+        options: for `numba.njit`.
     """
 
     def compile_later(function: _Function) -> _Function:
@@ -52,9 +52,9 @@ def loop(**options: Any) -> Callable[[_Function], _Function]:
 
 
 def use_threads() -> int:
-    """Let compiled loops use the threads that `threads.use` set, as far as there are; return how many."""
+    """Let compiled loops use as many threads as `threads.use` set, or all that Numba has; return how many."""
     allowed = threads.in_use()
     count: int = min(allowed, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     numba.set_num_threads(count)
-    threads.use(allowed)  # as Numba starts its threads, it lets OpenMP, and so torch, use all cores
+    threads.use(allowed)  # when Numba starts its threads, it lets OpenMP, and so torch, use all cores
     return count

@@ -1,4 +1,4 @@
-"""Where the networks compute: the CPU, a GPU of NVIDIA's, or Apple's."""
+"""Where the networks run: on the CPU, an NVIDIA GPU or an Apple GPU."""
 
 import os
 from typing import Literal
@@ -12,29 +12,29 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def use(name: Device, index: int = 0) -> torch.device:
-    """Return the device of that name; "auto" is the best there is.
+    """Return the device of that name; "auto" picks the best available.
 
-    On NVIDIA's, products are computed in float32 proper (not TF32) and by algorithms that give equal sums each time.
+    On NVIDIA GPUs, products are computed in true float32 (not TF32) and by deterministic algorithms.
 
     Args:
-        name: what is asked for.
-        index: which GPU, where a machine has several.
+        name: the requested device.
+        index: which GPU, if the machine has several.
 
     Raises:
-        InputError: there is no such device here.
+        InputError: there is no such device on this machine.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
     elif not there[name]:
         available = ", ".join(each for each in there if there[each])
-        raise InputError(f"device: there is no {name} here; available are auto, {available}")
+        raise InputError(f"device: there is no {name} on this machine; choose one of auto, {available}")
     if name == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS promises equal sums only with this
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         if index >= torch.cuda.device_count():
-            raise InputError(f"device: there is no GPU {index} here, only {torch.cuda.device_count()}")
+            raise InputError(f"device: there is no GPU {index} here; the number of GPUs is {torch.cuda.device_count()}")
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
     return torch.device(name)
@@ -43,7 +43,7 @@ def use(name: Device, index: int = 0) -> torch.device:
 def seed(device: torch.device, number: int) -> None:
     """Seed what draws without a generator on this device, such as dropout.
 
-    `torch.manual_seed` seeds all devices at once, and where there is no GPU remembers each call for when there is one.
+    `torch.manual_seed` seeds all devices at once, and without a GPU queues each call until there is one.
     """
     if device.type == "cuda":
         torch.cuda.manual_seed(number)

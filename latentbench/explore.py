@@ -1,4 +1,4 @@
-"""Serve the latent explorer on this machine alone, and open it: `python -m latentbench.explore --help`."""
+"""Serve the latent explorer to this machine only, and open it: `python -m latentbench.explore --help`."""
 
 import argparse
 import contextlib
@@ -27,14 +27,14 @@ _TYPES = {
     ".wasm": "application/wasm",
 }
 _HEADERS = {
-    # A new run is seen at once; a file that is as it was is cheap to send from this machine to itself.
+    # A new run shows up at once; sending an unchanged file again is cheap on the same machine.
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # The page brings a policy of its own, which holds wherever it is served from. Its worker has none but this one, and
-    # alone compiles WebAssembly.
+    # The page has its own policy, which applies wherever it is served from. Its worker has only this one, and is the
+    # only part that compiles WebAssembly.
     "Content-Security-Policy": "; ".join(
         [
             "default-src 'none'",
@@ -52,9 +52,9 @@ _HEADERS = {
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """Return what is served of a folder, by path of the URL: the files that are in it now, and nothing else.
+    """Return what is served from a folder, by URL path: the files that are in it now, and nothing else.
 
-    Not those whose names start with a dot, which are not done yet.
+    Files whose names start with a dot are left out: they are not finished yet.
     """
     present = [path for path in folder.rglob("[!.]*") if path.is_file()]
     found = {f"/{path.relative_to(folder).as_posix()}": path for path in present}
@@ -62,10 +62,10 @@ def files(folder: Path) -> dict[str, Path]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD for the files of a folder, to programs on this machine that call it by its own name.
+    """Answers GET and HEAD requests for the files in a folder, if they address this machine by its own name.
 
     Args:
-        folder: that holds the page.
+        folder: where the page is.
     """
 
     protocol_version = "HTTP/1.1"
@@ -80,17 +80,17 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(with_content=True)
 
     def do_HEAD(self) -> None:
-        """Send what a file is, without it."""
+        """Send the headers of a file, without its content."""
         self._answer(with_content=False)
 
     def _answer(self, *, with_content: bool) -> None:
-        # Another site can give this address a name of its own, and would then pass for this page.
+        # Another site can point its own name at this address, and would then pass for this page.
         name = self.headers.get("Host", "").rsplit(":", maxsplit=1)[0]
         if name not in _NAMES:
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
             return
         try:
-            path = files(self._folder)[unquote(urlsplit(self.path).path)]  # of this moment: a run may add files
+            path = files(self._folder)[unquote(urlsplit(self.path).path)]  # listed anew: a run may add files
             content = path.read_bytes()
         except (KeyError, OSError):  # a run may also remove them
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -100,46 +100,50 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if with_content:
-            # The reader may have gone on to something else.
+            # The browser may have moved on.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self.wfile.write(content)
 
     def end_headers(self) -> None:
-        """Put in what every answer has."""
+        """Add the headers that every response has."""
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
     def log_request(self, code: object = "-", size: object = "-") -> None:
-        """Say nothing of what went well."""
+        """Do not log what went well."""
 
 
 def server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """Return a server of the explorer in a folder, bound to this machine's own address alone.
+    """Return a server for the explorer in a folder, bound only to this machine's own address.
 
     Args:
-        folder: that holds the page.
-        port: to listen at; 0 for any that is free.
+        folder: where the page is.
+        port: to listen on; 0 for any free port.
 
     Raises:
         InputError: there is no page, or the port is taken.
     """
     if not (folder / "index.html").is_file():
-        raise InputError(f"there is no explorer in {folder}; 'make repro' makes it, or 'dvc checkout' brings it back")
+        raise InputError(
+            f"there is no explorer in {folder}; build it with 'make repro', or restore it with 'dvc checkout'"
+        )
     handler = partial(Handler, folder=folder)
     try:
         return ThreadingHTTPServer((HOST, port), handler)
     except OSError as error:
-        raise InputError(f"port {port} cannot be had: {error}; choose another with --port, or 0 for any") from error
+        raise InputError(
+            f"port {port} is not available: {error}; choose another with --port, or 0 for any free one"
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m latentbench.explore", description=__doc__)
     parser.add_argument(
-        "--folder", type=Path, default=Path("data/explorer"), help="that holds the page (default: %(default)s)"
+        "--folder", type=Path, default=Path("data/explorer"), help="folder with the page (default: %(default)s)"
     )
-    parser.add_argument("--port", type=_port, default=8765, help="0 for any that is free (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8765, help="0 for any free port (default: %(default)s)")
     parser.add_argument("--no-open", dest="open", action="store_false", help="do not open a browser")
     options = parser.parse_args(arguments)
     try:
@@ -149,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     address = f"http://{HOST}:{serving.server_port}/"
     progress.note(f"the explorer is at {address} until you press Ctrl+C")
     if options.open and not webbrowser.open(address):
-        progress.note("no browser could be started here: open that address in yours")
+        progress.note("no browser could be started here: open that address yourself")
     with serving, contextlib.suppress(KeyboardInterrupt):
         serving.serve_forever()
 

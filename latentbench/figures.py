@@ -14,30 +14,29 @@ from matplotlib.patheffects import withStroke
 from latentbench.mosaics import mosaic
 
 _SCATTER_INK = 20_000.0  # points times their area: many points are drawn small
-_MOST_DOTS = 60_000  # of a scatter: more hide each other, and take minutes
+_MOST_DOTS = 60_000  # in a scatter plot: more hide each other, and take minutes
 _DPI = 100  # at which figures are written
-_TILE = 56  # pixels, about, of the side of an image that is drawn at a whole multiple of its size
-_SHADES = 15  # of grey, and white: enough to see, and a fraction of the file
+_TILE = 56  # approximate side, in pixels, of an image drawn at a whole multiple of its size
+_SHADES = 15  # of grey, plus white: enough to see, at a fraction of the file size
 
 
 def is_grey(images: np.ndarray) -> bool:
-    """Tell whether images (..., c, h, w) have no colour: their pictures lose nothing by a palette of 256."""
+    """Return whether images (..., c, h, w) have no colour: a palette of 256 loses nothing then."""
     return bool(images.shape[-3] == 1)
 
 
 def no_labels() -> Figure:
-    """Say, in the place of a picture about classes, that the images have no labels."""
+    """Return a placeholder for a figure about classes, which says that the images have no labels."""
     figure = Figure(figsize=(4.0, 0.6))
-    figure.text(0.5, 0.5, "not told: the images have no labels", ha="center", va="center", fontsize=9)
+    figure.text(0.5, 0.5, "not available: the images have no labels", ha="center", va="center", fontsize=9)
     return figure
 
 
 def image_grid(images: np.ndarray, row_labels: Sequence[str] = (), title: str = "", *, signed: bool = False) -> Figure:
     """Draw images (rows, columns, c, h, w), grey ones dark on light.
 
-    Values of uint8 are on the scale 0 to 255, floats on 0 to 1. Those of `signed` images are drawn by their share of
-    the largest magnitude: grey ones from blue over white to red, each channel of others from none over half to all of
-    its colour.
+    uint8 values range from 0 to 255, floats from 0 to 1. Those of `signed` images are scaled by the largest magnitude:
+    grey ones go from blue through white to red, each channel of others from none through half to all of its colour.
     """
     n_rows, n_columns, channels, height, width = images.shape
     gap = 2
@@ -72,14 +71,14 @@ def tiles(
 ) -> Figure:
     """Draw images (rows, columns, c, h, w) in [0, 1] at whole pixels, grey ones dark on light.
 
-    Grey ones are drawn in few shades: such a file is a quarter of what `image_grid` takes, for grids of hundreds of
-    images.
+    Grey ones are drawn in few shades: for grids of hundreds of images, the file is a quarter of the size that
+    `image_grid` gives.
 
     Args:
         images: floats.
-        row_labels: beside the rows, of one line or more.
-        title: above all.
-        captions: below each image, of two lines at most.
+        row_labels: beside the rows, one line or more each.
+        title: above the grid.
+        captions: below each image, two lines at most.
     """
     _, _, channels, height, width = images.shape
     scale = max(1, round(_TILE / height))
@@ -117,10 +116,10 @@ def class_maps(
     """Draw maps of the same points side by side, coloured by class, each class named at its centroid.
 
     Args:
-        panels: the title of each map, its points (n, 2), and the centroids (n_classes, 2), NaN for a class without any.
+        panels: the title of each map, its points (n, 2), and the centroids (n_classes, 2), NaN for an empty class.
         labels: (n,) indices into `classes`.
         classes: their names.
-        title: above all.
+        title: above all maps.
     """
     figure = Figure(figsize=(4.0 * len(panels), 4.3), layout="constrained")
     colours = _class_colours(len(classes))
@@ -139,7 +138,7 @@ def scatter(
 ) -> Figure:
     """Draw points (n, 2) coloured by class, in a fixed random order so that no class hides the others.
 
-    Of more than 60,000, every second is drawn, or every third and so on.
+    Above 60,000 points, only every second one is drawn, or every third, and so on.
     """
     figure = Figure(figsize=(8.0, 6.0), layout="constrained")
     axes = figure.add_subplot()
@@ -159,7 +158,7 @@ def scatter(
 
 
 def cumulative_variance(shares: np.ndarray, marks: Mapping[str, int]) -> Figure:
-    """Draw the share of variance (p,) that the first components explain, with named numbers of components marked."""
+    """Draw the cumulative share of variance, given the shares (p,), and mark named numbers of components."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     cumulative = np.cumsum(shares)
@@ -175,7 +174,7 @@ def cumulative_variance(shares: np.ndarray, marks: Mapping[str, int]) -> Figure:
 
 
 def curves(x: Sequence[float], values: Mapping[str, np.ndarray], axis_names: tuple[str, str]) -> Figure:
-    """Draw a line through values (n,) at x (n,), on a logarithmic axis, for each name."""
+    """Draw a line for each name, through values (n,) at x (n,), with a logarithmic x axis."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     for name, heights in values.items():
@@ -192,12 +191,12 @@ def curves(x: Sequence[float], values: Mapping[str, np.ndarray], axis_names: tup
 
 @dataclass(frozen=True)
 class Line:
-    """A score over a param.
+    """A score as a function of a param.
 
     Attributes:
-        label: of the legend; "" for none.
+        label: in the legend; "" for none.
         x: n values of the param, numbers or words.
-        values, lows, highs: (n,) the score, and the ends of its interval: the score itself where it has none.
+        values, lows, highs: (n,) the score, and the ends of its interval: the score itself if it has none.
     """
 
     label: str
@@ -209,7 +208,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lines on the same axes, joined or as points alone."""
+    """Lines on the same axes: joined, or only their points."""
 
     title: str
     axis_name: str
@@ -218,7 +217,7 @@ class Panel:
 
 
 def sweep(panels: Sequence[Panel]) -> Figure:
-    """Draw panels, two in a row, on logarithmic axes where a param has positive numbers alone."""
+    """Draw panels, two per row, with a logarithmic axis if all values of a param are positive numbers."""
     n_rows = -(-len(panels) // 2)
     figure = Figure(figsize=(6.4, 2.2 * n_rows), layout="constrained")
     for place, panel in enumerate(panels, start=1):
@@ -248,7 +247,7 @@ def sweep(panels: Sequence[Panel]) -> Figure:
 
 
 def trade(points: np.ndarray, labels: Sequence[str], front: np.ndarray, axis_names: tuple[str, str]) -> Figure:
-    """Draw points (n, 2), each with its label, and a line through those of the `front`, (n,) bool."""
+    """Draw points (n, 2), each with its label, and a line through those on the `front`, (n,) bool."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
     best = points[front][points[front][:, 0].argsort()]
@@ -301,8 +300,8 @@ def dots_with_intervals(
 def _name_centroids(axes: Axes, centroids: np.ndarray, classes: Sequence[str], colours: np.ndarray) -> None:
     """Mark centroids (n_classes, 2) and write their names above them, moved up as far as names would overlap."""
     low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
-    inches = (centroids - low) / (high - low) * 3.6  # about, of the side of a map
-    taken: list[tuple[float, float, float]] = []  # the middle and half the width of a name, and where it stands
+    inches = (centroids - low) / (high - low) * 3.6  # the side of a map is about this long
+    taken: list[tuple[float, float, float]] = []  # of each name: its middle, half its width, and its height
     for label in np.argsort(inches[:, 1]):
         if not np.isfinite(centroids[label]).all():
             continue

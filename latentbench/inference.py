@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# Images at a time. The memory of larger batches goes back to the system each time, which takes as long as the work.
+# Images at a time. The memory of larger batches is returned to the system each time, which takes as long as the work.
 BATCH = 250
 
 
@@ -21,5 +21,5 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Turn floats in [0, 1] into uint8 pixels, rounded and cut off at both ends."""
+    """Turn floats in [0, 1] into uint8 pixels, rounded and clipped."""
     return (images * 255.0).round().clamp(0, 255).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""Many images beside one another as one."""
+"""Many images tiled into one."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ def mosaic(images: np.ndarray, gap: int | tuple[int, int], ground: float) -> np.
 
     Args:
         images: of any dtype.
-        gap: pixels between them, or between rows and between columns.
-        ground: what is between them.
+        gap: pixels between images, or a pair: between rows and between columns.
+        ground: the value in the gaps.
     """
     n_rows, n_columns, channels, height, width = images.shape
     down, right = gap if isinstance(gap, tuple) else (gap, gap)

@@ -8,19 +8,19 @@ from torch import Tensor, nn
 
 _MOMENTUM = 0.95
 _STEPS = 5
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the polynomial, as they are published: steepest at 0
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the polynomial, as published: steepest at 0
 # The root of the mean square of an Adam step (Liu et al. 2025, arXiv 2502.16982, eq. 4): one learning rate for both.
 _ROOT_MEAN_SQUARE = 0.2
-# What is wider is cut into parts of so many rows (the blockwise steps of Khaled et al. 2025, arXiv 2510.16981): the
-# time for a part grows with the square of its rows.
+# Larger matrices are split into parts of this many rows (the blockwise steps of Khaled et al. 2025, arXiv 2510.16981):
+# the time for a part grows with the square of its number of rows.
 _ROWS = 128
 
 
 class Muon(torch.optim.Optimizer):
-    """For matrices and kernels alone, (out, in, ...) each, which are seen as (out, everything else).
+    """For matrices and kernels only, (out, in, ...) each, which are treated as (out, everything else).
 
     Args:
-        weights: of at least two axes.
+        weights: with at least two axes each.
         learning_rate: as it would be for Adam.
         weight_decay: decoupled from the gradient.
     """
@@ -47,11 +47,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """Return about the nearest matrix with orthonormal rows or columns, whichever are fewer, (n, m) -> (n, m).
+    """Return roughly the nearest matrix with orthonormal rows or columns, whichever are fewer, (n, m) -> (n, m).
 
-    Of more than 128 rows or columns, those of each part of up to 128 are orthonormal. Five steps of a Newton-Schulz
+    If these are more than 128, only those within each part of up to 128 are orthonormal. Five steps of a Newton-Schulz
     iteration take the singular values from anywhere above 0.01 of the largest to between 0.7 and 1.2 (Jordan et al.
-    2024): close enough, and several times as cheap as closer.
+    2024): close enough, and several times cheaper than coming closer.
     """
     is_wide = matrix.shape[0] <= matrix.shape[1]
     rows = matrix if is_wide else matrix.mT

@@ -1,7 +1,7 @@
-"""Data-parallel training over the processes that `torchrun` starts; with a single process nothing here does anything.
+"""Data-parallel training over the processes that `torchrun` starts; with a single process, nothing here has any effect.
 
-Every process holds the whole network and works on its share of each batch. What crosses the batch, gradients and the
-statistics of batch norm, is summed over the processes, so that the result is that of one process up to rounding.
+Every process holds the whole network and works on its share of each batch. What depends on the whole batch, gradients
+and the statistics of batch norm, is summed over the processes, so the result is that of one process up to rounding.
 """
 
 import os
@@ -16,7 +16,7 @@ from latentbench.core.errors import InputError
 
 
 def start(device: torch.device) -> None:
-    """Join the other processes, where `torchrun` started several."""
+    """Join the other processes, if `torchrun` started several."""
     if planned_size() > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
@@ -38,28 +38,28 @@ def planned_size() -> int:
 
 
 def rank() -> int:
-    """Return the number of this process, from 0, also before it has joined the others."""
+    """Return the rank of this process, from 0, even before it has joined the others."""
     return int(os.environ.get("RANK", "0"))
 
 
 def local_rank() -> int:
-    """Return the number of this process on its machine, from 0: which of its GPUs is ours."""
+    """Return the rank of this process on its machine, from 0: which of the GPUs there it uses."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def is_main() -> bool:
-    """Tell whether this is the process that writes files and talks."""
+    """Return whether this is the process that writes files and messages."""
     return rank() == 0
 
 
 def share(n: int) -> slice:
-    """Return which of the n rows of a batch are this process's; sizes differ by one at most.
+    """Return which of the n rows of a batch belong to this process; shares differ in size by one at most.
 
     Raises:
         InputError: there are fewer rows than processes.
     """
     if n < size():
-        raise InputError(f"a batch of {n} images cannot be shared by {size()} processes: choose another batch_size")
+        raise InputError(f"a batch of {n} images cannot be split between {size()} processes: choose another batch_size")
     least, larger = divmod(n, size())
     begin = rank() * least + min(rank(), larger)
     return slice(begin, begin + least + (rank() < larger))
@@ -106,7 +106,7 @@ def synchronise_batch_norm(network: nn.Module) -> None:
 
 
 def agreed(means: dict[str, float], device: torch.device) -> dict[str, float]:
-    """Return the main process's numbers in every process, so that all of them decide alike."""
+    """Return the main process's numbers in every process, so that all make the same decisions."""
     if size() == 1:
         return means
     values = torch.tensor(list(means.values()), dtype=torch.float32, device=device)

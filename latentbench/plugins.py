@@ -1,4 +1,4 @@
-"""What can be added by a file of its own: each module of a package but `base` is a choice, by its name."""
+"""Choices that are added by adding a file: each module of a package, except `base`, can be chosen by its name."""
 
 import importlib
 import inspect
@@ -12,9 +12,9 @@ from latentbench.core.errors import InputError
 
 
 def names(package: str) -> list[str]:
-    """Return what there is to choose from in a package, such as "latentbench.networks.vaes", in alphabetical order.
+    """Return the choices in a package, such as "latentbench.networks.vaes", in alphabetical order.
 
-    Nothing of it is imported.
+    None of them is imported.
     """
     folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
     return sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if module.name != "base")
@@ -28,7 +28,7 @@ def load(package: str, name: str) -> ModuleType:
     """
     if name not in names(package):
         where = package.replace(".", "/")
-        raise InputError(f"there is no {name!r} in {where}; there are {', '.join(names(package))}, a file each")
+        raise InputError(f"there is no {name!r} in {where}; choose one of {', '.join(names(package))}, or add a file")
     return importlib.import_module(f"{package}.{name}")
 
 
@@ -36,13 +36,13 @@ def check_options(what: str, made_by: type, given: Collection[str], options: Map
     """Refuse options that a class does not take.
 
     Args:
-        what: it is called in the message.
+        what: what the message calls it.
         made_by: the class.
-        given: arguments that it gets besides.
+        given: arguments that it gets anyway.
         options: by name.
 
     Raises:
-        InputError: the message names those that it takes.
+        InputError: there are some; the message lists those that it takes.
     """
     taken = [each for each in inspect.signature(made_by).parameters if each not in given]
     unknown = sorted(set(options) - set(taken))

@@ -36,13 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def draw(options: argparse.Namespace) -> np.ndarray:
-    """Return the images that are asked for, (n, c, h, w) uint8.
+    """Return the requested images, (n, c, h, w) uint8.
 
     Raises:
-        ArtifactError: there is no model at `options.model`, or a damaged one.
-        InputError: the model is of another kind, a class is asked for that there is not or of a model that was not
-            told any, or an option does not go with the others.
-        WeightsError: the weights are not of the model that is described beside them.
+        ArtifactError: there is no model at `options.model`, or it is damaged.
+        InputError: the model is of another kind, the requested class does not exist or the model was trained without
+            classes, or an option contradicts the others.
+        WeightsError: the weights do not match the description beside them.
     """
     model, description = models.load(options.model)
     trained = description["sampling"]
@@ -52,10 +52,10 @@ def draw(options: argparse.Namespace) -> np.ndarray:
         spacing=options.spacing or trained["spacing"],
         eta=options.eta if options.eta is not None else trained["eta"] if options.sampler is None else 0.0,
     )
-    model.path(sampling)  # tells at once what cannot be
+    model.path(sampling)  # fails early if the options are impossible
     if options.guidance is not None and options.label is None:
         raise InputError("--guidance needs a --class to follow")
-    # A model that was told classes has a scale of its own; another one is not asked for it.
+    # A model trained with classes has its own scale; the others do not use one.
     guidance = options.guidance if options.guidance is not None else description["guidance"]
     if guidance is None:
         guidance = 1.0
@@ -88,28 +88,30 @@ def grid(images: np.ndarray) -> np.ndarray:
 
 def _label(wanted: str, classes: Sequence[str], model: DiffusionModel) -> int:
     if model.n_classes is None:
-        raise InputError("this model was not told classes: train one with the param 'guidance' of its section")
+        raise InputError("this model was trained without classes: train one with the param 'guidance' of its section")
     if wanted in classes:
         return list(classes).index(wanted)
     if wanted.isdecimal() and int(wanted) < len(classes):
         return int(wanted)
-    raise InputError(f"there is no class {wanted!r}; there are 0 to {len(classes) - 1}: {', '.join(classes)}")
+    raise InputError(
+        f"there is no class {wanted!r}; choose a number from 0 to {len(classes) - 1} or a name: {', '.join(classes)}"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m latentbench.sample", description=__doc__)
     parser.add_argument("out", type=_out, help="what to write: .png for a picture of all images, .npy for an array")
-    parser.add_argument("-n", "--number", type=_positive, default=64, help="of images (default: 64)")
+    parser.add_argument("-n", "--number", type=_positive, default=64, help="how many images (default: 64)")
     parser.add_argument(
         "--model", type=Path, default=Path("data/models/diffusion_latent"), help="folder (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="image i of a seed is the same in any number (default: 0)")
-    parser.add_argument("--class", dest="label", help="name or number, of a model that was told classes")
+    parser.add_argument("--seed", type=int, default=0, help="image i of a seed is the same for any number (default: 0)")
+    parser.add_argument("--class", dest="label", help="class name or number, if the model was trained with classes")
     parser.add_argument("--guidance", type=float, help="how strongly to follow the class (default: the model's own)")
     parser.add_argument("--sampler", choices=samplers.names(), help="default: the model's own")
     parser.add_argument("--calls", type=_positive, help="network calls for each image (default: the model's own)")
     parser.add_argument("--spacing", choices=get_args(schedules.Spacing), help="default: the model's own")
-    parser.add_argument("--eta", type=float, help="share of fresh noise, of ddim alone (default: the model's own)")
+    parser.add_argument("--eta", type=float, help="share of fresh noise, for ddim only (default: the model's own)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
     return parser
 

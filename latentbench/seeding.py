@@ -1,4 +1,4 @@
-"""Seeds derived by name, so that no two uses of chance share a stream and adding one moves no other."""
+"""Seeds derived by name, so that no two random choices share a stream and adding one leaves the others alone."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -19,12 +19,12 @@ def derive(seed: int, *names: str | int) -> int:
 
 
 def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
-    """Return a NumPy generator of its own for this use."""
+    """Return a separate NumPy generator for this use."""
     return np.random.default_rng(derive(seed, *names))
 
 
 def torch_generator(seed: int, *names: str | int) -> "torch.Generator":
-    """Return a CPU torch generator of its own for this use."""
+    """Return a separate CPU torch generator for this use."""
     import torch
 
     return torch.Generator().manual_seed(derive(seed, *names))

@@ -7,11 +7,11 @@ from latentbench import machine
 
 
 def use(threads: int | None) -> int:
-    """Let torch, NumPy's BLAS and our compiled loops use so many threads; return how many.
+    """Let torch, NumPy's BLAS and our compiled loops use this many threads; return how many.
 
-    None is all that the process may use.
+    None means all that the process may use.
 
-    Sums in another order round differently, so outputs are byte-identical at equal threads only.
+    Sums in another order round differently, so outputs are byte-identical only with the same number of threads.
     """
     count = threads or machine.n_cores()
     torch.set_num_threads(count)

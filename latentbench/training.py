@@ -24,11 +24,11 @@ Optimizer = Literal["adamw", "muon"]
 
 _EVALUATION_BATCH = 1000
 _STEPS_BETWEEN_CHECKS = 50  # reading a loss makes a GPU wait
-_MOST_VALIDATIONS = 50  # in a training of many short epochs
+_MOST_VALIDATIONS = 50  # in a run of many short epochs
 
 
 class DivergenceError(LatentbenchError):
-    """The loss became infinite or not a number."""
+    """The loss became infinite or NaN."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,16 @@ class Plan:
     """How to train.
 
     Attributes:
-        epochs: passes over the training data, at most; the last may be a part of one.
+        epochs: passes over the training data, at most; the last may be partial.
         batch_size: images per step, over all processes.
         learning_rate: the largest step size.
         schedule: "constant", or "cosine" down to zero over all epochs (Loshchilov & Hutter 2017, without restarts).
-        warmup_steps: the learning rate rises linearly over so many steps first.
-        weight_decay: decoupled, of matrices and kernels but not of biases and norms (Loshchilov & Hutter 2019).
-        clip_norm: shorten the gradient to this norm where it is longer (Pascanu et al. 2013); None never does.
+        warmup_steps: the learning rate first rises linearly over this many steps.
+        weight_decay: decoupled, for matrices and kernels but not for biases and norms (Loshchilov & Hutter 2019).
+        clip_norm: clip the gradient to this norm (Pascanu et al. 2013); None never does.
         patience: stop after this many validations without an improvement; None never stops early.
-        min_delta: a smaller fall of the validation loss does not count as an improvement for `patience`.
-        ema_decay: average the weights with this decay per step; None trains without an average.
+        min_delta: a smaller drop in the validation loss does not count as an improvement for `patience`.
+        ema_decay: average the weights with this decay per step; None keeps no average.
         optimizer: "muon" for matrices and kernels and AdamW for the rest, or "adamw" for all.
     """
 
@@ -67,9 +67,9 @@ class Compute:
     """Where and in what precision to train.
 
     Attributes:
-        device: of the network and of all data, which stays there.
-        precision: "bfloat16" computes products in it where that is safe (autocast); weights stay float32.
-        compile: let torch compile the loss, which takes a C++ compiler and some time first.
+        device: where the network and all data are kept.
+        precision: "bfloat16" computes products in that type where it is safe (autocast); weights stay float32.
+        compile: let torch compile the loss, which needs a C++ compiler and some time at the start.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -78,11 +78,11 @@ class Compute:
 
 
 class Rows:
-    """Some rows of an array that may be a file larger than the memory: they are read as they are asked for.
+    """Some rows of an array, which may be a file larger than memory: they are read on demand.
 
     Args:
-        array: (n, ...), a memory map say.
-        index: (m,) of the rows, in their order.
+        array: (n, ...), such as a memory map.
+        index: (m,) of the rows, in order.
     """
 
     def __init__(self, array: np.ndarray, index: np.ndarray) -> None:
@@ -96,19 +96,19 @@ class Rows:
         return torch.from_numpy(self._array[self._index[places]])
 
     def to(self, device: torch.device) -> "Rows | Tensor":
-        """Return them as they are for the CPU, and in the memory of another device."""
+        """Return them unchanged for the CPU, or copied into the memory of another device."""
         return self if device.type == "cpu" else self[:].to(device)
 
 
 class Batch:
-    """What a loss sees: a process's share of a batch, and all the chance that it may use.
+    """What a loss sees: a process's share of a batch, and all the randomness that it may use.
 
     The numbers drawn for an image depend only on the seed, the step and the image's place in the whole batch: not on
     the device, nor on how many processes share the batch.
 
     Attributes:
-        tensors: the share of each of the data's tensors.
-        progress: the share of the training that is over, 1 in validation.
+        tensors: this process's share of each data tensor.
+        progress: the share of the training that is done, 1 in validation.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Batch:
         self._generator, self._share, self._n = generator, share, n
 
     def ramp(self, share: float) -> float:
-        """Return how much of the first `share` of the training is over, 1 once it all is and in validation."""
+        """Return how much of the first `share` of the training is done, 1 once all of it is and in validation."""
         return min(1.0, self.progress / share) if share else 1.0
 
     def normal(self, *shape: int) -> Tensor:
@@ -143,7 +143,7 @@ Loss = Callable[[Batch], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Step:
-    """What `fit` yields after each batch: how far it is, and that batch's loss, still on its device."""
+    """What `fit` yields after each batch: how far the training is, and that batch's loss, still on its device."""
 
     epoch: int
     step: int
@@ -157,7 +157,7 @@ class Step:
 class Epoch:
     """What `fit` yields after each validation: means of the parts of the loss, and whether these weights are the best.
 
-    That is after each epoch, or after several where they are many, and at the end. `epoch` tells how many were done.
+    That is after each epoch, or every few epochs if there are many, and at the end. `epoch` is how many were done.
     """
 
     epoch: float
@@ -178,25 +178,25 @@ def fit(
 ) -> Iterator[Step | Epoch]:
     """Train `network` in place, yielding after every batch and after every validation.
 
-    There is a validation after each epoch. Where they are more than 50, several go by in between.
+    There is a validation after each epoch, or every few epochs if there are more than 50.
 
     When the iterator is exhausted, the network holds the weights of the epoch with the lowest validation loss (of
-    the running average, where `plan.ema_decay` asks for one) and is in evaluation mode. The order of the images
-    depends only on (seed, epoch), and all chance in the loss only on (seed, epoch, step); the validation loss sees the
-    same noise in every epoch. So a training that goes on from its checkpoint ends with the very bytes of one that was
-    never interrupted, and yields again the epochs that were over.
+    the running average, if `plan.ema_decay` asks for one) and is in evaluation mode. The order of the images
+    depends only on (seed, epoch), and all randomness in the loss only on (seed, epoch, step); the validation loss sees
+    the same noise in every epoch. So a run that resumes from its checkpoint ends with exactly the bytes of one that was
+    never interrupted; it first yields the finished epochs again.
 
     Args:
         network: any module; `loss` closes over it. It is moved to the device.
         loss: called with each batch.
-        train, validation: of equal length each, whatever `loss` understands; the CPU reads `Rows` as it goes.
+        train, validation: of equal length each, whatever `loss` expects; the CPU reads `Rows` on demand.
         plan: how to train.
         seed: of the order of the images and of the loss's noise.
-        compute: where; on the CPU by default.
-        checkpoint: where the state is kept from time to time; None keeps none.
+        compute: where to train; on the CPU by default.
+        checkpoint: where the state is saved from time to time; None saves none.
 
     Raises:
-        CheckpointError: the checkpoint holds no state of this network's training.
+        CheckpointError: the checkpoint does not hold the state of this network's training.
         DivergenceError: the loss became infinite or not a number.
     """
     compute = compute or Compute()
@@ -210,12 +210,12 @@ def fit(
     if checkpoint is not None:
         run.restore_from(checkpoint)
         yield from run.epochs
-    parallel.share(min(sizes))  # told now, and not at the end of the first epoch
+    parallel.share(min(sizes))  # fails now rather than at the end of the first epoch
     whole, part = divmod(run.total, len(sizes))
     images_total = whole * len(train[0]) + sum(sizes[:part])
     with _compiled(network, compute.compile):
         while not run.is_over():
-            if not run.is_validation_due():  # which is true at once where a training was stopped before one
+            if not run.is_validation_due():  # it already is if a run was stopped just before one
                 epoch = run.done // len(sizes) + 1
                 order = torch.randperm(len(train[0]), generator=seeding.torch_generator(seed, "epoch", epoch))
                 batches = order.to(compute.device).split(sizes)
@@ -258,9 +258,9 @@ def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor | Rows], seed
     """Return the mean of every part of the loss over `data`, with the same noise at every call.
 
     Args:
-        network: is put into evaluation mode.
+        network: put into evaluation mode.
         loss: closes over the network.
-        data: tensors (n, ...), whatever `loss` understands.
+        data: tensors (n, ...), whatever `loss` expects.
         seed: of the noise.
     """
     network.eval()
@@ -275,24 +275,24 @@ def evaluate(network: nn.Module, loss: Loss, data: Sequence[Tensor | Rows], seed
 
 
 def follow(run: Iterator[Step | Epoch], table: Path, label: str) -> dict[str, float]:
-    """Run a training to its end: a progress bar with loss and time left, and the table of losses growing with it.
+    """Run a training to its end, with a progress bar of loss and time left, and a table of losses that grows with it.
 
-    Only the main process of several writes and draws.
+    If there are several processes, only the main one writes and draws.
 
     Args:
         run: what `fit` returned.
         table: CSV file with a line per validation, `train_<part>` and `validation_<part>` for each part of the loss.
-        label: what the progress bar says.
+        label: of the progress bar.
 
     Returns:
-        How many epochs were run, after how many the weights were best, and the validation means by part then.
+        How many epochs were run, after how many the weights were best, and the validation means by part at that point.
     """
     lines: list[dict[str, float]] = []
     summary: dict[str, float] = {}
     with progress.counter(desc=label, unit="image", unit_scale=True, disable=not parallel.is_main()) as bar:
         for event in run:
             if isinstance(event, Step):
-                if bar.total is None:  # what is told again from a checkpoint was not done now
+                if bar.total is None:  # what a checkpoint restored was not computed now
                     bar.initial = bar.n = event.images_done
                     bar.total = event.images_total
                 if bar.update(event.images_done - bar.n):
@@ -313,11 +313,11 @@ def follow(run: Iterator[Step | Epoch], table: Path, label: str) -> dict[str, fl
 
 
 class _Run:
-    """All that a training knows while it goes on; `state` and `restore` carry it over to another process.
+    """The full state of a training run; `state` and `restore` carry it over to another process.
 
     Attributes:
-        total: steps of the whole training.
-        done: steps that are over.
+        total: steps of the whole run.
+        done: steps that are done.
         epochs: what was yielded at each validation.
         best: the weights with the lowest validation loss so far.
     """
@@ -343,19 +343,19 @@ class _Run:
         self._names: list[str] = []  # of the parts of the loss
         self._sums: list[Tensor] = []  # since the last validation, for each step: the parts, summed over images
         self._n_images = 0  # of those steps
-        self._mark, self._epochs_without_gain = math.inf, 0  # the loss that was last fallen below by min_delta
+        self._mark, self._epochs_without_gain = math.inf, 0  # the last loss that counted as an improvement
         self.epochs: list[Epoch] = []
         self.done = 0
         self.best = copy.deepcopy(network.state_dict())
 
     def is_over(self) -> bool:
-        """Tell whether all epochs are done, or patience is at its end."""
+        """Return whether all epochs are done, or patience has run out."""
         patience = self._plan.patience
         impatient = patience is not None and self._epochs_without_gain >= patience
         return impatient or (self.done == self.total and not self._sums)
 
     def is_validation_due(self) -> bool:
-        """Tell whether it is time to validate, and that has not been done."""
+        """Return whether a validation is due and has not been done yet."""
         return bool(self._sums) and (self.done == self.total or self.done % self._between == 0)
 
     def descend(self, parts: Mapping[str, Tensor], n_own: int, n: int) -> None:
@@ -385,7 +385,7 @@ class _Run:
         self.done += 1
 
     def check_steps(self) -> None:
-        """Refuse to go on when a loss since the last validation is not finite.
+        """Refuse to continue if a loss since the last validation is not finite.
 
         Raises:
             DivergenceError: it is not.
@@ -395,7 +395,7 @@ class _Run:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Let the network hold the running average, where there is one, until the block ends."""
+        """Let the network hold the running average, if there is one, until the block ends."""
         if self._average is None:
             yield
             return
@@ -405,7 +405,7 @@ class _Run:
         self._network.load_state_dict(trained)
 
     def validated(self, validation: dict[str, float]) -> Epoch:
-        """Take note of a validation; the network holds the weights that were validated."""
+        """Record a validation; the network holds the weights that were validated."""
         loss = validation["loss"]
         done = self.done / self._steps_in_epoch
         epoch = int(done) if done.is_integer() else round(done, 6)
@@ -445,10 +445,10 @@ class _Run:
         return safetensors.torch.save(kept, {"numbers": json.dumps(numbers)})
 
     def restore_from(self, checkpoint: Checkpoint) -> None:
-        """Go on from the checkpoint that the main process reads, where there is one.
+        """Resume from the checkpoint that the main process reads, if there is one.
 
         Raises:
-            CheckpointError: it holds no state of this network's training.
+            CheckpointError: it does not hold the state of this network's training.
         """
         device = next(self._network.parameters()).device
         state = parallel.broadcast(checkpoint.load() if parallel.is_main() else None, device)
@@ -456,18 +456,18 @@ class _Run:
             return
         try:
             self.restore(state)
-        # The kinds that a damaged file causes, and torch's for names and shapes that do not fit.
+        # What a damaged file causes, and what torch raises for names and shapes that do not match.
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
             problem = " ".join(str(error).split())
             raise CheckpointError(
-                f"{checkpoint.path} holds no state of this training; delete it to begin anew ({problem:.300})"
+                f"{checkpoint.path} does not hold the state of this training; delete it to start over ({problem:.300})"
             ) from error
         if parallel.is_main():
-            progress.note(f"going on from {self._place()} ({checkpoint.path})")
+            progress.note(f"resuming from {self._place()} ({checkpoint.path})")
 
     def restore(self, state: bytes) -> None:
-        """Become what `state` was called on."""
-        length = int.from_bytes(state[:8], "little")  # of the header, as the format has it
+        """Restore what `state` returned."""
+        length = int.from_bytes(state[:8], "little")  # of the header, by the format
         numbers = json.loads(json.loads(state[8 : 8 + length])["__metadata__"]["numbers"])
         tensors = safetensors.torch.load(state)
         self._network.load_state_dict(_below("network.", tensors))
@@ -494,7 +494,7 @@ class _Run:
         return [weight for each in self._optimisers for group in each.param_groups for weight in group["params"]]
 
     def _kept(self, weight: nn.Parameter) -> dict[str, Tensor]:
-        """Return what its optimiser remembers of a weight, to be changed in place."""
+        """Return the optimiser's state for a weight, to be changed in place."""
         owners = (each for each in self._optimisers for group in each.param_groups if _holds(group["params"], weight))
         found: dict[str, Tensor] = next(owners).state[weight]
         return found
@@ -509,7 +509,7 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _batch_sizes(n: int, batch_size: int) -> list[int]:
-    """Split n images into batches; a single one left over joins the batch before, as batch norm needs two."""
+    """Split n images into batches; a single one left over joins the batch before it, as batch norm needs two."""
     sizes = [batch_size] * (n // batch_size) + ([n % batch_size] if n % batch_size else [])
     if len(sizes) > 1 and sizes[-1] == 1:
         sizes[-2:] = [batch_size + 1]
@@ -537,8 +537,8 @@ def _compiled(network: nn.Module, wanted: bool) -> Iterator[None]:
     """Let torch compile the network and each of its parts until the block ends: a loss may call any of them."""
     parts = [network, *network.children()] if wanted else []
     for part in parts:
-        # Not part.compile(): where a part's class is torch's own, as nn.Sequential is, that does nothing.
-        # dynamic=False: a kernel for each size, so that which one runs does not depend on what ran before.
+        # Not part.compile(): that does nothing for torch's own classes, such as nn.Sequential.
+        # dynamic=False: one kernel for each size, so that which one runs does not depend on what ran before.
         part._compiled_call_impl = torch.compile(_call(part), dynamic=False)
     try:
         yield

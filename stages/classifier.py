@@ -56,7 +56,7 @@ def _train(run: trainings.Run, params: ClassifierParams) -> None:
 
 
 def _find_components(run: trainings.Run) -> None:
-    """Write the first principal components of the images that networks train on, and that nothing was trained."""
+    """Write the first principal components of the images that networks train on, and empty training metrics."""
     import pandas as pd
 
     from latentbench.reduction.pca import PCA

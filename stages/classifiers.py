@@ -1,4 +1,4 @@
-"""What sees images for the judges, back from the files of the stage `classifier`: a network, or components."""
+"""What turns images into features for the judges, from files of the stage `classifier`: a network, or components."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -13,7 +13,7 @@ from stages import paths
 
 
 class Components(nn.Module):
-    """Scores on principal components as features, of images without labels.
+    """Scores on principal components as features, for images without labels.
 
     Args:
         mean: (p,) of the images as points in [0, 1].
@@ -33,11 +33,11 @@ Eye: TypeAlias = Classifier | Components
 
 
 def load() -> Eye:
-    """Return it in evaluation mode.
+    """Return the network, in evaluation mode, or the components.
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        WeightsError: the weights are not of the network that is described beside them.
+        WeightsError: the weights do not fit the description saved beside them.
     """
     arrays, description = artifacts.read_model(paths.model("classifier"))
     if description.get("features") == "pca":
@@ -59,7 +59,7 @@ def look(eye: Eye, images: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def probabilities(eye: Eye) -> Callable[[Tensor], Tensor] | None:
-    """Return what maps images (n, c, h, w) in [0, 1] to probabilities (n, n_classes); None without classes."""
+    """Return a function from images (n, c, h, w) in [0, 1] to probabilities (n, n_classes); None without classes."""
     if not isinstance(eye, Classifier):
         return None
     network = eye

@@ -1,6 +1,6 @@
 """What rows of the comparison cost, measured side by side on the threads that the pipeline uses.
 
-Times differ from run to run: they are no metric, and lie with the timings of the stages.
+Times differ from run to run: they are not a metric, and are kept with the timings of the stages.
 """
 
 import time
@@ -15,13 +15,13 @@ from latentbench.data.dataset import Dataset, to_unit
 from latentbench.methods.base import Draws, DrawsClasses, Encodes, Places
 from stages import paths
 
-_N = 1000  # images that are measured with, at most
+_N = 1000  # images to measure with, at most
 _N_OF_MANY_CALLS = 250  # samples of a row that calls a network more than once for each: a batch of them
-_N_WARM = 20  # images before that, since a first call also sets things up
+_N_WARM = 20  # images to warm up with, since a first call also sets things up
 
 
 def per_thousand(work: Callable[[int], object], n: int) -> float:
-    """Return the seconds that `work` takes for 1,000 images, from one run with n of them after one with a few."""
+    """Return the seconds that `work` takes for 1,000 images, from one run with n images after a warm-up."""
     work(min(n, _N_WARM))
     started = time.perf_counter()
     work(n)
@@ -29,7 +29,7 @@ def per_thousand(work: Callable[[int], object], n: int) -> float:
 
 
 def transform(row: str, method: Encodes | Places | None, dataset: Dataset, first: int | None) -> float:
-    """Return the seconds to map 1,000 test images, from uint8, to the first numbers of a row; None for the pixels."""
+    """Return the seconds to map 1,000 uint8 test images to the first numbers of a row; `method` is None for pixels."""
     images = np.array(dataset.test_images[:_N])
     if method is None:
         return per_thousand(lambda n: to_unit(images[:n].reshape(n, -1)), len(images))
@@ -40,7 +40,7 @@ def transform(row: str, method: Encodes | Places | None, dataset: Dataset, first
 
 
 def sample(row: str, method: Any, dataset: Dataset, seed: int) -> dict[str, float]:
-    """Return the seconds to draw 1,000 images, to uint8, as its stage does; by row, that with classes apart."""
+    """Return the seconds to draw 1,000 uint8 images as its stage does, by row; guided draws are a separate row."""
     found: dict[str, float] = {}
     if isinstance(method, Draws):
         n = _N if method.calls in (None, 1) else _N_OF_MANY_CALLS

@@ -1,4 +1,4 @@
-"""Densities of latents with the methods that decode their draws: they generate images."""
+"""Densities of latents with the methods that decode their draws: together they generate images."""
 
 import numpy as np
 import torch
@@ -12,11 +12,11 @@ from stages import densities
 
 
 class Decoded:
-    """A density and what decodes its draws; it `Draws`, as `latentbench.methods.base` has it.
+    """A density and the method that decodes its draws; it fulfils `Draws` of `latentbench.methods.base`.
 
     Args:
-        method: that the latents are of.
-        density: of them.
+        method: whose latents they are.
+        density: of those latents.
     """
 
     calls = densities.CALLS
@@ -35,16 +35,16 @@ class Decoded:
 
 
 def write(row: str, name: str, density: Density) -> None:
-    """Keep a density of the latents of a row, by the name of its kind."""
+    """Save a density of the latents of a row, by the name of its kind."""
     artifacts.write_model(densities.folder(row) / name, density.arrays(), {"density": name})
 
 
 def load(row: str, name: str, method: Decodes) -> Decoded:
-    """Return a density of the latents of a row again, with the row's method.
+    """Load a density of the latents of a row, with the row's method.
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        InputError: it is of a kind that is not there.
+        InputError: its kind of density does not exist.
     """
     arrays, description = artifacts.read_model(densities.folder(row) / name)
     return Decoded(method, plugins.load("latentbench.densities", description["density"]).Density.load(arrays))

@@ -1,4 +1,4 @@
-"""Where the densities of latents lie, and what rows of the table of generators they make."""
+"""Where the densities of latents are kept, and which rows of the table of generators they make."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from latentbench.core import artifacts
 
 _FOLDER = Path("data/densities")
 _LIST = "densities.json"
-CALLS = 1  # of the decoder, for an image
+CALLS = 1  # of the decoder, per image
 
 
 def name(row: str, density: str) -> str:
-    """Return the name of the row that a density of the latents of another makes, such as "ae_dense+mixture"."""
+    """Return the name of the row for a density of another row's latents, such as "ae_dense+mixture"."""
     return f"{row}+{density}"
 
 
@@ -25,7 +25,7 @@ def samples(row: str, density: str) -> Path:
 
 
 def write_list(path: Path, densities: list[str]) -> None:
-    """Keep in a folder of a row which densities it holds, in order; it may be none."""
+    """Save in a row's folder which densities it holds, in order; there may be none."""
     artifacts.write_json(path / _LIST, {"densities": densities})
 
 

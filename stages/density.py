@@ -51,7 +51,7 @@ def main() -> None:
 
 def _components(params: DensitiesParams, n: int, dim: int) -> list[int]:
     """Return the numbers of components to choose from: a covariance needs more latents than it has dimensions."""
-    most, reason = max(1, n // (dim + 1)), f"of {n} latents of {dim} numbers"
+    most, reason = max(1, n // (dim + 1)), f"for {n} latents of {dim} numbers"
     return list(
         dict.fromkeys(sizes.at_most("densities.components", count, most, reason) for count in params.components)
     )

@@ -30,7 +30,7 @@ def main() -> None:
         params = _params(run.view, row)
         process, guidance = params.process, params.guidance
         if guidance and not run.dataset.labelled:
-            raise ParamsError(f"{row}.guidance: the images have no labels to guide by: take null")
+            raise ParamsError(f"{row}.guidance: the images have no labels to guide by: set it to null")
         images, labels = run.dataset.train_images, run.dataset.train_labels.astype(np.int64)
         built: dict[str, Any] = {
             "image_shape": list(images.shape[1:]),
@@ -58,10 +58,10 @@ def main() -> None:
             given, truth = batch.tensors
             x0 = given if given.is_floating_point() else model.encode(given)
             level, eps = model.schedule.trained_at(batch.uniform()), batch.normal(*model.shape)
-            told = None
+            condition = None
             if guidance:
-                told = torch.where(batch.uniform() < guidance.dropped_share, len(run.dataset.classes), truth)
-            return {"loss": model.denoiser.loss(x0, level, eps, process.weighting, told)}
+                condition = torch.where(batch.uniform() < guidance.dropped_share, len(run.dataset.classes), truth)
+            return {"loss": model.denoiser.loss(x0, level, eps, process.weighting, condition)}
 
         plan = trainings.plan(run, size.training, process.ema_decay)
         seed = seeding.derive(run.project.seed, row, "training")
@@ -107,12 +107,12 @@ def _train_coder(run: Run, row: str, space: LatentSpace, images: np.ndarray, par
 
 
 def _export(run: Run, row: str, model: DiffusionModel) -> None:
-    """Write the estimates of x_0 as `denoiser.onnx`, and the way from latents to images as `decoder.onnx`."""
+    """Write the estimator of x_0 as `denoiser.onnx`, and the decoder from latents to images as `decoder.onnx`."""
     on_cpu = copy.deepcopy(model).cpu().eval()
     chosen = run.dataset.validation_index[: exporting.N_CHECKED]
     data = inference.apply(on_cpu.encode, torch.tensor(run.dataset.train_images[chosen]))
     low, high = on_cpu.schedule.ends()
-    # Beyond, float32 holds next to nothing of an image, and an estimate by way of the noise not even that.
+    # Beyond this, float32 holds next to nothing of an image, and an estimate through the noise not even that.
     highest = 1.0 if on_cpu.denoiser.prediction == "eps" else 1000.0
     level = torch.logspace(math.log10(low), math.log10(min(high, highest)), len(data))
     generator = seeding.torch_generator(run.project.seed, row, "export")
@@ -126,7 +126,7 @@ def _export(run: Run, row: str, model: DiffusionModel) -> None:
 
 
 def _draw(run: Run, row: str, model: DiffusionModel, sampling: Sampling, guidance: float | None) -> None:
-    """Write samples of any class, and as many of the classes in turn where the network knows them."""
+    """Write samples of any class, and as many that cycle through the classes if the network is conditioned on them."""
     model.to(run.compute.device)
     n, root = run.project.n_samples, run.project.seed
     drawn = model.draw(seeding.derive(root, row, "samples"), range(n), sampling, label=f"{row}: samples")

@@ -1,4 +1,4 @@
-"""Look into one diffusion model: its process there and back, its samplers, and what it does to given images."""
+"""Explore one diffusion model: its process in both directions, its samplers, and what it does to given images."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,12 +26,12 @@ _BATCH = 250
 _N_SHOWN = 10
 _MOST_CLASSES = 20  # that are shown
 _N_GROUPS = 10  # of the jackknife behind kernel distances
-_N_WATCHED = 100  # samples whose spectrum is followed
+_N_WATCHED = 100  # samples whose spectrum is tracked
 _BANDS = ("low", "middle", "high")  # of frequencies
 
 
 class Explorer:
-    """One model and what it is looked at with.
+    """One model and what is needed to explore it.
 
     Args:
         row: of the comparison.
@@ -68,7 +68,7 @@ class Explorer:
         self._picture("forward", torch.stack(columns, dim=1), names, title)
 
     def reverse(self) -> dict[str, float]:
-        """Draw the way back; return from which step on the estimates have half the power that samples have, by band."""
+        """Draw the reverse process; return the step from which estimates have half the power of samples, by band."""
         noisy, estimates = [], []
         for step in self.model.steps(self.seed, range(_N_WATCHED), self.sampling):
             at = torch.full((_N_WATCHED,), step.level, dtype=torch.float64)
@@ -93,7 +93,7 @@ class Explorer:
     def compare_samplers(self) -> None:
         """Write the kernel distance by sampler and number of calls; draw the same noise by each.
 
-        It is to validation images, so that a sampler may be chosen by it.
+        The distance is to validation images, so that a sampler may be chosen by it.
         """
         n = min(self.params.n_compared, len(self.dataset.validation_index))
         chosen = self.dataset.validation_index[:n]
@@ -147,7 +147,7 @@ class Explorer:
         self._picture("nearest", lines, names, f"{self.row}: samples and train images")
 
     def inpaint(self) -> None:
-        """Keep several fillings of each test image whose lower half is taken away; `evaluate` scores them."""
+        """Save several fillings of each test image whose lower half is removed; `evaluate` scores them."""
         known = torch.ones_like(self.images, dtype=torch.bool)
         known[:, :, known.shape[2] // 2 :] = False
         draws = []
@@ -198,7 +198,7 @@ class Explorer:
     def invert(self) -> dict[str, float]:
         """Draw test images from the noise that they are inverted to; return the errors by rule.
 
-        "space" is the error of the way into the model's space and out again alone.
+        "space" is the error of only encoding into the model's space and decoding again.
         """
         data, denoise, rules = self._encoded(self.images), self.model.denoise(), get_args(editing.Rule)
         path = self.model.path(replace(self.sampling, sampler="ddim", calls=max(self.params.calls)))
@@ -220,7 +220,7 @@ class Explorer:
         }
 
     def blend(self) -> None:
-        """Draw ways between test images, and write what the classifier makes of each share of the way."""
+        """Draw paths between test images, and write what the classifier makes of each step along them."""
         path = self.model.path(replace(self.sampling, sampler="ddim"))
         data, shares = self._encoded(self.images), np.linspace(0.0, 1.0, _N_SHOWN).tolist()
         first, second = data[:-1], data[1:]
@@ -283,7 +283,7 @@ def _band_powers(images: np.ndarray) -> list[float]:
 
 
 def _step_from_which(holds: np.ndarray) -> int:
-    """Return the number of the first step, counted from 1, from which on something always holds."""
+    """Return the number of the first step, counted from 1, from which something always holds."""
     return int(np.flatnonzero(~holds).max(initial=-1)) + 2
 
 

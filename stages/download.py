@@ -1,4 +1,4 @@
-"""Fetch the dataset that params.yaml names into data/raw: checked, and in one shape whatever its format."""
+"""Fetch the dataset that params.yaml names into data/raw: checked, and in one form whatever its format."""
 
 from latentbench.data import datasets
 from latentbench.params import dataset as descriptions

@@ -1,4 +1,4 @@
-"""Score every representation at equal terms, join what was judged of the generators, and write the comparison."""
+"""Score every representation on equal terms, join the judgements of the generators, and write the comparison."""
 
 import hashlib
 import time
@@ -27,10 +27,10 @@ from stages.sample_scores import SampleScores
 
 _FOLDER = paths.METRICS / "evaluate"
 _N_SHOWN = 10
-_N_FILLED = 200  # test images whose lower half is filled in where no diffusion model says how many
+_N_FILLED = 200  # test images whose lower half is filled in if no diffusion model says how many
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 _N_DISTANCES = 2000  # test images whose distances from each other are compared, at most
-_N_SIZES = 40  # of neighbourhoods that the curves of co-ranking are told at
+_N_SIZES = 40  # of neighbourhoods at which the curves of co-ranking are written
 _BYTES_PER_NUMBER = 4  # of a latent, float32
 
 
@@ -42,7 +42,7 @@ class Comparison:
         dataset: the images.
         project, params, rows: of the stage.
         methods: by row, in the order of tables.
-        densities: names of those of the latents of each autoencoder and VAE.
+        densities: names of those fitted to the latents of each autoencoder and VAE.
     """
 
     dataset: Dataset
@@ -61,7 +61,7 @@ class Comparison:
         return ["raw", *self.able(Represents)]
 
     def generators(self) -> dict[str, Any]:
-        """Return the rows that generate images, those by a density after the row whose latents it is of."""
+        """Return the rows that generate images; a density's row comes after the row whose latents it models."""
         found: dict[str, Any] = {}
         for row, method in self.methods.items():
             found |= {row: method} if isinstance(method, Draws) else {}
@@ -95,7 +95,7 @@ def main() -> None:
                 torch.tensor(compared.dataset.test_images),
             )
             headline["classifier_accuracy"] = float(np.mean(predicted.numpy() == compared.dataset.test_labels))
-            # Without the points of comparison: what is first seen of a run stays short.
+            # Without the rows for comparison only: the first view of a run stays short.
             shown = [row for row in representations if row not in rows.reductions]
             headline["knn"] = {row: representations[row]["knn_accuracy"] for row in shown}
         headline |= {
@@ -106,9 +106,9 @@ def main() -> None:
 
 
 def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
-    """Write the comparison and what it is made of; return it, and the seconds for the kNN labels of 1,000 images.
+    """Write the comparison and what it is made of; return it, and the seconds that kNN takes to label 1,000 images.
 
-    What needs labels is left out where there are none.
+    What needs labels is left out if there are none.
     """
     rows: dict[str, dict[str, Any]] = {}
     outcomes: dict[str, np.ndarray] = {}
@@ -137,7 +137,7 @@ def _compare_representations(compared: Comparison) -> tuple[dict[str, dict[str, 
             rows[row] |= scores
     reconstructions = _reconstructions(compared)
     for row, images in reconstructions.items():
-        clipped = images.clip(0, 1)  # what can be shown: PCA's leave the range for which these two scores are made
+        clipped = images.clip(0, 1)  # as displayed: PCA's leave the range that these two scores are made for
         each = {
             "mse": reconstruction.squared_errors(dataset.test_images, images),
             "psnr": reconstruction.psnr(dataset.test_images, clipped),
@@ -171,8 +171,8 @@ def _classified(
     """Write how kNN does on each representation, class by class.
 
     Returns:
-        The scores of each row, what it makes of each test image, the weights of its neighbours, the seconds for 1,000
-        images, and the accuracies by number of neighbours.
+        The scores of each row, its predictions for the test images, the weights of its neighbours, the seconds for
+        1,000 images, and the accuracies by number of neighbours.
     """
     rows: dict[str, dict[str, Any]] = {}
     weights: dict[str, str] = {}
@@ -183,7 +183,7 @@ def _classified(
     labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
     representations = compared.representations()
     names = [*representations, "raw_l1"] if params.raw_l1 else representations
-    k_max = sizes.at_most("evaluate.k_max", params.k_max, len(labels) - 1, f"of {len(labels)} train images")
+    k_max = sizes.at_most("evaluate.k_max", params.k_max, len(labels) - 1, f"for {len(labels)} train images")
     for row in names:
         train, test = (_representation(row, split, compared) for split in ("train", "test"))
         choice, predicted, seconds[row] = _classify(row, train, test, dataset, k_max)
@@ -211,7 +211,7 @@ def _accuracies(
 ) -> dict[str, dict[str, float]]:
     """Return the accuracies of kNN and of the linear probe by row, and how far each is from that on raw pixels.
 
-    All intervals are of the same resamples, so that any two rows are paired.
+    All intervals use the same resamples, so that any two rows are paired.
     """
     names = {"knn": "knn_accuracy", "probe": "linear_probe"}
     differences = {"knn": "knn_minus_raw", "probe": "linear_probe_minus_raw"}
@@ -234,7 +234,7 @@ def _accuracies(
 
 
 def _write_outcomes(outcomes: Mapping[str, np.ndarray], dataset: Dataset) -> None:
-    """Keep what each row makes of each test image, by which two runs are compared on the same images.
+    """Save each row's outcome for each test image, so that two runs can be compared on the same images.
 
     Arrays "<row>.<score>" (n_test,): "knn" and "probe" are predicted labels, integers; the others float32.
     """
@@ -265,7 +265,7 @@ def _classify(
 ) -> tuple[knn.Choice, np.ndarray, float]:
     """Choose k and weights by leave-one-out on train; return the choice and the labels (n,) that it gives to test.
 
-    The third is the seconds that it took to give labels to 1,000 of them.
+    The third value is the seconds that it took to label 1,000 of them.
     """
     labels, p = np.asarray(dataset.train_labels), 1 if row == "raw_l1" else 2
     choice = knn.leave_one_out(train, labels, len(dataset.classes), k_max, p=p, label=f"{row}: choosing k")
@@ -276,9 +276,9 @@ def _classify(
 
 
 def _distances(compared: Comparison) -> dict[str, dict[str, float]]:
-    """Write how the order of neighbours is kept, by their number; return how distances are, by row.
+    """Write how well the order of neighbours is kept, by their number; return how well distances are kept, by row.
 
-    Of test images that are the same for each row.
+    The test images are the same for each row.
     """
     n_test = len(compared.dataset.test_images)
     generator = seeding.numpy_generator(compared.project.seed, "evaluate", "distances")
@@ -309,7 +309,7 @@ def _distances(compared: Comparison) -> dict[str, dict[str, float]]:
 def _neighborhoods(compared: Comparison) -> dict[str, np.ndarray]:
     """Write how well each representation keeps neighbourhoods of the test images; return it for the middle size.
 
-    As "<row>.<score>", of each test image, (n_test,).
+    The arrays are "<row>.<score>", with a value for each test image, (n_test,).
     """
     spaces = {row: _representation(row, "test", compared) for row in compared.representations()}
     counts = [k for k in _NEIGHBORHOODS if 2 * k < len(compared.dataset.test_images)]
@@ -348,7 +348,7 @@ def _representation(row: str, split: str, compared: Comparison) -> np.ndarray:
 
 
 def _reconstructions(compared: Comparison) -> dict[str, np.ndarray]:
-    """Return the test images as each row that can rebuild them does, (n, c, h, w) in about [0, 1]."""
+    """Return the test images as rebuilt by each row that can, (n, c, h, w) in about [0, 1]."""
     able = compared.able(Represents, Decodes)
     return {row: method.decode(_representation(row, "test", compared)) for row, method in able.items()}
 
@@ -385,7 +385,7 @@ def _compare_likelihoods(judged: Mapping[str, SampleScores]) -> None:
 
 
 def _compare_inpainting(compared: Comparison) -> None:
-    """Write how well each model fills in the lower half of test images, beside filling in the mean train image.
+    """Write how well each model fills in the lower half of test images, and how well the mean train image does.
 
     A VAE is given the image with that mean filled in.
     """

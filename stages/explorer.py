@@ -15,7 +15,7 @@ from latentbench.params.rows import Rows
 from stages import leftovers, lifecycle, paths
 
 _PAGE = Path("explorer")
-_MOST_CALLS = 50  # of a denoiser for one sample: people wait for it
+_MOST_CALLS = 50  # of a denoiser per sample: people wait for it
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
 def _copy_page() -> None:
     for path in sorted(_PAGE.rglob("*")):
         place = path.relative_to(_PAGE)
-        if path.is_file() and place.parts[0] != "libraries":  # those are what the libraries are made from
+        if path.is_file() and place.parts[0] != "libraries":  # those are the sources of the libraries
             artifacts.write_bytes(paths.EXPLORER / place, artifacts.read_bytes(path))
     for path in sorted(paths.EXPLORER_LIBRARIES.iterdir()):
         artifacts.write_bytes(paths.EXPLORER / "libraries" / path.name, artifacts.read_bytes(path))
@@ -60,7 +60,7 @@ def _write_images(dataset: Dataset) -> None:
 
 
 def _write_model(row: str) -> dict[str, Any]:
-    """Write what the page needs of an autoencoder or VAE; return what it is told about it."""
+    """Write what the page needs of an autoencoder or VAE; return its description for the page."""
     folder = paths.EXPLORER / "data/models" / row
     for part in ("encoder.onnx", "decoder.onnx"):
         artifacts.write_bytes(folder / part, artifacts.read_bytes(paths.model(row) / part))
@@ -88,9 +88,9 @@ def _write_model(row: str) -> dict[str, Any]:
 
 
 def _write_diffusion(row: str) -> dict[str, Any]:
-    """Write what the page needs of a diffusion model; return what it is told about it.
+    """Write what the page needs of a diffusion model; return its description for the page.
 
-    The page takes steps of DPM-Solver++(2M), whatever the pipeline sampled with.
+    The page samples with DPM-Solver++(2M), whatever the pipeline sampled with.
     """
     folder = paths.EXPLORER / "data/diffusion" / row
     for part in sorted(paths.model(row).glob("*.onnx")):
@@ -113,7 +113,7 @@ def _floats(array: np.ndarray) -> bytes:
 
 
 def _rounded(values: np.ndarray) -> list[float]:
-    """Return numbers with the digits that float32 has."""
+    """Return numbers rounded to the digits of float32."""
     return [float(f"{value:.8g}") for value in values]
 
 

@@ -16,7 +16,7 @@ _RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-thr
 
 
 class LibrariesError(LatentbenchError):
-    """The libraries cannot be fetched, or are not those that were pinned."""
+    """The libraries cannot be fetched, or are not the pinned ones."""
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         folder = Path(scratch)
         for path in _SOURCE.iterdir():
             shutil.copy(path, folder)
-        # What is in npm's own cache is not asked for again; the hashes of the lock file hold for it too.
+        # What is in npm's own cache is not fetched again; the hashes of the lock file apply to it too.
         _run(folder, "npm", "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund")
         bundle = folder / "d3.bundle.js"
         options = ["--bundle", "--format=esm", "--minify", "--legal-comments=none", f"--outfile={bundle}"]
@@ -41,10 +41,10 @@ def _run(folder: Path, *command: str) -> None:
     """Run a command in a folder.
 
     Raises:
-        LibrariesError: it is not there, or fails.
+        LibrariesError: it is not installed, or fails.
     """
     if shutil.which(command[0]) is None:
-        raise LibrariesError(f"there is no {command[0]} on this machine; 'make setup' brings it")
+        raise LibrariesError(f"{command[0]} is not installed on this machine; 'make setup' installs it")
     quiet = {**os.environ, "NO_UPDATE_NOTIFIER": "1", "NODE_OPTIONS": ""}
     done = subprocess.run(command, cwd=folder, env=quiet, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -53,7 +53,7 @@ def _run(folder: Path, *command: str) -> None:
 
 
 def _licenses(folder: Path) -> str:
-    """Return the licenses of all that may have gone into the libraries, one after the other."""
+    """Return the licenses of everything that may have gone into the libraries, one after another."""
     lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
     parts = []
     for place, package in sorted(lock["packages"].items()):

@@ -31,7 +31,7 @@ def write(
         row, part: names.
         module: in evaluation mode, on the CPU.
         inputs: by name, on which the file is compared with the module.
-        output: its name.
+        output: the output's name.
         settled: as `export.check` takes it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the stages fitted and trained, back from their files."""
+"""What the stages fitted and trained, loaded from their files."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from stages import paths
 
 
 def load(row: str) -> Any:
-    """Return the method of a row; what it can do, its protocols in `latentbench.methods.base` tell.
+    """Return the method of a row; its protocols in `latentbench.methods.base` say what it can do.
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        InputError: it is of a method that is not there.
-        WeightsError: the weights are not of the network that is described beside them.
+        InputError: its method does not exist.
+        WeightsError: the weights do not fit the description saved beside them.
     """
     arrays, description = artifacts.read_model(paths.model(row))
     return plugins.load("latentbench.methods", description["method"]).Method.load(arrays, description)

@@ -1,4 +1,4 @@
-"""Fit Isomap to the train images, embed all images, search its two numbers, and unroll the S-curve."""
+"""Fit Isomap to the train images, embed all images, search its two parameters, and unroll the S-curve."""
 
 import shutil
 import time
@@ -23,7 +23,7 @@ from latentbench.reduction.isomap import Isomap
 from stages import lifecycle, paths, sizes
 
 _K_MAX = 20  # of the classifier that judges the candidates
-_N_RECALLED = 1000  # train images whose neighbours are looked for among all, where a search finds most
+_N_RECALLED = 1000  # train images whose true neighbours are found, to check an approximate search
 
 
 def main() -> None:
@@ -61,8 +61,8 @@ def main() -> None:
 
 
 def _fitting(row: str, params: IsomapParams, n: int) -> IsomapParams:
-    """Return the params with no more landmarks, neighbours and components than n images have."""
-    reason, search, changes = f"of {n} train images", params.search, {}
+    """Return the params with no more landmarks, neighbours and components than n images allow."""
+    reason, search, changes = f"for {n} train images", params.search, {}
     if params.n_landmarks is not None:
         changes["n_landmarks"] = sizes.at_most(f"{row}.n_landmarks", params.n_landmarks, n, reason)
     if params.n_neighbors is not None:
@@ -94,7 +94,7 @@ def _room(row: str) -> Iterator[Path]:
 def _graphs(
     train: np.ndarray, params: IsomapParams, generator: np.random.Generator
 ) -> tuple[dict[int | None, csr_array], Neighbors | None]:
-    """Return the neighbour graph of each candidate, all from one search, and what it found; None of one by radius."""
+    """Return the neighbour graph of each candidate, all from one search, and what it found; None for one by radius."""
     if params.radius is not None:
         return {None: geodesics.graph_by_radius(train, params.radius, params.p, 1 / LEVELS)}, None
     assert params.n_neighbors is not None  # the params allow exactly one of the two
@@ -126,7 +126,7 @@ def _judge(embedding: np.ndarray, labels: np.ndarray, n_classes: int) -> knn.Cho
 
 
 def _keep(row: str, isomap: Isomap, dataset: Dataset, params: IsomapParams, recall: float | None) -> None:
-    """Write the embedding of the comparison, what places other images in it, and how good it is."""
+    """Write the embedding for the comparison, what is needed to place other images in it, and how good it is."""
     folder, n = paths.METRICS / row, params.n_components
     train, test = isomap.embedding_[:, :n], isomap.transform(dataset.test_pixels)[:, :n]
     artifacts.write_array(paths.embedding(row, "train"), train.astype(np.float32))
@@ -170,7 +170,7 @@ def _unroll(folder: Path, n_sheets: int, generator: np.random.Generator) -> None
         line: dict[str, str | float] = {"claim": trials[0].claim, "value": trials[0].value, "n": len(trials)}
         for name, values in scores.items():
             mean, low, high = t_interval(values)
-            # Both lie between 0 and 1, which Student's t does not know.
+            # Both lie between 0 and 1, which Student's t does not take into account.
             line |= {name: mean, f"{name}_lo": max(low, 0.0), f"{name}_hi": min(high, 1.0)}
         lines.append(line)
     artifacts.write_table(folder / "s_curve.csv", pd.DataFrame(lines))

@@ -1,6 +1,6 @@
-"""Judge what is drawn from one row, and how likely it finds the test images where it bounds that.
+"""Judge what is drawn from one row, and how likely it finds the test images if it has a bound.
 
-That are the samples of its method, and those of the densities of its latents.
+Drawn are the samples of its method, and those of the densities of its latents.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from stages.judging import Target
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images that make a row of the table.
+    """Images that form one row of the table.
 
     Attributes:
         name: of the row.
         images: (n, c, h, w) uint8.
-        calls: of the network, for each; None where no network draws them.
-        follow_classes: whether they are of the classes in turn.
+        calls: of the network, per image; None if no network draws them.
+        follow_classes: whether they cycle through the classes.
     """
 
     name: str

@@ -12,7 +12,7 @@ def main() -> None:
         dataset = session.dataset
         n = min(len(dataset.test_images), len(dataset.train_images), session.project.n_samples)
         generator = seeding.numpy_generator(session.project.seed, "evaluate", "real")
-        # The classifier has seen these; of those that it has not, there are fewer.
+        # The classifier was trained on the first of these; there are fewer that it has not seen.
         chosen = {
             "real": generator.choice(dataset.fit_index, min(n, len(dataset.fit_index)), replace=False),
             "real_validation": dataset.validation_index[: min(n, len(dataset.validation_index))],

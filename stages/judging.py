@@ -1,4 +1,4 @@
-"""How good images are: one judge for every row, at equal terms."""
+"""How good images are: one judge for every row, on equal terms."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ _N_SHOWN = 100
 
 @dataclass(frozen=True)
 class Judged:
-    """What a judge says of images; `SampleScores` explains what it holds."""
+    """What a judge says about images; `SampleScores` explains what it holds."""
 
     scores: dict[str, Any]
     left_out: dict[str, np.ndarray]
@@ -39,7 +39,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Target:
-    """The held-out images that every row is compared with, as its judges see them: `judge_real` looks at them once.
+    """The held-out images that every row is compared with, as its judges see them; `judge_real` computes it once.
 
     Attributes:
         key: hash of the images, in the order of the groups that intervals leave out.
@@ -54,13 +54,13 @@ class Target:
     distances: np.ndarray
 
     def write(self) -> None:
-        """Keep it for the other judges."""
+        """Save it for the other judges."""
         arrays = {"features": self.features, "sharpness": self.sharpness, "distances": self.distances}
         artifacts.write_model(paths.TARGET, arrays, {"key": self.key})
 
     @classmethod
     def read(cls) -> "Target":
-        """Return what was kept.
+        """Return what was saved.
 
         Raises:
             ArtifactError: a file is missing or damaged.
@@ -73,15 +73,15 @@ Look: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
 
 class Judge:
-    """An eye, and the held-out images that it compares every row with.
+    """A feature extractor, and the held-out images that it compares every row with.
 
     Args:
         look: maps uint8 images (n, c, h, w) to features (n, d) float32, and to class probabilities (n, n_classes); None
             where there are no classes.
         dataset: whose test images are the target.
         params: of the stage.
-        seed: of all that is drawn.
-        target: what was kept of the held-out images; an int looks at so many of them, at most.
+        seed: for all random draws.
+        target: what was saved of the held-out images; an int computes it for that many of them, at most.
     """
 
     def __init__(self, look: Look, dataset: Dataset, params: EvaluateParams, seed: int, target: Target | int) -> None:
@@ -108,17 +108,17 @@ class Judge:
         *,
         from_train: bool = False,
     ) -> Judged:
-        """Return the scores of a row, and what intervals of their differences to another run's are made of.
+        """Return the scores of a row, and what is needed for intervals of their differences from another run's.
 
         Args:
             row: for progress bars.
             images: (n, c, h, w) uint8, no more than there are held-out ones; they are compared with as many.
-            labels: (n,) the classes that they are of; None leaves that to the judge.
+            labels: (n,) their classes; None lets the judge predict them.
             from_train: they are train images, whose nearest train images are themselves.
         """
         params, n = self._params, len(images)
         # Half of a small dataset's validation images may be fewer than the groups that are asked for.
-        n_groups = sizes.at_most("evaluate.n_groups", params.n_groups, n // 2, f"of {n} images of {row}")
+        n_groups = sizes.at_most("evaluate.n_groups", params.n_groups, n // 2, f"for {n} images of {row}")
         (features, probabilities), target = self._seen(images), self.target.features[:n]
         # The same groups for every row, so that the held-out images contribute the same to each interval.
         frechet, kernel = (
@@ -170,10 +170,10 @@ class Judge:
         return samples.ratio_estimate(values, target[: len(values)], n_groups, generator)
 
     def _taught_by(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return which of all test images a classifier that these taught gets right, (n,) (Ravuri & Vinyals 2019).
+        """Return which of all test images a classifier trained on these gets right, (n,) (Ravuri & Vinyals 2019).
 
-        It is a linear one. A network would tell more, but where it stops, and so its score, depends on how a processor
-        rounds.
+        It is a linear one. A network would tell more, but when its training stops, and so its score, depends on how a
+        processor rounds.
         """
         from latentbench.evaluation import probe  # imports scikit-learn, which images without labels do not need
 
@@ -193,7 +193,7 @@ class Session:
     """A stage that judges, while it runs.
 
     Attributes:
-        project: those at the top level.
+        project: the params at the top level.
         params: those of `evaluate`.
         dataset: whose test images rows are compared with.
     """
@@ -216,15 +216,15 @@ class Session:
         calls: int | None = None,
         bound: Bound | None = None,
     ) -> None:
-        """Write what was judged of a row.
+        """Write the judgement of a row.
 
         Args:
             row: its name in the table.
             judge: that judged it.
             images: (n, c, h, w) uint8, which it judged.
             judged: what it said.
-            calls: of the network, for each image; None where no network draws them.
-            bound: on the likelihood of the test images, of a model that has one.
+            calls: of the network, per image; None if no network draws them.
+            bound: on the likelihood of the test images, for a model that has one.
         """
         scores, outcomes = dict(judged.scores), dict(judged.outcomes)
         if calls is not None:
@@ -253,7 +253,7 @@ class Session:
 
 @contextmanager
 def stage(name: str, row: str | None = None) -> Iterator[Session]:
-    """Do for a stage that judges what `lifecycle.stage` does for all."""
+    """Do what `lifecycle.stage` does, for a stage that judges."""
     with lifecycle.stage(name, row) as view:
         project, params = view.section(Project), view.section(EvaluateParams, "evaluate")
         threads.use(project.threads)
@@ -261,13 +261,13 @@ def stage(name: str, row: str | None = None) -> Iterator[Session]:
 
 
 def _look(eye: Eye, params: EvaluateParams) -> Look:
-    """Return what maps uint8 images to features, and to class probabilities; None without classes.
+    """Return a function from uint8 images to features, and to class probabilities; None without classes.
 
     Raises:
         ParamsError: a classifier's features are asked for, and there is none.
     """
     if params.features == "classifier" and not isinstance(eye, Classifier):
-        raise ParamsError("evaluate.features: the images have no labels to train a classifier with: take auto")
+        raise ParamsError("evaluate.features: the images have no labels to train a classifier with: set it to auto")
     if params.features in ("auto", "classifier"):
         return lambda pixels: classifiers.look(eye, inference.to_unit(pixels))
     arrays, _ = artifacts.read_model(paths.model(params.features))

@@ -1,4 +1,4 @@
-"""Join what was found of each latent space: how sure the classifier is on the ways between test images."""
+"""Join the results of each latent space: how confident the classifier is on the paths between test images."""
 
 import pandas as pd
 

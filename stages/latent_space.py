@@ -1,4 +1,4 @@
-"""Look into the latent space of one autoencoder or VAE: its maps, its prior, ways through it, and what is where."""
+"""Explore the latent space of one autoencoder or VAE: its maps, its prior, paths through it, and what lies where."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -26,7 +26,7 @@ from stages import classifiers, fitted, lifecycle, paths, sizes
 
 _GRID = 10
 _N_WAYS = 8
-_N_ENDS = 10  # test images of each class that ways begin at; the first of them is shown
+_N_ENDS = 10  # test images of each class that paths start at; the first of them is shown
 _N_ADDED = 30  # test images of a class that a difference of classes is added to
 _STRENGTHS = (0.5, 1.0, 1.5)  # of the difference
 _SPAN = 2.5  # deviations to each side that the plane and the traversals reach
@@ -39,7 +39,7 @@ _NEIGHBORHOOD = 15  # of trustworthiness
 
 
 class Explorer:
-    """One latent space and what it is looked at with.
+    """One latent space and what is needed to explore it.
 
     Args:
         row: of the comparison.
@@ -62,9 +62,9 @@ class Explorer:
         self.fitted = np.sort(self._shuffled[: params.map_points])
 
     def order(self) -> dict[str, float]:
-        """Write what each latent says, and how near all of them are to the prior; return the latter.
+        """Write what each latent carries, and how near all of them are to the prior; return the latter.
 
-        KL divergences and draws of the posterior are those of the images that the map is fitted on.
+        KL divergences and draws of the posterior are for the images that the map is fitted on.
         """
         variance = self.train.var(dim=0)
         table = pd.DataFrame({"latent": np.arange(len(variance)), "variance": variance.numpy()})
@@ -104,14 +104,14 @@ class Explorer:
         if dim > 1:
             placed["pca"] = [self._plane.transform(space.numpy()) for space in (self.train, self.test)]
             variances = self._plane.variances_
-            share = variances[:2].sum() / (variances.sum() or 1.0)  # none at all where a VAE uses no latent
+            share = variances[:2].sum() / (variances.sum() or 1.0)  # the sum is zero if a VAE uses no latent
             titles["pca"] = f"principal components, {share:.0%} of the variance"
             arrays["components"] = self._plane.components_.astype(np.float32)
             map_neighbors = sizes.at_most(
                 "latent_explore.map_neighbors",
                 self.params.map_neighbors,
                 len(self.fitted) - 1,
-                f"of {len(self.fitted)} images on the map",
+                f"for {len(self.fitted)} images on the map",
             )
             umap = UMAP(n_neighbors=map_neighbors, seed=seeding.derive(self.seed, "latent_explore", self.row, "map"))
             umap.fit(self.train[self.fitted].numpy())
@@ -124,7 +124,7 @@ class Explorer:
             )
         artifacts.write_model(paths.maps(self.row), arrays, {"maps": list(placed), "ordered_by": self._ordered_by})
         drawn = np.sort(self._shuffled[: min(_N_DRAWN, len(self.fitted))])
-        # Two latents are a map already: components turn it, and neighbours tear it apart.
+        # Two latents are already a map: components rotate it, and neighbours tear it apart.
         shown = {key: train for key, (train, _) in placed.items() if dim != 2 or key == "latents"}
         panels = [(titles[key], train[drawn], self._class_means(train)) for key, train in shown.items()]
         labels = self.dataset.train_labels[drawn]
@@ -160,9 +160,9 @@ class Explorer:
         }
 
     def prior(self) -> dict[str, float]:
-        """Draw what the prior holds, at its holes too; return how sure the classifier is of it.
+        """Draw what the prior holds, also at its holes; return how confident the classifier is about it.
 
-        A hole is where the nearest train latent is far, among the draws; latents that a VAE does not use do not count.
+        Holes are draws that are far from the nearest train latent; latents that a VAE does not use do not count.
         """
         draws = self._prior_draws(self.params.n_prior_samples, self._torch_generator())
         images = self._decoded(draws)
@@ -185,37 +185,37 @@ class Explorer:
         names = ["ordinary draws", "nearest train images", "draws in holes", "nearest train images"]
         self._picture("holes", lines, names, f"{self.row}: draws, and those farthest from all train latents")
 
-        told = {}
+        scores = {}
         if near_test.any():  # else all images have the same latents, and there is nothing to compare with
-            told["draws_distance"] = float(near_draws.mean() / near_test.mean())
+            scores["draws_distance"] = float(near_draws.mean() / near_test.mean())
         if self.classify is not None:
             sure = self._probabilities(images).max(axis=1) > CONFIDENT
-            told["draws_confident_share"] = float(sure.mean())
-            told["holes_confident_share"] = float(sure[farthest[: len(draws) // 10]].mean())
-        return told
+            scores["draws_confident_share"] = float(sure.mean())
+            scores["holes_confident_share"] = float(sure[farthest[: len(draws) // 10]].mean())
+        return scores
 
     def plane(self) -> None:
         """Draw what is decoded from the plane of most variance, which the map of principal components shows.
 
-        Of two latents that is all there is, and they are the axes themselves.
+        With two latents the plane is the whole space, and they are its axes.
         """
         points, title = self._latent_plane() if self.train.shape[1] == 2 else self._plane_of_most_variance()
         images = self._decoded(torch.tensor(points.reshape(-1, points.shape[-1]), dtype=torch.float32))
         self._picture("plane", images.unflatten(0, points.shape[:2]), [], f"{self.row}: {title}")
 
     def _plane_of_most_variance(self) -> tuple[np.ndarray, str]:
-        """Return latents on it, (rows, columns, latent_dim), and what they are."""
+        """Return latents on it, (rows, columns, latent_dim), and a title for them."""
         deviations = np.sqrt(self._plane.variances_[: len(self._plane.components_)])
         across = np.linspace(-_SPAN, _SPAN, _GRID)
         steps = [across * deviation for deviation in deviations]
-        steps[1:] = [step[::-1] for step in steps[1:]]  # the second component rises, as in a map
+        steps[1:] = [step[::-1] for step in steps[1:]]  # the second component points upwards, as in a map
         grid = np.stack(np.meshgrid(*steps), axis=-1)
         points = self._plane.inverse_transform(grid.reshape(-1, len(steps)))
         title = f"the plane of most variance, {_SPAN:g} deviations to each side of the mean"
         return points.reshape(-1, _GRID, points.shape[1]), title
 
     def _latent_plane(self) -> tuple[np.ndarray, str]:
-        """Return all that two latents span, as the map of them shows it, and what it is."""
+        """Return the grid that two latents span, as their map shows it, and a title for it."""
         ends = np.quantile(self.train.numpy(), [_TAIL, 1.0 - _TAIL], axis=0)  # (2, 2)
         first, second = (np.linspace(ends[0, axis], ends[1, axis], _FINE_GRID) for axis in (0, 1))
         (left, bottom), (right, top) = ends
@@ -241,7 +241,7 @@ class Explorer:
         self._picture("traversals", images, names, title)
 
     def interpolations(self) -> dict[str, float]:
-        """Draw straight and spherical ways between test images; return how sure the classifier is on them."""
+        """Draw straight and spherical paths between test images; return how confident the classifier is on them."""
         if self.classify is None:
             return self._ways_without_classes()
         chosen = self.params.interpolations
@@ -280,7 +280,7 @@ class Explorer:
         }
 
     def _ways_without_classes(self) -> dict[str, float]:
-        """Draw ways between test images, the first to the second and so on."""
+        """Draw paths between test images, from the first to the second and so on."""
         n = min(_N_WAYS, len(self.test) // 2)
         first, second = self.test[: 2 * n : 2], self.test[1 : 2 * n : 2]
         shares = torch.linspace(0.0, 1.0, self.params.interpolation_steps)
@@ -293,9 +293,9 @@ class Explorer:
         return {}
 
     def arithmetic(self) -> dict[str, float]:
-        """Draw test images with the difference of two classes added; return how often the classifier sees it.
+        """Draw test images with the difference of two classes added; return how often the classifier recognises it.
 
-        That is the share of images, with the whole difference, that it takes for the class that was added.
+        That is the share of images, with the whole difference, that it assigns to the class that was added.
         """
         columns = ["image", "minus", "plus", "strength", "called_plus", "confidence"]
         if self.classify is None:
@@ -367,7 +367,7 @@ class Explorer:
         )
 
     def _sums(self) -> list[tuple[int, int, int]]:
-        """Return four differences of a class and the next, each added to images of the one, and of another class."""
+        """Return four differences of a class and the next, each added to images of that class and of another."""
         n = len(self.classes)
         some = np.unique(np.linspace(0, n - 2, min(4, n - 1)).round().astype(int))
         of_three = [tuple(self.classes[(i + step) % n] for step in range(3)) for i in some]
@@ -376,7 +376,7 @@ class Explorer:
     def _label(self, name: str) -> int:
         label = self.dataset.classes.index(name)
         if label not in self.classes:
-            raise InputError(f"latent_explore names the class {name}, of which the data has no images")
+            raise InputError(f"latent_explore names the class {name}, but the data has no images of it")
         return label
 
     def _of_class(self, label: int, n: int) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""What rows left behind that are no longer compared: stages that join the rows of a folder must not see it.
+"""Outputs of rows that are no longer compared: stages that join the rows of a folder must not see them.
 
-`dvc exp run` clears it away by itself; `dvc repro` after an edit of params.yaml by hand does not.
+`dvc exp run` clears them away by itself; `dvc repro` after an edit of params.yaml by hand does not.
 """
 
 import re
@@ -15,12 +15,12 @@ from latentbench.params.base import read
 
 
 def remove() -> None:
-    """Remove the outputs that dvc.lock knows of rows which params.yaml does not list.
+    """Remove the outputs in dvc.lock of rows that params.yaml does not list.
 
     DVC's cache still has them: they come back when their rows do.
     """
     lock = Path("dvc.lock")
-    if not lock.exists():  # nothing ran through DVC yet
+    if not lock.exists():  # nothing has run through DVC yet
         return
     # libyaml reads the thousands of lines ten times as fast as Python does; DVC wrote them, so none can crash it.
     with lock.open("rb") as file:
@@ -31,7 +31,7 @@ def remove() -> None:
         outs = [Path(out["path"]) for out in ran[name].get("outs", []) if out["path"] not in kept]
         there = [path for path in outs if path.exists()]
         if there:
-            progress.note(f"{name} is no longer compared: removing what it left")
+            progress.note(f"{name} is no longer compared: removing its outputs")
         for path in there:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -40,7 +40,7 @@ def remove() -> None:
 
 
 def _current() -> set[str]:
-    """Return the names of the runs that dvc.yaml and params.yaml describe now, as dvc.lock has them."""
+    """Return the names of the runs that dvc.yaml and params.yaml describe now, as dvc.lock names them."""
     stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     rows = read(Path("params.yaml"))["rows"]
     found = set()

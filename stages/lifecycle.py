@@ -1,4 +1,4 @@
-"""How every stage starts and ends: from the right code, with checked params of which it sees its own, timed."""
+"""How every stage starts and ends: from the right code, with checked params of which it sees only its own, timed."""
 
 import argparse
 import hashlib
@@ -30,13 +30,13 @@ _WATCH_INTERVAL_S = 0.5
 
 @contextmanager
 def stage(name: str, row: str | None = None, *, timed: bool = True, watched: bool = True) -> Iterator[View]:
-    """Yield the view of the params that dvc.yaml declares for a stage; write its timing when it ends well.
+    """Yield the view of the params that dvc.yaml declares for a stage; write its timing when it succeeds.
 
     Args:
         name: the stage's name in dvc.yaml.
-        row: of the comparison, for a stage with a run for each.
+        row: of the comparison, for a stage that runs once for each.
         timed: whether to write data/timing/<name>.json.
-        watched: whether to end it when the DVC that started it has died; not one that looks to that itself.
+        watched: whether to end it when the DVC that started it has died; False if the stage sees to that itself.
     """
     item = {} if row is None else {"row": row}
     _check_code_is_local()
@@ -58,7 +58,7 @@ def stage(name: str, row: str | None = None, *, timed: bool = True, watched: boo
     except LatentbenchError as error:
         sys.exit(f"{name}: {error}")
     record = os.environ.get("LATENTBENCH_RECORD_PARAMS")
-    if record:  # how the tests see that every declared param is read
+    if record:  # lets the tests check that every declared param is read
         artifacts.write_text(Path(record), "\n".join(sorted(view.read)))
 
 
@@ -71,7 +71,7 @@ def row(description: str | None) -> str:
 
 
 def stage_and_row(description: str | None) -> tuple[str, str]:
-    """Return the stage and the row that a script was called with which several stages of dvc.yaml run."""
+    """Return the stage and the row on the command line, for a script that several stages of dvc.yaml run."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("stage", help="its name in dvc.yaml")
     parser.add_argument("row", help="of the comparison, as params.yaml lists it under rows")
@@ -87,7 +87,7 @@ def _alone(full_name: str) -> AbstractContextManager[bool]:
 
 
 def _clear(name: str, item: dict[str, str]) -> None:
-    """Remove what a run that was waited for has written since DVC removed the outputs: it may be of other params."""
+    """Remove what the run that was waited for wrote after DVC removed the outputs: it may be for other params."""
     for kind in ("outs", "metrics", "plots"):
         for path in map(Path, _declared(name, kind, item)):
             if path.is_dir() and not path.is_symlink():
@@ -98,14 +98,14 @@ def _clear(name: str, item: dict[str, str]) -> None:
 
 @contextmanager
 def _watched(ancestors: Sequence[int]) -> Iterator[None]:
-    """End this process soon after one of those above it has died: nobody takes its results, and others may write."""
+    """End this process soon after one of its ancestors has died: nobody takes its results, and others may write."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(_WATCH_INTERVAL_S):
             if orphans.is_orphan(ancestors):
                 progress.note(orphans.DIED)
-                os._exit(1)  # the other threads compute on
+                os._exit(1)  # the other threads are still computing
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -122,7 +122,7 @@ def identity(name: str, row: str | None, view: View, facts: Iterable[str]) -> st
     Args:
         name, row: as for `stage`.
         view: of its params.
-        facts: what else its outputs follow from, such as versions of packages.
+        facts: what else its outputs depend on, such as versions of packages.
     """
     item = {} if row is None else {"row": row}
     parts = [name, *item.values(), *facts, json.dumps(view.content(), sort_keys=True)]
@@ -135,7 +135,7 @@ def identity(name: str, row: str | None, view: View, facts: Iterable[str]) -> st
 def declared_files(name: str, item: dict[str, str]) -> list[Path]:
     """Return the files that dvc.yaml declares a stage to depend on, folders as the files in them.
 
-    As DVC sees it, which ignores bytecode: Python writes it while the stage runs.
+    Like DVC it ignores bytecode, which Python writes while the stage runs.
     """
     return [path for dep in _declared(name, "deps", item) for path in _files(Path(dep))]
 
@@ -147,7 +147,7 @@ def _files(dep: Path) -> list[Path]:
 
 
 def declared_params(name: str, item: dict[str, str]) -> list[str]:
-    """Return the params that dvc.yaml declares for a stage, with what their names refer to filled in."""
+    """Return the params that dvc.yaml declares for a stage, with the references in their names filled in."""
     return _declared(name, "params", item)
 
 
@@ -167,7 +167,7 @@ def _declared(name: str, kind: str, item: dict[str, str]) -> list[str]:
 
 
 def _check_code_is_local() -> None:
-    """Refuse to run another checkout's library: DVC would file its results under this one's code."""
+    """Refuse to run another checkout's library: DVC would attribute its results to this one's code."""
     if Path(latentbench.__file__).resolve().parent != Path("latentbench").resolve():
         sys.exit(
             f"the library at {Path(latentbench.__file__).parent} is not the one in {Path.cwd()}: "
@@ -178,8 +178,8 @@ def _check_code_is_local() -> None:
 def _check_whole_params_file() -> None:
     """Refuse a params file with a mistake anywhere, before any work is done.
 
-    Other sections can stop a stage but never change what it writes. So they are checked in a process of their own, and
-    are no dependency of the stage.
+    Other sections can stop a stage but never change what it writes. So they are checked in a separate process, and are
+    not a dependency of the stage.
     """
     command = [sys.executable, "-m", "latentbench.params.file", "params.yaml"]
     if subprocess.run(command, check=False).returncode:
@@ -187,9 +187,9 @@ def _check_whole_params_file() -> None:
 
 
 def peak_memory() -> int:
-    """Return the most bytes that this process has had in memory, pages of mapped files among them."""
+    """Return the most bytes that this process has had in memory, including pages of mapped files."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux, whose getrusage tells no less than what the process had that started this one
+    if status.exists():  # Linux, whose getrusage reports at least what the parent process had
         (line,) = (each for each in status.read_text().splitlines() if each.startswith("VmHWM"))
         return int(line.split()[1]) * 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 2**10)

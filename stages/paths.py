@@ -5,7 +5,7 @@ from pathlib import Path
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
 METRICS = Path("metrics")
-OUTCOMES = Path("data/outcomes")  # what each test image came to in the comparison of representations
+OUTCOMES = Path("data/outcomes")  # the outcomes of each test image in the comparison of representations
 TARGET = Path("data/target")  # the test images that samples are compared with, as their judges see them
 EXPLORER, EXPLORER_LIBRARIES = Path("data/explorer"), Path("data/explorer_libraries")
 
@@ -26,22 +26,22 @@ def samples(row: str) -> Path:
 
 
 def guided_samples(row: str) -> Path:
-    """Images of the classes in turn likewise, of a row that was trained with guidance alone."""
+    """Likewise, images that cycle through the classes; only for a row that was trained with guidance."""
     return Path("data/samples") / row / "guided.npy"
 
 
 def inpainted(row: str) -> Path:
-    """Fillings of test images whose lower half was taken away, (draws, n, c, h, w) uint8."""
+    """Fillings of test images whose lower half was removed, (draws, n, c, h, w) uint8."""
     return Path("data/inpainted") / f"{row}.npy"
 
 
 def judged(row: str) -> Path:
-    """Folder of what was judged of the images of a row."""
+    """Folder of the judgements of a row's images."""
     return Path("data/judged") / row
 
 
 def maps(row: str) -> Path:
-    """Folder of the maps of a row's latents: what they are made of, and the places of "train" and "test" images."""
+    """Folder of the maps of a row's latents: what they are made of, and the positions of "train" and "test" images."""
     return Path("data/maps") / row
 
 

@@ -74,7 +74,7 @@ def main() -> None:
         artifacts.write_table(folder / "knn.csv", judged)
         rule = params.rule if params.rule in chosen else "variance"
         if rule != params.rule:
-            progress.note(f"{row}.rule: {params.rule} needs labels, and the images have none: {rule} is taken")
+            progress.note(f"{row}.rule: {params.rule} needs labels, and the images have none: using {rule}")
         # The networks see the train images without the validation part; so does this fit.
         fewer = principal.fit(PCA(n_components), principal.of_images(pixels, fit_index))
         artifacts.write_metrics(
@@ -94,11 +94,11 @@ def main() -> None:
 def _fitting(row: str, params: PCAParams, n: int, p: int) -> tuple[int, list[int]]:
     """Return how many components to keep, and the numbers of them to draw reconstructions with.
 
-    There are no more than n train images, which do not validate, of p values have.
+    There are no more than n train images of p values allow; these exclude the validation images.
     """
     most = min(n - 1, p)
     if params.n_components is not None:
-        most = sizes.at_most(f"{row}.n_components", params.n_components, most, f"of {n} images of {p} values")
+        most = sizes.at_most(f"{row}.n_components", params.n_components, most, f"for {n} images of {p} values")
     return most, list(dict.fromkeys(min(count, most) for count in params.reconstructions))
 
 
@@ -123,10 +123,11 @@ def _rebuilt(fit: PCA, dataset: Dataset, n_components: int, n_images: int | None
 
 
 def _judge_reconstructions(counts: list[int], fits: Mapping[str, PCA], basis: str, dataset: Dataset) -> pd.DataFrame:
-    """Return how well the first components rebuild the test images, a line for each number of them.
+    """Return how well the first components rebuild the test images, with a row for each number of them.
 
-    The errors per pixel of both fits and what standardising adds, with its 95% interval; and for the fit `basis` the
-    power of its images at high frequencies as a share of the test images', likewise. A paired bootstrap over images.
+    A row has the errors per pixel of both fits and what standardising adds, with its 95% interval. For the fit `basis`
+    it also has the power of its images at high frequencies as a share of the test images', likewise. The intervals are
+    from a paired bootstrap over images.
     """
     images = dataset.test_images / 255.0
     errors = {name: np.empty((len(images), len(counts))) for name in fits}
@@ -161,8 +162,8 @@ def _judge_reconstructions(counts: list[int], fits: Mapping[str, PCA], basis: st
 def _judge_directions(train: np.ndarray, test: np.ndarray, dataset: Dataset) -> pd.DataFrame:
     """Return the share of each first component's variance that the classes explain, with its 95% interval.
 
-    On the test images: 1 less the mean squared distance of scores to the mean of their class, as a share of that to the
-    mean of all, both means of the train images. A bootstrap over the images.
+    On the test images: 1 minus the mean squared distance of scores to the mean of their class, as a share of that to
+    the mean of all, both means from the train images. The interval is from a bootstrap over the images.
     """
     n_components = min(_N_SHOWN, train.shape[1])
     labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)

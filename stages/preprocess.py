@@ -1,4 +1,4 @@
-"""Turn the raw images into arrays: those that are used, the validation part, the scaler, the dataset's facts."""
+"""Turn the raw images into arrays: the images used, the validation part, the scaler and the dataset's facts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from latentbench.params.base import ParamsError
 from latentbench.params.data import Data
 from stages import lifecycle, paths
 
-_UNLABELLED = "image"  # what stands for a class where there are none
+_UNLABELLED = "image"  # the only class if there are no labels
 _N_SHOWN = 12  # images of each class
 _MOST_SHOWN = 20  # classes
 _BLOCK = 10_000  # images that are in memory at once
@@ -39,7 +39,7 @@ def main() -> None:
         test.write("test")
         artifacts.write_array(paths.PROCESSED / "val_index.npy", validation)
         mean, deviation = _mean_and_deviation(train_images)
-        scale = np.where(deviation > 0, deviation, 1.0)  # a pixel that never changes stays as it is
+        scale = np.where(deviation > 0, deviation, 1.0)  # a constant pixel stays as it is
         artifacts.write_model(
             paths.PROCESSED / "scaler",
             {"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)},
@@ -62,18 +62,18 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class _Images:
-    """Some of the raw images, which are a file and may be more than the memory holds.
+    """Some of the raw images, which are in a file and may not fit into memory.
 
     Attributes:
-        sources: files of images, and the rows of each that are taken, one file after the other.
-        labels: (n,) of all that are taken.
+        sources: files of images, and the rows used of each, one file after another.
+        labels: (n,) of all images used.
     """
 
     sources: Sequence[tuple[np.ndarray, np.ndarray]]
     labels: np.ndarray
 
     def part(self, rows: np.ndarray) -> "_Images":
-        """Return some of them, where they are of one file."""
+        """Return some of them, if they are all from one file."""
         ((images, taken),) = self.sources
         return _Images([(images, taken[rows])], self.labels[rows])
 
@@ -96,7 +96,7 @@ class _Images:
 
 
 def _read(split: str, raw: dict[str, Any]) -> _Images:
-    """Return the images of a split, with labels that are all 0 where there are none."""
+    """Return the images of a split, with labels that are all 0 if there are none."""
     images = artifacts.read_array(paths.RAW / f"{split}_images.npy")
     rows = np.arange(len(images))
     if raw["classes"] is None:
@@ -105,7 +105,7 @@ def _read(split: str, raw: dict[str, Any]) -> _Images:
 
 
 def _train_and_test(raw: dict[str, Any], data: Data) -> tuple[_Images, _Images]:
-    """Return both parts; a test part is drawn from the train images where none is given."""
+    """Return both parts; a test part is drawn from the train images if none is given."""
     train = _read("train", raw)
     if "test" in raw["splits"]:
         return train, _read("test", raw)
@@ -142,7 +142,7 @@ def _mean_and_deviation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _validation(labels: np.ndarray, data: Data, classes: list[str]) -> np.ndarray:
-    """Return the rows of the train images that validate, sorted."""
+    """Return the rows of the train images that are for validation, sorted."""
     n = max(1, round(data.validation_share * len(labels)))
     if n > len(labels) - 2:
         raise ParamsError(
@@ -158,7 +158,7 @@ def _validation(labels: np.ndarray, data: Data, classes: list[str]) -> np.ndarra
 def _check_classes(
     labels: np.ndarray, chosen: np.ndarray, classes: list[str], key: str, *, whole: bool = False
 ) -> None:
-    """Refuse a part in which a class has no image, or that leaves none of it to train on; `whole` is all there is.
+    """Refuse a part that lacks a class, or that takes all images of one so that none are left; `whole` may take all.
 
     Raises:
         ParamsError: the message names the classes, their images and the key.
@@ -167,8 +167,8 @@ def _check_classes(
     after = np.bincount(labels[chosen], minlength=len(classes))
     missed = (before > 0) & ((after == 0) | ((after == before) & (not whole)))
     if missed.any():
-        told = ", ".join(f"{classes[label]} ({before[label]} images)" for label in np.flatnonzero(missed)[:10])
-        raise ParamsError(f"{key}: every part needs an image of each class, and there are too few of {told}")
+        listed = ", ".join(f"{classes[label]} ({before[label]} images)" for label in np.flatnonzero(missed)[:10])
+        raise ParamsError(f"{key}: every part needs an image of each class, but there are too few of {listed}")
 
 
 def _draw(images: np.ndarray, labels: np.ndarray, classes: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Principal components of images that may be more than the memory holds."""
+"""Principal components of images that may not fit into memory."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ from latentbench.reduction.pca import BLOCK, PCA
 
 
 def of_images(pixels: np.ndarray, index: np.ndarray) -> Moments | np.ndarray:
-    """Return what PCA is fitted to: the moments of images in [0, 1], or the images where these are fewer numbers.
+    """Return what PCA is fitted to: the moments of images in [0, 1], or the images if these are fewer numbers.
 
     Args:
         pixels: (n, p) uint8.
-        index: of those that are taken.
+        index: of the images used.
     """
     if len(index) < pixels.shape[1]:
         return to_unit(pixels[index])

@@ -1,4 +1,4 @@
-"""Fit a method that takes no training loop to the train images, and represent all images by it."""
+"""Fit a method that needs no training loop to the train images, and represent all images by it."""
 
 import time
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _encode(row: str, split: str, fitted: Encodes, images: np.ndarray) -> np.ndarray:
-    """Write what a method makes of images, as it comes; return the file."""
+    """Write a method's encodings of images, block by block; return the file."""
     dims = fitted.encode(images[:1]).shape[1]
     blocks = (fitted.encode(images[start : start + _BLOCK]) for start in range(0, len(images), _BLOCK))
     artifacts.write_blocks(paths.embedding(row, split), (len(images), dims), np.float32, blocks)
@@ -63,8 +63,8 @@ def _keep(row: str, split: str, embedding: np.ndarray) -> np.ndarray:
 
 
 def _leave_out(row: str, name: str, dataset: Dataset) -> None:
-    """Write that there is no such row, since the images lack what its method takes."""
-    progress.note(f"{row}: the images have no labels, which {name} is fitted to: the row is left out")
+    """Write that there is no such row, since the images lack what its method needs."""
+    progress.note(f"{row}: the images have no labels, which {name} needs: the row is left out")
     artifacts.write_model(paths.model(row), {}, {"method": "absent"})
     for split, images in (("train", dataset.train_images), ("test", dataset.test_images)):
         artifacts.write_array(paths.embedding(row, split), np.empty((len(images), 0), np.float32))

@@ -1,4 +1,4 @@
-"""What was judged of each row of images: the `judge` stages write it, `evaluate` joins it."""
+"""The judgement of each row of images: the `judge` stages write it, `evaluate` joins it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,24 +12,24 @@ from stages import paths
 
 
 class SampleScoresError(LatentbenchError):
-    """Rows were not judged at equal terms; the message names them and the way out."""
+    """Rows were not judged on equal terms; the message names them and the way out."""
 
 
 @dataclass(frozen=True)
 class SampleScores:
-    """What is known of a row of generated or real images.
+    """What is known about a row of generated or real images.
 
     Attributes:
         scores: numbers by name; the ends of intervals as `_lo` and `_hi`.
-        judge: hash of the networks in whose features it was judged: distances under others do not compare.
+        judge: hash of the networks in whose features it was judged: distances under others are not comparable.
         target: hash of the held-out images, in the order of their groups, that it was compared with.
         shown: (up to 100, c, h, w) uint8, the first images of the row.
-        left_out: of each score with a jackknife, (n_groups,) float64: its values without each group in turn.
-        outcomes: of each score that is a mean, what it is the mean of: `cas` (n_test,) bool and `bits_per_dim`
+        left_out: for each score with a jackknife, (n_groups,) float64: its values without each group in turn.
+        outcomes: for each score that is a mean, what it is the mean of: `cas` (n_test,) bool and `bits_per_dim`
             (n_test,) float64 over the test images, `confident_share` (n,) bool over the images of the row.
         bound: the parts of its bound on the likelihood of test images, by name; empty without one.
         likelihood: the observation model of that bound, or of the loss in its place.
-        kl_per_latent: (latent_dim,) float64 nats, falling; empty for what is no VAE.
+        kl_per_latent: (latent_dim,) float64 nats, falling; empty for what is not a VAE.
     """
 
     scores: Mapping[str, float]
@@ -44,7 +44,7 @@ class SampleScores:
 
 
 def place(row: str) -> str:
-    """Return where below data/judged a row of the table lies: its stage may judge several.
+    """Return the place of a row of the table below data/judged: its stage may judge several.
 
     "diffusion_guided" is in diffusion/guided, and "vae_dense+mixture" in vae_dense/mixture.
     """
@@ -52,7 +52,7 @@ def place(row: str) -> str:
 
 
 def write(row: str, each: SampleScores) -> None:
-    """Keep what was judged of a row of the table."""
+    """Save the judgement of a row of the table."""
     arrays = {"shown": each.shown, "kl_per_latent": each.kl_per_latent}
     arrays |= {f"left_out.{name}": values for name, values in each.left_out.items()}
     arrays |= {f"outcomes.{name}": values for name, values in each.outcomes.items()}
@@ -67,7 +67,7 @@ def write(row: str, each: SampleScores) -> None:
 
 
 def read(row: str) -> SampleScores:
-    """Read back what was judged of a row of the table.
+    """Read back the judgement of a row of the table.
 
     Raises:
         ArtifactError: a file is missing or damaged.
@@ -87,11 +87,11 @@ def read(row: str) -> SampleScores:
 
 
 def read_all(rows: Sequence[str]) -> dict[str, SampleScores]:
-    """Read what was judged of some rows; what follows classes comes after them, such as "diffusion_guided".
+    """Read the judgements of some rows; guided ones, such as "diffusion_guided", come after them.
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        SampleScoresError: they were judged in the features of different networks, or by unequal numbers of images.
+        SampleScoresError: they were judged in the features of different networks, or with unequal numbers of images.
     """
     guided = [name for row in rows if paths.judged(place(name := f"{row}_guided")).is_dir()]
     found = {row: read(row) for row in (*rows, *guided)}
@@ -100,11 +100,11 @@ def read_all(rows: Sequence[str]) -> dict[str, SampleScores]:
 
 
 def check_equal_terms(scored: Mapping[str, SampleScores]) -> None:
-    """Refuse rows that cannot stand in one table.
+    """Refuse rows that cannot be in one table.
 
     Raises:
-        SampleScoresError: they were judged in the features of different networks, or by unequal numbers of images, of
-            which only `real_validation` may have fewer: there are no more of them.
+        SampleScoresError: they were judged in the features of different networks, or with unequal numbers of images.
+            Only `real_validation` may have fewer: there are no more of them.
     """
     judges = {each.judge for each in scored.values()}
     if len(judges) > 1:
@@ -114,9 +114,9 @@ def check_equal_terms(scored: Mapping[str, SampleScores]) -> None:
     counts = {row: int(each.scores["n"]) for row, each in scored.items()}
     equal = {row: n for row, n in counts.items() if row != "real_validation"}
     if len(set(equal.values())) > 1 or counts.get("real_validation", 0) > max(equal.values()):
-        told = ", ".join(f"{row} {n}" for row, n in counts.items())
+        listed = ", ".join(f"{row} {n}" for row, n in counts.items())
         raise SampleScoresError(
-            f"rows were judged by unequal numbers of images ({told}), on which distances depend: run 'dvc repro'"
+            f"rows were judged with unequal numbers of images ({listed}), on which distances depend: run 'dvc repro'"
         )
 
 

@@ -1,4 +1,4 @@
-"""Sizes in params.yaml that a small dataset does not allow: they are cut to what fits, and that is said."""
+"""Sizes in params.yaml that a small dataset does not allow: they are cut to what fits, with a message."""
 
 from latentbench.core import progress
 
@@ -9,10 +9,10 @@ def at_most(key: str, wanted: int, most: int, reason: str) -> int:
     Args:
         key: of the param.
         wanted: its value.
-        most: that there can be.
-        reason: why, for the line that says so, such as "of 160 train images".
+        most: the largest that is possible.
+        reason: why, for the message, such as "for 160 train images".
     """
     if wanted <= most:
         return wanted
-    progress.note(f"{key}: {wanted} is cut to {most}, the most {reason}")
+    progress.note(f"{key}: {wanted} is cut to {most}, the maximum {reason}")
     return most

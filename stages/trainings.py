@@ -1,4 +1,4 @@
-"""What the stages that train have in common: where they compute, how they go on, what they keep, embeddings."""
+"""What the stages that train have in common: where they compute, how they resume, what they save, embeddings."""
 
 import dataclasses
 import math
@@ -35,7 +35,7 @@ class Run:
 
     Attributes:
         view: the params that it declared.
-        project: those at the top level.
+        project: the params at the top level.
         dataset: what it trains on.
         compute: where it trains.
         checkpoint: where its unfinished training is kept.
@@ -50,11 +50,11 @@ class Run:
 
 @contextmanager
 def stage(name: str, row: str | None = None) -> Iterator[Run]:
-    """Do for a stage that trains what `lifecycle.stage` does for all, and lock its checkpoint while it runs.
+    """Do what `lifecycle.stage` does, for a stage that trains, and lock its checkpoint while it runs.
 
-    The checkpoint's name is made of all that its content follows from, so that what was begun with other params, code,
-    data or versions is never gone on with. `torchrun` may start several processes of the stage: all of them train, one
-    does the rest.
+    The checkpoint's name is made of everything that its content depends on, so that a training that was begun with
+    other params, code, data or versions is never resumed. `torchrun` may start several processes of the stage: all of
+    them train, one does the rest.
     """
     with lifecycle.stage(name, row, watched=False) as view:
         project = view.section(Project)
@@ -66,7 +66,7 @@ def stage(name: str, row: str | None = None) -> Iterator[Run]:
         interval_s = float(os.environ.get("LATENTBENCH_CHECKPOINT_SECONDS", _CHECKPOINT_INTERVAL_S))
         # A stage whose DVC was killed trains for nobody.
         ancestors = orphans.ancestors_until("DVC_STAGE") if "DVC_STAGE" in os.environ else []
-        # Only the main process reads and writes it, and joins the others when it has it.
+        # Only the main process reads and writes it, and joins the others once it holds the lock.
         held = (
             checkpoints.locked(path, interval_s, ancestors)
             if parallel.is_main()
@@ -78,7 +78,7 @@ def stage(name: str, row: str | None = None) -> Iterator[Run]:
 
 
 def plan(run: Run, recipe: Training, ema_decay: float | None = None, step_scale: float = 1.0) -> Plan:
-    """Return how a recipe trains on the stage's images: `budget` shortens or lengthens it, its shares grow with it.
+    """Return the plan of a recipe on the stage's images: `budget` shortens or lengthens it, and its shares scale along.
 
     Args:
         run: of the stage.
@@ -93,8 +93,8 @@ def plan(run: Run, recipe: Training, ema_decay: float | None = None, step_scale:
     warmup_steps = round(values.pop("warmup_share") * n_steps)
     if step_scale != 1.0:
         values["learning_rate"] *= step_scale
-        taken = f"{values['learning_rate']:.3g} is taken"
-        progress.note(f"learning_rate: {recipe.learning_rate:g} is for images of 784 values; {taken}")
+        used = f"using {values['learning_rate']:.3g}"
+        progress.note(f"learning_rate: {recipe.learning_rate:g} is for images of 784 values; {used}")
     return Plan(epochs=epochs, warmup_steps=warmup_steps, ema_decay=ema_decay, **values)
 
 
@@ -109,14 +109,14 @@ def train(
     table: Path,
     part: str = "",
 ) -> dict[str, float]:
-    """Train a network on all but the validation images, its losses growing in a table; return training metrics.
+    """Train a network on all but the validation images, adding its losses to a table; return training metrics.
 
     Args:
         run: of the stage.
         name: what the progress bar says.
         network: what is trained, in place.
         loss: as `training.fit` takes it.
-        data: arrays with a line for each train image, which `loss` gets as tensors.
+        data: arrays with a row for each train image, which `loss` gets as tensors.
         plan: how to train.
         seed: of the training.
         table: CSV file of the losses.
@@ -151,7 +151,7 @@ def train_and_save(
 
     Args:
         run, network, loss, data, plan, seed: as for `train`.
-        row: the network's name, under which all is written.
+        row: the network's name, under which everything is written.
         description: what else a reader of the weights needs to know; `network` in it rebuilds the network.
     """
     folder = paths.METRICS / row
@@ -164,7 +164,7 @@ def train_and_save(
 
 
 def save_embeddings(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> None:
-    """Write what `encode` makes of all train and test images, given to it in [0, 1], as it comes."""
+    """Write what `encode` makes of all train and test images, passed to it in [0, 1], block by block."""
     for split, images in (("train", run.dataset.train_images), ("test", run.dataset.test_images)):
         dims = embedded(run, images[:1], encode).shape[1]
         starts = range(0, len(images), _EMBEDDED)
@@ -173,7 +173,7 @@ def save_embeddings(run: Run, row: str, encode: Callable[[Tensor], Tensor]) -> N
 
 
 def embedded(run: Run, images: np.ndarray, encode: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return what `encode` makes of images (n, c, h, w) uint8, given to it in [0, 1]."""
+    """Return what `encode` makes of images (n, c, h, w) uint8, passed to it in [0, 1]."""
     found = inference.apply(
         lambda batch: encode(inference.to_unit(batch)), torch.tensor(images), device=run.compute.device
     )

@@ -32,7 +32,7 @@ def main() -> None:
         def loss(batch: training.Batch) -> dict[str, Tensor]:
             originals = inference.to_unit(batch.tensors[0])
             noise, weight = batch.normal(latent_dim), beta * batch.ramp(beta_warmup_share)
-            if params.total_correlation == 1.0:  # then its estimate would be for nothing
+            if params.total_correlation == 1.0:  # then its estimate would not be used
                 return base.negative_elbo(network, originals, noise, weight)
             return total_correlation.negative_elbo(network, originals, noise, weight, params.total_correlation)
 

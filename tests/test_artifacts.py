@@ -106,7 +106,7 @@ def test_an_array_for_which_the_disk_has_no_room_is_refused_before_it_is_used(tm
     assert (tmp_path / "room").stat().st_blocks > 0
     room[1] = 1.0
     assert artifacts.zeros((3, 4)).shape == room.shape
-    with pytest.raises(artifacts.ArtifactError, match=r"cannot keep 2\.6e\+05 GiB in .*huge"):
+    with pytest.raises(artifacts.ArtifactError, match=r"cannot allocate 2\.6e\+05 GiB in .*huge"):
         artifacts.zeros((2**23, 2**23), tmp_path / "huge")
 
 
@@ -115,7 +115,7 @@ def test_an_array_is_written_as_its_blocks_come(tmp_path: Path, rng: np.random.G
     artifacts.write_blocks(path, (11, 3), np.float32, (whole[start : start + 4] for start in range(0, 11, 4)))
     assert np.array_equal(artifacts.read_array(path), whole)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="96 bytes came of an array of 132"):
+    with pytest.raises(ValueError, match="got 96 bytes for an array of 132"):
         artifacts.write_blocks(path, (11, 3), np.float32, [whole[:8]])
     assert path.read_bytes() == before, "what was there stays until all is there"
     artifacts.write_array(tmp_path / "b.npy", whole)

@@ -154,9 +154,9 @@ def test_the_state_of_another_network_is_refused(data: list[Tensor], tmp_path: P
     other = Training("dropout", data)
     other.network[1] = nn.Linear(144, 21)
     other.network[4] = nn.Linear(21, 144)
-    with pytest.raises(CheckpointError, match=r"holds no state of this training; delete it .*size mismatch"):
+    with pytest.raises(CheckpointError, match=r"does not hold the state of this training; delete it .*size mismatch"):
         other.run(Checkpoint(path, 0.0), tmp_path / "loss.csv")
-    with pytest.raises(CheckpointError, match=r"delete it to begin anew .*(Missing|Unexpected) key"):
+    with pytest.raises(CheckpointError, match=r"delete it to start over .*(Missing|Unexpected) key"):
         Training("conv", data).run(Checkpoint(path, 0.0), tmp_path / "loss.csv")
 
 
@@ -263,7 +263,7 @@ def test_a_second_process_waits_for_the_first_and_says_so(end: str, tmp_path: Pa
         assert streams[holder] is not None
         assert waiter.stderr is not None
         assert streams[holder].readline() == "has it None\n"
-        assert f"process {holder.pid} is training the same; waiting for it to end" in waiter.stderr.readline()
+        assert f"process {holder.pid} is training the same model; waiting for it to end" in waiter.stderr.readline()
         if end == "killed":
             holder.send_signal(signal.SIGKILL)
         else:

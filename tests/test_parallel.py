@@ -51,7 +51,7 @@ def outcomes(images: np.ndarray, root: Path, tmp_path_factory: pytest.TempPathFa
             command, cwd=root, env={**os.environ, **LOOPBACK}, capture_output=True, text=True, check=False, timeout=300
         )
         assert done.returncode == 0, done.stderr[-5000:]
-        assert done.stderr.count("going on from step 2 of epoch 2") == 1  # one process speaks for all
+        assert done.stderr.count("resuming from step 2 of epoch 2") == 1  # one process speaks for all
     return Outcome.read(folder / "one", 0), [Outcome.read(folder / "two", rank) for rank in (0, 1)]
 
 
@@ -102,5 +102,5 @@ def test_two_processes_go_on_from_their_checkpoint_exactly(outcomes: tuple[Outco
 
 
 def test_a_batch_that_cannot_be_shared_is_an_error(outcomes: tuple[Outcome, list[Outcome]]) -> None:
-    says = "a batch of 1 images cannot be shared by 2 processes: choose another batch_size"
+    says = "a batch of 1 images cannot be split between 2 processes: choose another batch_size"
     assert [each.facts["error"] for each in outcomes[1]] == [says, says]

@@ -1,11 +1,12 @@
-"""Run a plain list of experiments: a line of the file for each, with the params that differ from the commit's.
+"""Run the experiments that a file lists, one per line, each with the params that differ from the commit's.
 
     latent_dim=32 vae_dense.beta=0.1
     small: latent_dim=8 budget=0.5
 
-A name stands before a colon; an experiment without one is named after its params. Empty lines, and what follows a #,
-are left out. Only what is not there yet is run, side by side where the engine has several workers; `dvc exp show`,
-`dvc metrics diff` and `make compare` then know the results. `make batch LIST=experiments.txt` runs this.
+A name comes before a colon; an experiment without one is named after its params. Empty lines, and everything after a
+#, are ignored. Experiments that have already run are skipped; the rest run side by side where the engine has several
+workers. `dvc exp show`, `dvc metrics diff` and `make compare` then show the results. `make batch LIST=experiments.txt`
+runs this.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from tools.lib.fleet import DryRunError, Fleet
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("list", type=Path, help="file with a line for each experiment")
+    parser.add_argument("list", type=Path, help="file with one experiment per line")
     parser.add_argument("--targets", nargs="+", default=[], help="stages to run, with what they need (default: all)")
     engine.add_options(parser)
     arguments = parser.parse_args()
@@ -36,13 +37,13 @@ def main() -> None:
         wanted = read(arguments.list)
         with Fleet(options) as fleet:
             fleet.run([(name, changes, arguments.targets) for name, changes in wanted.items()])
-    except DryRunError as told:
-        progress.note(str(told))
+    except DryRunError as summary:
+        progress.note(str(summary))
         return
     except LatentbenchError as error:
         sys.exit(f"batch: {error}")
     except KeyboardInterrupt:
-        sys.exit("batch: interrupted; what has been run is kept")
+        sys.exit("batch: interrupted; what has finished is kept")
     progress.note(f"experiments of this commit: {', '.join(wanted)}; 'make experiments' shows them")
 
 
@@ -51,7 +52,7 @@ def read(path: Path) -> dict[str, Mapping[str, Any]]:
 
     Raises:
         ArtifactError: the file cannot be read.
-        ExperimentError: a line is none of an experiment, or two experiments have one name.
+        ExperimentError: a line is not an experiment, or two experiments have the same name.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for number, line in enumerate(artifacts.read_bytes(path).decode("utf-8").splitlines(), start=1):
@@ -63,12 +64,10 @@ def read(path: Path) -> dict[str, Mapping[str, Any]]:
         except (ExperimentError, ValueError) as error:
             raise ExperimentError(f"{path}, line {number}: {error}") from None
         if name in found:
-            raise ExperimentError(
-                f"{path}, line {number}: there is another experiment {name}; give it a name of its own"
-            )
+            raise ExperimentError(f"{path}, line {number}: an experiment named {name} comes before; use another name")
         found[name] = changes
     if not found:
-        raise ExperimentError(f"{path}: it lists no experiment")
+        raise ExperimentError(f"{path}: it lists no experiments")
     return found
 
 
@@ -78,10 +77,10 @@ def _experiment(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     for word in words[bool(name) :]:
         key, equals, text = word.partition("=")
         if not equals:
-            raise ExperimentError(f"{word}: a param is given as KEY=VALUE")
+            raise ExperimentError(f"{word}: write a param as KEY=VALUE")
         changes[key] = experiments.read_value(key, text)
     if not changes:
-        raise ExperimentError("an experiment changes at least one param")
+        raise ExperimentError("an experiment must change at least one param")
     own = "-".join(f"{key}-{value}" for key, value in changes.items())
     return re.sub(r"[^\w.+-]+", "_", name or own).strip("_."), changes
 

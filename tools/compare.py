@@ -1,9 +1,9 @@
-"""Compare two runs, experiments or commits: every difference with its interval, and which of them one may believe.
+"""Compare two experiments or commits: every difference with its interval, and which differences can be trusted.
 
-`make compare A=<experiment or commit> B=<another>` runs this. It prints Markdown, and writes the same as Markdown and
-as one HTML page into compare/: a few sentences, then what changed most, then the rest by size. A difference is called
-better or worse only where two 95% intervals exclude zero: that over test images, paired since both runs are scored on
-the same ones, and that over seeds, paired by seed, from the tables of `make seeds`. The larger of their p-values,
+`make compare A=<experiment or commit> B=<another>` runs this. It prints Markdown, and writes the same to compare/ as
+Markdown and as one HTML page: a few sentences, then what changed most, then the rest by size. A difference is called
+better or worse only if two 95% intervals exclude zero: one over test images, paired because both runs are scored on
+the same ones, and one over seeds, paired by seed, from the tables of `make seeds`. The larger of their p-values,
 corrected over the rows of the comparison (Holm 1979), must be below 0.05.
 """
 
@@ -43,40 +43,40 @@ _N_NAMED = 5  # of one kind, in a sentence
 _REST = "The rest, by size"
 _FIRST = ("row", "score", "A", "B", "difference", "verdict", "over_seeds", "p")  # columns of a page
 _NO_CHANGE = Change(0.0, 0.0, 0.0, 1.0)
-_Later = Callable[[Mapping[int, np.ndarray]], Change]  # a change, from the means of all resamples
-# Params of the judge: under others the same images have other scores.
+_Later = Callable[[Mapping[int, np.ndarray]], Change]  # computes a change from the means of all resamples
+# Params of the judge: other values give the same images other scores.
 _OF_THE_JUDGE = ("evaluate.n_groups", "evaluate.features", "evaluate.coverage_k")
 _MEANINGS = {
     "row": "The row of the comparison.",
-    "score": "Which of its scores; README says what each means.",
+    "score": "Which of its scores; README explains each.",
     "A": "The score in A.",
     "B": "The score in B.",
-    "difference": "B less A, with its 95% interval over test images (generated ones for confident_share), paired.",
-    "size": "The difference in halves of that interval, by which it compares with those of other scores.",
-    "better": "Which values of the score are better; nothing where neither are.",
-    "over_seeds": "The mean over seeds of B less A, with its 95% Student t interval, paired by seed.",
-    "seeds": "How many seeds were run of both.",
-    "p": "The larger p-value of the two, corrected over the rows of the comparison for this score (Holm).",
-    "verdict": "Better or worse, or higher or lower where neither is better, only if both intervals exclude zero and p "
-    "is below 0.05; nothing where there are not two seeds of both.",
+    "difference": "B minus A, with its 95% interval over test images (generated ones for confident_share), paired.",
+    "size": "The difference divided by half of that interval, so that differences of other scores can be compared.",
+    "better": "Whether higher or lower values are better; empty where neither is.",
+    "over_seeds": "The mean over seeds of B minus A, with its 95% Student t interval, paired by seed.",
+    "seeds": "How many seeds were run for both.",
+    "p": "The larger of the two p-values, corrected over the rows of the comparison for this score (Holm).",
+    "verdict": "Better or worse (higher or lower where neither is better) only if both intervals exclude zero and p is "
+    "below 0.05; empty where fewer than two seeds of both were run.",
     "param": "A param that differs.",
 }
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run as it is compared.
+    """What is compared of a run.
 
     Attributes:
-        name: as it was asked for.
+        name: as the user gave it.
         params: by dotted key.
-        scores: the numbers of its comparisons, those that each row has by name.
-        judges: hash of the networks in whose features its images were judged, by row.
+        scores: the numbers of its comparisons: by table, then row, then name.
+        judges: hash of the network in whose features the images of each row were judged.
         outcomes: arrays "<row>.<score>" (n_test,) and the "labels" (n_test,) of the test images.
-        test_images: their hash.
-        judged: of each row of images, what its jackknives and means are made of; "left_out.<score>" (n_groups,) and
+        test_images: hash of the test images.
+        judged: for each row of images, the values behind its jackknives and means: "left_out.<score>" (n_groups,) and
             "outcomes.<score>".
-        targets: of each row, the hash of the held-out images and groups that it was judged by.
+        targets: for each row, the hash of the held-out images and groups that it was judged on.
     """
 
     name: str
@@ -91,15 +91,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Difference:
-    """B less A in a score of a row.
+    """B minus A in a score of a row.
 
     Attributes:
         row, score: which.
         a, b: its values.
         by_images: the difference, with its interval over images.
-        by_seeds: its mean over seeds, with the interval over them; None where there are not two seeds of both.
-        n_seeds: how many seeds of both there are.
-        needs_seeds: whether a seed could change the score.
+        by_seeds: its mean over seeds, with its interval; None where fewer than two seeds of both were run.
+        n_seeds: how many seeds were run for both.
+        needs_seeds: whether another seed could change the score.
     """
 
     row: str
@@ -113,14 +113,14 @@ class Difference:
 
     @property
     def size(self) -> float:
-        """Its size in halves of its interval over images, without its sign: 0 of none, above 1 beyond the interval."""
+        """Its absolute value divided by half of its interval over images: 0 for no difference, above 1 beyond it."""
         half = (self.by_images.high - self.by_images.low) / 2.0
         if half == 0.0:
             return 0.0 if self.by_images.value == 0.0 else np.inf
         return abs(self.by_images.value) / half
 
     def p(self) -> float:
-        """Return the p-value that both intervals have to agree on, the larger one; 1 where seeds were not run."""
+        """Return the larger p-value of the two intervals; 1 where seeds are needed and were not run."""
         if not self.needs_seeds:
             return self.by_images.p
         return max(self.by_images.p, self.by_seeds.p) if self.by_seeds else 1.0
@@ -153,10 +153,10 @@ def main() -> None:
 
 
 def load(name: str, folder: Path) -> Run:
-    """Return an experiment or commit by its name; its files come out of DVC's cache into a new folder.
+    """Return an experiment or commit by its name; its files are copied from DVC's cache into a new folder.
 
     Raises:
-        ExperimentError: there is none of this name, or it has no such files.
+        ExperimentError: there is none of this name, or its files are missing.
     """
     revision = experiments.resolve(name)
     folder.mkdir()
@@ -165,8 +165,8 @@ def load(name: str, folder: Path) -> Run:
             experiments.fetch(revision, f"data/{part}", folder / part)
     except ExperimentError as error:
         raise ExperimentError(
-            f"{name}: {error}; its scores of each test image are missing: the run is too old, or they are no longer "
-            "in DVC's cache. Run 'dvc pull', or run the experiment again"
+            f"{name}: {error}; the run has no scores of each test image: it is too old, or they are no longer in DVC's "
+            "cache. Run 'dvc pull', or run the experiment again"
         ) from error
     found = {table: experiments.table(revision, table) for table in _COMPARED}
     outcomes, description = artifacts.read_model(folder / "outcomes")
@@ -196,30 +196,30 @@ def _numbers(comparison: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def check_comparable(a: Run, b: Run) -> None:
-    """Refuse runs of which no score compares.
+    """Refuse runs whose scores cannot be compared.
 
     Raises:
-        ExperimentError: they have other test images or seeds.
+        ExperimentError: they have different test images or seeds.
     """
     if a.test_images != b.test_images:
-        raise ExperimentError("the runs have different test images, so that no score of one compares with the other's")
+        raise ExperimentError("the runs have different test images, so their scores cannot be compared")
     seeds = a.params["seed"], b.params["seed"]
     if seeds[0] != seeds[1]:
         raise ExperimentError(
-            f"{a.name} has seed {seeds[0]} and {b.name} has seed {seeds[1]}, so that they were judged by other groups "
-            "of images; compare seeds by 'make seeds'"
+            f"{a.name} has seed {seeds[0]} and {b.name} has seed {seeds[1]}, so they were judged on different groups "
+            "of images; compare seeds with 'make seeds'"
         )
 
 
 def why_images_do_not_compare(a: Run, b: Run) -> str:
-    """Return why scores of generated images were not measured alike: by other classifiers, or in another way.
+    """Return why the scores of generated images cannot be compared: other classifiers, or another way to measure.
 
     Returns:
-        The reason; "" where they were measured alike.
+        The reason; "" where they can be compared.
     """
     differing = [key for key in _OF_THE_JUDGE if a.params.get(key) != b.params.get(key)]
     if differing:
-        return f"the runs differ in {', '.join(differing)}, under which the same images score otherwise"
+        return f"the runs differ in {', '.join(differing)}, which changes the scores of the same images"
     try:
         experiments.check_one_judge(pd.concat([a.judges, b.judges]))
     except ExperimentError as error:
@@ -227,20 +227,23 @@ def why_images_do_not_compare(a: Run, b: Run) -> str:
     for row in sorted(a.targets.keys() & b.targets.keys()):
         sizes = [int(run.scores["generators"][row]["n"]) for run in (a, b)]
         if sizes[0] != sizes[1]:
-            return f"{row}: {sizes[0]} and {sizes[1]} images were judged, on which distances depend: give both as many"
+            return (
+                f"{row}: {sizes[0]} and {sizes[1]} images were judged, and distances depend on that number: use the "
+                "same number in both"
+            )
         if a.targets[row] != b.targets[row]:
-            return f"{row}: the runs were judged by other groups of held-out images"
+            return f"{row}: the runs were judged on different groups of held-out images"
     return ""
 
 
 def compare(
     compared: Sequence[_Table], a: Run, b: Run, seeds: Sequence[pd.DataFrame]
 ) -> dict[_Table, list[Difference]]:
-    """Return the difference of every score with an interval, of each row that both runs have, by comparison.
+    """Return, by comparison, the difference of every score with an interval, for each row that both runs have.
 
     Args:
         compared: which comparisons.
-        a, b: what `check_comparable` accepted, and for generators `why_images_do_not_compare` as well.
+        a, b: runs that `check_comparable` accepted, and for generators `why_images_do_not_compare` as well.
         seeds: tables of `make seeds`, as `read_seeds` returns them.
     """
     found: dict[_Table, list[Difference]] = {table: [] for table in compared}
@@ -258,7 +261,7 @@ def compare(
 def verdicts(found: Sequence[Difference]) -> list[tuple[float, str]]:
     """Return the corrected p-value and the verdict on each difference of one table.
 
-    The correction is over the rows, for each score: who reads a column down asks in which rows the runs differ.
+    The correction is over the rows, for each score: a reader who goes down a column asks in which rows the runs differ.
     """
     by_score: dict[tuple[str, str], tuple[float, str]] = {}
     for score in dict.fromkeys(each.score for each in found):
@@ -277,12 +280,12 @@ def _verdict(found: Difference, p: float, better: str | None) -> str:
     changes = [found.by_images, *([found.by_seeds] if found.by_seeds else [])]
     rises, falls = all(each.low > 0 for each in changes), all(each.high < 0 for each in changes)
     if p >= _LEVEL or not (rises or falls):
-        return "not told apart"
+        return "no clear difference"
     return _direction(found, better)
 
 
 def _direction(found: Difference, better: str | None) -> str:
-    """Return which way a score went, as better or worse where it has such ways."""
+    """Return which way a score went: better or worse, or higher or lower where neither is better."""
     moved = "higher" if found.by_images.value > 0 else "lower"
     return moved if better is None else "better" if moved == better else "worse"
 
@@ -290,14 +293,14 @@ def _direction(found: Difference, better: str | None) -> str:
 class _Resamples:
     """Paired bootstraps of columns of outcomes with many values, which share their resamples.
 
-    Drawing the resamples takes most of the time, so that they are drawn once, when every column is known.
+    Drawing the resamples takes most of the time, so they are drawn once, when every column is known.
     """
 
     def __init__(self) -> None:
         self._columns: dict[int, list[np.ndarray]] = {}  # by how many images, (n,) each
 
     def add(self, outcomes: np.ndarray) -> tuple[int, int]:
-        """Take a column (n,); return where `means` has it."""
+        """Take a column (n,); return its place in `means`."""
         known = self._columns.setdefault(len(outcomes), [])
         known.append(outcomes)
         return len(outcomes), len(known) - 1
@@ -314,8 +317,8 @@ def _resampled(outcomes: np.ndarray) -> np.ndarray:
 def _changes(compared: Sequence[_Table], a: Run, b: Run) -> dict[tuple[_Table, str, str], Change]:
     """Return the change of each score by comparison, row and score, in the order of the tables.
 
-    What is a mean over images has a paired bootstrap, what was judged with a jackknife a paired one. Where both runs
-    have the same outcomes nothing is resampled: no resample could differ.
+    A mean over images has a paired bootstrap, a score judged with a jackknife a paired jackknife. Where both runs have
+    the same outcomes, nothing is resampled: no resample could differ.
     """
     resamples = _Resamples()
     later: dict[tuple[_Table, str, str], _Later] = {}
@@ -333,7 +336,7 @@ def _changes(compared: Sequence[_Table], a: Run, b: Run) -> dict[tuple[_Table, s
 
 
 def _change_of_representation(row: str, score: str, a: Run, b: Run, resamples: _Resamples) -> _Later | None:
-    """Return how to have the change of a score of a representation; None where it is no mean over test images."""
+    """Return what computes the change of a representation's score; None where it is not a mean over test images."""
     labels = a.outcomes["labels"]
     name = f"{row}.{'knn' if score == 'macro_f1' else _LABELS.get(score, score)}"
     if name not in a.outcomes or name not in b.outcomes:
@@ -347,7 +350,7 @@ def _change_of_representation(row: str, score: str, a: Run, b: Run, resamples: _
 
 
 def _change_of_images(row: str, score: str, a: Run, b: Run, resamples: _Resamples) -> _Later | None:
-    """Return how to have the change of a score of generated images; None where no interval of it was kept."""
+    """Return what computes the change of a score of generated images; None where no interval of it was kept."""
     before, after = (run.judged[row] for run in (a, b))
     groups, images = f"left_out.{score}", f"outcomes.{score}"
     if groups in before and groups in after:
@@ -383,18 +386,18 @@ def _change_of_macro_f1(before: np.ndarray, after: np.ndarray, labels: np.ndarra
 
 
 def read_seeds(folder: Path) -> list[pd.DataFrame]:
-    """Return what `make seeds` wrote for the values of each seed, by any params."""
+    """Return the values of each seed that `make seeds` wrote, with any params."""
     return [artifacts.read_table(path) for path in sorted(folder.rglob("values.csv"))]
 
 
 def _paired_by_seed(table: _Table, row: str, score: str, a: Run, b: Run, seeds: Sequence[pd.DataFrame]) -> list[float]:
-    """Return B less A of each seed that was run of both."""
+    """Return B minus A for each seed that was run for both."""
     before, after = (_by_seed(table, row, score, run, seeds) for run in (a, b))
     return [after[seed] - before[seed] for seed in sorted(before.keys() & after.keys())]
 
 
 def _by_seed(table: _Table, row: str, score: str, run: Run, seeds: Sequence[pd.DataFrame]) -> dict[int, float]:
-    """Return a score by seed, from the table with most seeds of this run's params and code."""
+    """Return a score by seed, from the table that has the most seeds of this run's params and code."""
     best: dict[int, float] = {}
     for values in seeds:
         if are_of_run(values, row, run.params["seed"], run.scores[table][row]):
@@ -405,12 +408,12 @@ def _by_seed(table: _Table, row: str, score: str, run: Run, seeds: Sequence[pd.D
 
 
 def sections(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]], refused: str = "") -> list[Section]:
-    """Return what is shown: what was found in short, each difference by size, the params, and what has no interval.
+    """Return what is shown: a summary, each difference by size, the params, and the numbers without an interval.
 
     Args:
         a, b: the runs.
         found: the differences of each table that was compared.
-        refused: why that of generators was not; "" where it was.
+        refused: why the generators were not compared; "" where they were.
     """
     judged = [
         (difference, p, verdict)
@@ -465,7 +468,7 @@ def _in_short(
     changed: Sequence[_Judged],
     refused: str,
 ) -> Iterator[str]:
-    """Yield what one has to know first, a paragraph each."""
+    """Yield what a reader must know first, a paragraph each."""
     by_verdict: dict[str, list[str]] = {}
     for difference, _, verdict in changed:
         by_verdict.setdefault(verdict, []).append(f"{difference.row} {difference.score}")
@@ -482,9 +485,9 @@ def _in_short(
             if each.by_images.low > 0 or each.by_images.high < 0
         ]
         yield (
-            f"Of {'all' if len(unproven) == len(changed) else len(unproven)} that differ no seeds were run of both, "
-            "and nothing is called better: a training with another seed may differ as much. By images alone, and one "
-            f"score at a time, {beyond.count('better')} would be better and {beyond.count('worse')} worse. "
+            f"For {'all' if len(unproven) == len(changed) else len(unproven)} that differ, no seeds were run for both, "
+            "so nothing is called better: a training with another seed may differ as much. By images alone, one score "
+            f"at a time, {beyond.count('better')} would be better and {beyond.count('worse')} worse. "
             "'make seeds N=3' runs the seeds of the last commit, 'make seeds N=3 SET=\"latent_dim=32\"' those with "
             "other params."
         )
@@ -501,14 +504,14 @@ def _in_short(
         for run, other in ((a, b), (b, a)):
             alone = [row for row in run.scores[table] if row not in other.scores[table]]
             if alone:
-                yield f"Of {table}, {', '.join(alone)} cannot be compared: {other.name} lacks such rows."
+                yield f"Of {table}, {', '.join(alone)} cannot be compared: {other.name} does not have them."
     if refused:
         yield f"Generators are not compared: {refused}."
 
 
 def _counted(by_verdict: Mapping[str, Sequence[str]]) -> str:
     counts = [f"{len(by_verdict.get(verdict, [])) or 'none'} {verdict}" for verdict in ("better", "worse")]
-    others = ("higher", "lower", "not told apart")
+    others = ("higher", "lower", "no clear difference")
     return ", ".join(counts + [f"{len(by_verdict[verdict])} {verdict}" for verdict in others if verdict in by_verdict])
 
 
@@ -529,13 +532,13 @@ def _differing_params(a: Run, b: Run) -> list[str]:
 def _section_of_params(a: Run, b: Run) -> Section:
     keys, title = _differing_params(a, b), "Params that differ"
     if not keys:
-        return Section(title, "None: the runs have the same params.")
+        return Section(title, "None: both runs have the same params.")
     lines = [{"param": key} | {side: _yaml(run.params.get(key)) for side, run in (("A", a), ("B", b))} for key in keys]
     return Section(title, "", pd.DataFrame(lines), _MEANINGS | {"A": "Its value in A.", "B": "Its value in B."})
 
 
 def _section_without_intervals(a: Run, b: Run, found: Mapping[_Table, Sequence[Difference]]) -> Section:
-    """Return the numbers that differ and have no interval of their difference, the largest in proportion first."""
+    """Return the numbers that differ without an interval of the difference, the largest relative change first."""
     lines: list[tuple[float, dict[str, Any]]] = []
     for table, each in found.items():
         known = {(difference.row, difference.score) for difference in each}
@@ -550,7 +553,7 @@ def _section_without_intervals(a: Run, b: Run, found: Mapping[_Table, Sequence[D
         return Section("Without an interval", "Nothing else differs.")
     return Section(
         "Without an interval",
-        "Sizes, counts and choices that differ, the largest change in proportion first; none of them says which is "
+        "Sizes, counts and choices that differ, the largest relative change first; none of them says which run is "
         "better.",
         pd.DataFrame(line for _, line in sorted(lines, key=lambda each: -each[0])),
         _MEANINGS,
@@ -559,7 +562,7 @@ def _section_without_intervals(a: Run, b: Run, found: Mapping[_Table, Sequence[D
 
 
 def markdown(title: str, shown: Sequence[Section]) -> str:
-    """Return the same as Markdown, in which what is in short needs no heading."""
+    """Return the same as Markdown, where the summary needs no heading."""
     first, *others = shown
     parts = [f"# {title}", first.explanation, _introduction()]
     for section in others:
@@ -571,8 +574,8 @@ def markdown(title: str, shown: Sequence[Section]) -> str:
 
 def _introduction() -> str:
     return (
-        "Differences are B less A. Intervals are of 95%: over test images, the same ones for both runs, and over "
-        "seeds. Better and worse need both, corrected over the rows of the comparison."
+        "Differences are B minus A. Intervals are 95%: over test images, the same ones for both runs, and over seeds. "
+        "Better and worse need both, corrected over the rows of the comparison."
     )
 
 

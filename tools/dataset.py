@@ -1,4 +1,4 @@
-"""Describe a folder of your own images: look at the files, say what they are, and write datasets/<name>.yaml."""
+"""Describe a folder of your own images: inspect the files, report what they are, and write datasets/<name>.yaml."""
 
 import argparse
 import re
@@ -18,8 +18,8 @@ from latentbench.params import dataset
 from latentbench.params.base import validate
 from latentbench.params.dataset import Description
 
-_SIDE = 64  # of the images that pictures of other sizes are brought to, unless told otherwise
-_LOOKED_AT = 500  # pictures whose size is looked up
+_SIDE = 64  # to which pictures of different sizes are resized by default
+_LOOKED_AT = 500  # pictures whose size is read
 _SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"}
 _SPLITS |= {"validation": "validation", "test": "test", "t10k": "test", "testing": "test"}
 _SUFFIXES = {".npz": "npy", ".npy": "npy", ".csv": "csv", ".parquet": "parquet", ".mat": "mat", ".bin": "cifar"}
@@ -31,60 +31,60 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = dataset.FOLDER / f"{options.name}.yaml"
     try:
         if path.exists() and not options.replace:
-            raise InputError(f"{path} exists already: take another NAME, or delete the file")
-        found, told = describe(options.name, options.folder.resolve(), options.size)
+            raise InputError(f"{path} exists already: use another NAME, or delete the file")
+        found, report = describe(options.name, options.folder.resolve(), options.size)
         validate(Description, found)
         artifacts.write_text(path, yaml.safe_dump(found, sort_keys=False, allow_unicode=True, default_flow_style=None))
     except LatentbenchError as error:
         sys.exit(f"dataset: {error}")
-    for line in told:
+    for line in report:
         progress.note(line)
     progress.note(f"written: {path}. Now: dvc exp run -S data.dataset={options.name}")
 
 
 def describe(name: str, folder: Path, size: tuple[int, int] | None = None) -> tuple[dict[str, Any], list[str]]:
-    """Return what a dataset's file says of a folder, and what was found there, a sentence each.
+    """Return the content of a dataset's file for a folder, and what was found there, a sentence each.
 
     Args:
         name: of the dataset.
         folder: of the images.
-        size: height and width that they are brought to; None for their own, or 64 x 64 where they differ.
+        size: height and width to resize them to; None for their own, or 64 x 64 where they differ.
 
     Raises:
-        InputError: there is no such folder, or nothing in it that could be read.
-        FormatError: pictures and folders in it do not go together, or a file is damaged.
+        InputError: there is no such folder, or nothing in it can be read.
+        FormatError: pictures and folders in it do not fit together, or a file is damaged.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
     found: dict[str, Any] = {"title": name.replace("_", " "), "sources": [{"folder": str(folder)}]}
-    told = []
+    report = []
     if any(path.suffix.lower() in pictures.SUFFIXES for path in folder.rglob("*")):
         found["format"] = "images"
-        told += _look_at_pictures(folder, found, size)
+        report += _look_at_pictures(folder, found, size)
     else:
         found |= _look_at_files(folder)
-        told.append(f"{folder}: {found['format']}, {', '.join(found['files'])}")
+        report.append(f"{folder}: {found['format']}, {', '.join(found['files'])}")
         if size is not None:
             found["size"] = list(size)
         elif found["format"] == "csv":
-            raise InputError('a table of pixels has no height and width: give SIZE="HEIGHT WIDTH"')
-    return found, told
+            raise InputError('a table of pixels does not give the height and width: set SIZE="HEIGHT WIDTH"')
+    return found, report
 
 
 def _look_at_pictures(folder: Path, found: dict[str, Any], size: tuple[int, int] | None) -> list[str]:
     listed, classes = images.layout(folder)
     n = {split: len(paths) for split, (paths, _) in listed.items()}
-    told = [f"{folder}: " + ", ".join(f"{count} {split} pictures" for split, count in n.items())]
+    report = [f"{folder}: " + ", ".join(f"{count} {split} pictures" for split, count in n.items())]
     if classes is None:
-        told.append("They have no classes.")
+        report.append("They have no classes.")
     else:
         labels = Counter(label for _, each in listed.values() for label in each)
         fewest = min(labels, key=lambda label: labels[label])
-        told.append(
-            f"They are of {len(classes)} classes, the smallest {classes[fewest]} with {labels[fewest]} pictures."
+        report.append(
+            f"They have {len(classes)} classes; the smallest is {classes[fewest]} with {labels[fewest]} pictures."
         )
     if "test" not in n:
-        told.append("There is no test part: one is drawn (data.test_share in params.yaml).")
+        report.append("There is no test set, so one is split off at random (data.test_share in params.yaml).")
     paths = [path for each, _ in listed.values() for path in each]
     step = max(1, len(paths) // _LOOKED_AT)
     there = Counter(pictures.shapes(paths[::step]))
@@ -93,17 +93,17 @@ def _look_at_pictures(folder: Path, found: dict[str, Any], size: tuple[int, int]
     common = ", ".join(f"{height} x {width}" for _, height, width in dict(there.most_common(3)))
     if size is None and (len(sizes) > 1 or not _fits(*next(iter(sizes)))):
         size = (_SIDE, _SIDE)
-        told.append(
-            f"Their sizes are {common}{', ...' if len(sizes) > 3 else ''}: all are brought to {_SIDE} x {_SIDE}."
+        report.append(
+            f"Their sizes are {common}{', ...' if len(sizes) > 3 else ''}: all are resized to {_SIDE} x {_SIDE}."
         )
     else:
-        told.append(f"Their size is {common} (height x width).")
-    told.append(
+        report.append(f"Their size is {common} (height x width).")
+    report.append(
         "They are " + ("in colour." if colours == {3} else "grey." if colours == {1} else "grey and in colour.")
     )
     if size is not None:
         found["size"] = list(size)
-    return told
+    return report
 
 
 def _fits(height: int, width: int) -> bool:
@@ -111,17 +111,17 @@ def _fits(height: int, width: int) -> bool:
 
 
 def _look_at_files(folder: Path) -> dict[str, Any]:
-    """Return format and files of a folder without pictures."""
+    """Return the format and files of a folder without pictures."""
     there = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     plain = {path: Path(path.name.removesuffix(".gz")) for path in there}
     forms = {_format(path, name) for path, name in plain.items()} - {None}
     if len(forms) != 1:
-        raise InputError(f"{folder} holds {'files of several formats' if forms else 'nothing that could be read'}")
+        raise InputError(f"{folder} has {'files of several formats' if forms else 'no files that can be read'}")
     (form,) = forms
     kept = {path: name for path, name in plain.items() if _format(path, name) == form}
     if form == "npy" and any(name.suffix == ".npz" for name in kept.values()):
         if len(kept) > 1:
-            raise InputError(f"{folder} holds several .npz files: leave one")
+            raise InputError(f"{folder} has several .npz files: keep only one")
         (name,) = kept.values()
         return {"format": form, "files": {"archive": {"name": name.name}}}
     return {"format": form, "files": {role: {"name": name} for role, name in sorted(_roles(form, kept).items())}}
@@ -134,7 +134,7 @@ def _format(path: Path, name: Path) -> str | None:
 
 
 def _roles(form: str | None, kept: dict[Path, Path]) -> dict[str, str]:
-    """Return the name of each file by what it is for, as its name tells."""
+    """Return the name of each file by its role, which its name gives away."""
     pairs = form in ("idx", "npy")
     roles: dict[str, list[str]] = {}
     for name in sorted(name.name for name in kept.values()):
@@ -156,9 +156,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", type=_name, help="name of the dataset, for the param data.dataset")
     parser.add_argument("folder", type=Path, help="folder of the images")
     parser.add_argument(
-        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="of all images; pictures are scaled to it"
+        "--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="size of all images; pictures are scaled to it"
     )
-    parser.add_argument("--replace", action="store_true", help="write over a description that is there")
+    parser.add_argument("--replace", action="store_true", help="overwrite an existing description")
     return parser
 
 

@@ -1,7 +1,7 @@
 """Sketch the whole comparison in minutes: every row and every picture, from few images and short trainings.
 
-The stages run in quick/, a folder of their own that is no part of git, side by side and without DVC: nothing is
-committed, cached or compared with other runs. `make quick` runs this; SET='latent_dim=16 data.dataset=digits' changes
+The stages run side by side and without DVC, in a folder of their own, quick/, which git ignores: nothing is committed,
+cached or compared with other runs. `make quick` runs this; SET='latent_dim=16 data.dataset=digits' changes
 params. The report of the sketch is quick/report/index.html.
 """
 
@@ -32,7 +32,7 @@ _FOLDER = Path("quick")
 _LINKED = ("latentbench", "stages", "explorer", "datasets", "tools", "dvc.yaml")  # beside data and params
 _FETCHED = ("data/raw", "data/explorer_libraries")  # by `make data`
 _N_TRAIN, _N_TEST, _N_SAMPLES = 6000, 1000, 1000
-# What is drawn or counted more often than a sketch needs.
+# Params that otherwise cost more than a sketch needs.
 _SKETCH: dict[str, Any] = {
     "budget": 0.05,
     "threads": 1,  # stages run side by side
@@ -58,9 +58,9 @@ class Task:
     """A run of a stage.
 
     Attributes:
-        name: as DVC has it, such as "vae@vae_dense".
-        module: that is run.
-        arguments: that it is run with.
+        name: in DVC, such as "vae@vae_dense".
+        module: to run.
+        arguments: to run it with.
         after: the names of the runs whose outputs it reads.
     """
 
@@ -74,7 +74,7 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="params of the sketch")
-    parser.add_argument("--workers", type=int, default=machine.n_cores(), help="stages side by side (default: cores)")
+    parser.add_argument("--workers", type=int, default=machine.n_cores(), help="stages at a time (default: cores)")
     options = parser.parse_args()
     try:
         own = base.parse(artifacts.read_bytes(Path("params.yaml")))
@@ -89,30 +89,30 @@ def main() -> None:
 
 
 def sketched(params: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """Return the params of a sketch: the project's own, smaller, and with changes such as "latent_dim=16".
+    """Return the params of a sketch: the project's own, made smaller, with changes such as "latent_dim=16".
 
     Raises:
         ParamsError: they are wrong.
-        QuickError: a change has no value, or its key is none of the params.
+        QuickError: a change has no value, or there is no such param.
     """
     found = dict(params)
     for key, value in _SKETCH.items():
         _put(found, key, value)
     found["n_samples"] = min(int(found["n_samples"]), _N_SAMPLES)
     if any(change.startswith("data.dataset=") for change in changes):
-        for key in ("data.train_size", "data.test_size"):  # the project's own fit its own dataset
+        for key in ("data.train_size", "data.test_size"):  # the project's own sizes fit its own dataset
             _put(found, key, None)
     for change in changes:
         key, sign, value = change.partition("=")
         if not sign:
-            raise QuickError(f"{change}: a change is KEY=VALUE")
+            raise QuickError(f"{change}: write a change as KEY=VALUE")
         _put(found, key, experiments.read_value(key, value))
     file.check(found)
     return found
 
 
 def _put(params: dict[str, Any], key: str, value: Any) -> None:
-    """Set a param by its dotted key; the sections on the way are copied."""
+    """Set a param by its dotted key; copy the sections on the way."""
     *path, last = key.split(".")
     section = params
     for part in path:
@@ -126,21 +126,21 @@ def _put(params: dict[str, Any], key: str, value: Any) -> None:
 
 
 def prepare(folder: Path, params: Mapping[str, Any], *, fetched: bool) -> None:
-    """Make the folder of the sketch anew: links to code and data, and params.yaml.
+    """Create the folder of the sketch: links to code and data, and params.yaml.
 
     Args:
-        folder: what there is of it is removed.
-        params: of the sketch; the sizes of the data that they leave open become small ones.
+        folder: an existing one is removed.
+        params: of the sketch; data sizes that they leave open become small ones.
         fetched: whether the project's own raw data is of this dataset; otherwise it is fetched.
 
     Raises:
-        QuickError: the data is not there, or cannot be fetched.
+        QuickError: the data is missing, or cannot be fetched.
     """
     raw, *others = _FETCHED
     needed = [*others, *([raw] if fetched else [])]
     missing = [name for name in needed if not Path(name).is_dir()]
     if missing:
-        raise QuickError(f"{', '.join(missing)} is not there: run 'make data'")
+        raise QuickError(f"{', '.join(missing)} is missing: run 'make data'")
     if folder.exists():
         shutil.rmtree(folder)
     for name in (*_LINKED, *needed):
@@ -164,7 +164,7 @@ def _write_params(folder: Path, params: Mapping[str, Any]) -> None:
 
 
 def tasks() -> list[Task]:
-    """Return the runs of all stages that come after the raw data, as DVC resolves them."""
+    """Return the runs of all stages after the raw data, as DVC resolves them."""
     from dvc.repo import Repo  # slow to import
 
     with Repo() as repo:
@@ -184,22 +184,22 @@ def tasks() -> list[Task]:
 
 
 def of_rows(found: Sequence[Task], rows: Collection[str]) -> list[Task]:
-    """Return the runs that are of some rows of the comparison, or of none in particular."""
+    """Return the runs for these rows of the comparison, and those for no row in particular."""
     kept = [task for task in found if "@" not in task.name or task.name.partition("@")[2] in rows]
     names = {task.name for task in kept}
     return [replace(task, after=task.after & names) for task in kept]
 
 
 def run(folder: Path, todo: Sequence[Task], n_workers: int) -> None:
-    """Run stages side by side, each once what it reads is there; workers import the libraries once.
+    """Run stages side by side, each as soon as its inputs exist; workers import the libraries once.
 
     Raises:
-        QuickError: a stage fails; its log is named.
+        QuickError: a stage fails; the message names its log.
     """
     logs = folder.resolve() / "logs"
     logs.mkdir()
     waiting, running, done = list(todo), dict[Future[None], str](), set[str]()
-    # What takes long and what others wait for goes first.
+    # The stages that most others wait for go first.
     waiting.sort(key=lambda task: -_n_behind(task.name, todo))
     with (
         ProcessPoolExecutor(n_workers, get_context("spawn"), partial(_enter, str(folder.resolve()))) as workers,
@@ -224,7 +224,7 @@ def run(folder: Path, todo: Sequence[Task], n_workers: int) -> None:
 
 
 def _n_behind(name: str, todo: Sequence[Task]) -> int:
-    """Return how many runs wait for one, however indirectly."""
+    """Return how many runs depend on one, directly or not."""
     behind, new = set[str](), {name}
     while new:
         new = {task.name for task in todo if task.after & new} - behind
@@ -239,7 +239,7 @@ def _enter(folder: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this worker when the command that started it is gone, killed say: nobody waits for what it does."""
+    """End this worker when the command that started it is gone (killed, say): nobody needs its results."""
     parent = parent_process()
     assert parent is not None
     parent.join()
@@ -247,7 +247,7 @@ def _end_with_parent() -> None:
 
 
 def _run(task: Task, log: Path) -> None:
-    """Run a stage in this process as Python would run its module, all that it prints going to a file."""
+    """Run a stage in this process as Python would run its module; everything that it prints goes to a file."""
     sys.argv = [task.module, *task.arguments]
     with output.into(log):
         try:
@@ -258,16 +258,16 @@ def _run(task: Task, log: Path) -> None:
 
 
 def write_report(folder: Path) -> None:
-    """Write the page of the sketch, which says on top that it is one.
+    """Write the report of the sketch, with a note at the top that says it is one.
 
     Raises:
-        QuickError: that fails.
+        QuickError: the report fails.
     """
     budget = base.parse(artifacts.read_bytes(folder / "params.yaml"))["budget"]
-    note = f"A sketch, from few images and short trainings (budget {budget:g}); 'make repro' gives the results."
+    note = f"A sketch, from few images and short trainings (budget {budget:g}); 'make repro' gives the real results."
     if subprocess.run([sys.executable, "-m", "tools.report", "--note", note], cwd=folder, check=False).returncode:
         raise QuickError("the report cannot be written")
-    progress.note(f"a sketch is in {folder}; the numbers that count are those of 'make repro'")
+    progress.note(f"the sketch is in {folder}; the numbers that count come from 'make repro'")
 
 
 if __name__ == "__main__":

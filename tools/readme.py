@@ -1,7 +1,7 @@
-"""Check the report's claims, and put what the run and the code say into README.md and the documentation.
+"""Check the report's claims, and update README.md and the documentation from the run and the code.
 
-They go between marks, which `tools.lib.filled` explains, and the picture of the stages into docs/pictures/stages.svg.
-Where the models of the run are there, its comparison is drawn into docs/pictures/comparison.png, and the seconds of its
+Text goes between marks, which `tools.lib.filled` explains, and the picture of the stages into docs/pictures/stages.svg.
+If the models of the run are here, its comparison is drawn into docs/pictures/comparison.png, and the seconds of its
 stages go into docs/costs.csv. `make readme` runs it.
 """
 
@@ -31,10 +31,10 @@ def pages(root: Path) -> Iterator[Path]:
 
 
 def costs(root: Path) -> pd.DataFrame:
-    """Return the seconds of each run of a stage, as the run in the workspace below `root` took them.
+    """Return the seconds that each stage took in the run in the workspace below `root`.
 
     Raises:
-        ArtifactError: they are not there.
+        ArtifactError: they are missing.
     """
     runs = pipeline.Declared(root).runs
     timed = [name for name in runs if f"data/timing/{name}.json" in pipeline.outs(runs[name])]
@@ -43,7 +43,7 @@ def costs(root: Path) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Write metrics/claims, and what README.md and the documentation have of the run and of the code."""
+    """Write metrics/claims, and the parts of README.md and the documentation that come from the run and the code."""
     root = Path()
     try:
         claims.write(root)
@@ -51,15 +51,15 @@ def main() -> None:
             comparison.write(root, _PICTURE)
             artifacts.write_table(_COSTS, costs(root))
         else:
-            progress.note(f"{_PICTURE} and {_COSTS} stay as they are: the models of the run are not here ('dvc pull')")
+            progress.note(f"{_PICTURE} and {_COSTS} stay as they are: the models of the run are missing ('dvc pull')")
         new = {_STAGES: reference_pages.picture_of_stages() + "\n"}
         new |= {page: filled.filled(page.read_text(encoding="utf-8"), root, page) for page in pages(root)}
     except LatentbenchError as error:
-        sys.exit(f"readme: {error}; 'make repro' writes what README and the documentation show")
+        sys.exit(f"readme: {error}; run 'make repro', which writes what README and the documentation show")
     for page, text in new.items():
         if not page.is_file() or page.read_text(encoding="utf-8") != text:
             artifacts.write_text(page, text)
-            progress.note(f"{page} is up to date now")
+            progress.note(f"updated: {page}")
 
 
 if __name__ == "__main__":

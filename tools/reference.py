@@ -1,8 +1,8 @@
-"""The report as it was, made right: each of its figures, and beside it what the same method gives without the mistakes.
+"""Redo the student report: each of its figures, beside what the same method gives without the mistakes.
 
 Networks are trained by the report's recipes (reference.yaml) as DVC experiments named reference-<latent size>; the two
-programs about PCA and Isomap need none. Each result is kept in metrics/reference/reference.json as soon as it is there,
-and is computed again only when what it follows from has changed. `make reference` runs this; the tables in
+programs about PCA and Isomap need none. Each result is saved in metrics/reference/reference.json as soon as it is
+computed, and computed again only when its inputs have changed. `make reference` runs this; the tables in
 metrics/reference are committed by hand.
 """
 
@@ -38,7 +38,7 @@ _TRY = Path(".dvc/tmp/reference")
 _RECIPES = Path("reference.yaml")
 _CODE = ("tools/lib/reference_programs.py", "latentbench/neighbors", "latentbench/reduction", "latentbench/evaluation")
 _DIMS = (32, 64)
-_CHOICES = ("k", "weights", "components", "neighbors")  # of a result, to be shown beside its accuracy
+_CHOICES = ("k", "weights", "components", "neighbors")  # shown beside the accuracy
 
 
 def main() -> None:
@@ -48,8 +48,8 @@ def main() -> None:
     parser.add_argument(
         "--dims", type=int, nargs="+", choices=_DIMS, default=_DIMS, help="latent sizes (default: 32 64)"
     )
-    parser.add_argument("--budget", type=float, help=f"a share of the recipes, for a quick try, into {_TRY}")
-    parser.add_argument("--again", action="store_true", help="compute results that are there already, too")
+    parser.add_argument("--budget", type=float, help=f"a share of the recipes, for a quick try in {_TRY}")
+    parser.add_argument("--again", action="store_true", help="also compute results that exist already")
     arguments = parser.parse_args()
     try:
         threads.use(experiments.committed_params()["threads"])
@@ -64,16 +64,16 @@ def main() -> None:
     except LatentbenchError as error:
         sys.exit(f"reference: {error}")
     except KeyboardInterrupt:
-        sys.exit("reference: interrupted; what has been computed is kept")
+        sys.exit("reference: interrupted; what has finished is kept")
     progress.note(f"written: {folder}/reference.csv, reference.md and reference.json")
 
 
 class Results:
-    """What has been computed, by part, in a file that holds each part as soon as it is there.
+    """Results by part, in a file to which each part is written as soon as it is computed.
 
     Args:
         path: of the file.
-        again: whether to compute every part anew.
+        again: whether to compute every part again.
     """
 
     def __init__(self, path: Path, *, again: bool = False) -> None:
@@ -82,15 +82,15 @@ class Results:
         self._parts: dict[str, Any] = artifacts.read_json(path) if path.exists() else {}
 
     def part(self, name: str, follows_from: Mapping[str, Any], compute: Callable[[], Result]) -> Result:
-        """Return a part, computed unless the file has it from the same facts."""
+        """Return a part, computing it unless the file has it from the same facts."""
         kept = self.get(name)
         if kept and kept["follows_from"] == follows_from and not self._again:
-            progress.note(f"{name}: is there")
+            progress.note(f"{name}: already computed")
         else:
             progress.note(f"{name}: computing")
             self._parts[name] = {**compute(), "follows_from": dict(follows_from)}
             artifacts.write_metrics(self._path, self._parts)
-        rounded: Result = artifacts.read_json(self._path)[name]  # whether it is new or not
+        rounded: Result = artifacts.read_json(self._path)[name]  # rounded alike, whether it is new or not
         return rounded
 
     def get(self, name: str) -> Result | None:
@@ -99,7 +99,7 @@ class Results:
 
 
 def judge_neighbors(results: Results, dataset: Dataset) -> None:
-    """Do what needs no network: kNN on pixels, on PCA and on Isomap.
+    """Run the parts that need no network: kNN on pixels, on PCA and on Isomap.
 
     Raises:
         ArtifactError: the dataset has not been preprocessed.
@@ -157,7 +157,7 @@ def _judge_latents(row: str, revision: str, dataset: Dataset) -> Result:
 
 
 def write_tables(results: Results, folder: Path) -> None:
-    """Write every figure of the report with its counterpart: numbers as CSV, and for people as Markdown."""
+    """Write every figure of the report beside its counterpart: as CSV, and as Markdown for people."""
     lines = [_line(row, results.get(row.part) or {}) for row in ROWS]
     artifacts.write_table(folder / "reference.csv", pd.DataFrame(lines))
     shown = published_results.side_by_side(artifacts.read_table(folder / "reference.csv"))
@@ -192,7 +192,7 @@ def _fingerprint(dataset: Dataset) -> str:
 
 
 def _fingerprint_of_code() -> str:
-    """Return a hash of the modules that results follow from."""
+    """Return a hash of the modules that results depend on."""
     digest = hashlib.sha256()
     for place in map(Path, _CODE):
         for path in [place] if place.is_file() else sorted(place.glob("*.py")):

@@ -1,7 +1,7 @@
 """Write the report of the run in the workspace: first which row is best at what, then every table and figure.
 
-One HTML file that can be sent, and opens without a network. `make report` runs this, into report/index.html, which is
-no part of git: costs differ from run to run.
+It is one HTML file that can be sent, and that opens without a network. `make report` writes it to report/index.html,
+which git ignores, because costs differ from run to run.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from tools.lib.runs import Run
 _PAGE = Path("report/index.html")
 _PACKAGES = ("torch", "numpy", "scikit-learn", "dvc")
 _FIRST_PARAMS = ("latent_dim", "n_samples", "seed", "threads", "device", "precision")
-# Of the table at a glance, by where they are from.
+# Columns of the table at a glance, by the table that they come from.
 _AT_A_GLANCE = {
     "evaluate/representations": ("knn_accuracy", "mse", "bytes_per_image", "model_bytes"),
     "evaluate/generators": ("frechet", "coverage"),
     "costs": ("fit_s",),
 }
-_N_SHOWN = 10  # images of a row, as evaluate draws them
+_N_SHOWN = 10  # images per row, as the stage evaluate draws them
 _N_CONFUSIONS = 20
 _MEANINGS_AT_A_GLANCE = glossary.of_columns("costs") | {
     name: meaning
@@ -59,8 +59,8 @@ def facts(root: Path) -> dict[str, str]:
     """Return what identifies the run in the workspace: commit, data, versions.
 
     Raises:
-        ExperimentError: the workspace is no git repository.
-        ArtifactError: it has no params.yaml, and neither data/raw nor dvc.lock.
+        ExperimentError: the workspace is not a git repository.
+        ArtifactError: params.yaml is missing, or both data/raw and dvc.lock are.
     """
     changed = experiments.changed_files()
     params = base.parse(artifacts.read_bytes(root / "params.yaml"))
@@ -73,7 +73,7 @@ def facts(root: Path) -> dict[str, str]:
 
 
 def _data(root: Path) -> str:
-    """Return the title of the dataset, and what DVC knows it by; a sketch has no dvc.lock."""
+    """Return the title of the dataset and its hash in dvc.lock; a sketch has no dvc.lock."""
     described = root / "data/raw/dataset.json"
     title = f"{artifacts.read_json(described)['title']}, " if described.exists() else ""
     if (root / "dvc.lock").exists() or not title:
@@ -88,25 +88,25 @@ def report(run: Run, about: dict[str, str], note: str = "") -> str:
     Args:
         run: whose tables and figures are shown.
         about: what identifies it, by name.
-        note: what has to be known before all else.
+        note: what readers must know before anything else.
 
     Raises:
-        CostsError: its timings, or what each test image came to, are missing.
-        NotMeasuredError: a table is.
+        CostsError: its timings, or its scores of each test image, are missing.
+        NotMeasuredError: a table is missing.
         PageError: a column or a figure has no meaning.
-        StripsError: a picture is not of its table.
+        StripsError: a picture does not fit its table.
     """
     introduction = (
-        "Numbers in brackets are the ends of 95% intervals. A row counts as better only where the interval of the "
-        "difference, over the same test images, excludes zero, also after a correction for every pair of rows (Holm). "
-        "All else is a tie. Most of this page is folded: open what you need, and sort a table by the head of a column."
+        "Numbers in brackets are the ends of 95% intervals. A row counts as better only if the interval of the "
+        "difference, over the same test images, excludes zero, even after a correction for every pair of rows (Holm). "
+        "Anything else is a tie. Most of this page is folded: open what you need. Click a column's heading to sort."
     )
     title = f"latentbench: report of a run on {run.params['data']['dataset']}"
     return pages.render(title, introduction, about, Contents(run).sections(), note)
 
 
 class Contents:
-    """What a run left, in the order of the report; what no section asks for comes last, so that nothing is left out.
+    """The tables and figures of a run, in the order of the report; those that no section takes come last.
 
     Args:
         run: as for `report`.
@@ -126,13 +126,13 @@ class Contents:
         glance = self._glance()
         yield Section(
             "What quality costs",
-            "Each row by its quality and by what it took. No row is both better and cheaper than one on the line.",
+            "Each row by its quality and its cost. No row is both better and cheaper than one on the line.",
             pictures=list(trades.pictures(glance)),
         )
         yield Section("The scores at a glance", "", glance, _MEANINGS_AT_A_GLANCE)
         yield self._representations()
         yield self._generators()
-        text = "What VAEs and the diffusion model on pixels pay."
+        text = "How many bits or nats VAEs and the diffusion model on pixels need for an image."
         yield self._table("evaluate/likelihoods", "Likelihoods", text, folded=True)
         yield self._claims()
         yield self._reference()
@@ -146,7 +146,7 @@ class Contents:
         yield self._seeds()
         yield Section(
             "Sweeps",
-            "Runs over params that trade one score for another, as 'make sweep' left them.",
+            "Runs over params that trade one score for another, from 'make sweep'.",
             parts=list(self._sweeps()),
             folded=True,
         )
@@ -157,7 +157,7 @@ class Contents:
                 Section("PCA", pictures=self._pictures("pca/*")),
                 self._table("pca/knn", "PCA: kNN by number of components"),
                 self._table("pca/reconstruction", "PCA: images rebuilt from its components"),
-                self._table("pca/classes", "PCA: what its directions say of the classes"),
+                self._table("pca/classes", "PCA: what its directions say about the classes"),
                 Section("Isomap", pictures=self._pictures("isomap/*")),
                 self._table("isomap/search", "Isomap: its two numbers"),
                 self._table("isomap/s_curve", "Isomap and PCA on the S-curve"),
@@ -177,12 +177,12 @@ class Contents:
         yield self._params()
 
     def _in_short(self) -> Section:
-        """Return which row is best at what, and what cannot be told."""
+        """Return which row is best at what, and which questions have no answer."""
         answers = Answers(self.run)
         found = answers.all()
         missing = {each.title for each in QUESTIONS} - {each.question.title for each in found}
-        told = f"Not told, for lack of two rows that have the score: {listed(sorted(missing))}." if missing else ""
-        return Section("In short", told, cards=[*map(self._card, found), self._card_of_costs()])
+        text = f"Left out, because fewer than two rows have the score: {listed(sorted(missing))}." if missing else ""
+        return Section("In short", text, cards=[*map(self._card, found), self._card_of_costs()])
 
     @staticmethod
     def _card(answer: Answer) -> Card:
@@ -191,24 +191,24 @@ class Contents:
         return Card(answer.question.title, best, list(answer.sentences()))
 
     def _card_of_costs(self) -> Card:
-        """Return which row was fitted fastest and which took longest, and the sizes; times are of one machine."""
+        """Return which rows were fastest and slowest to fit, and which are smallest and largest."""
         fits = self.run.costs.dropna(subset=["fit_s"]).set_index("row")["fit_s"].sort_values()
         sizes = self._glance().set_index("row")["model_bytes"]
         sizes = sizes[sizes > 0].sort_values()
         return Card(
-            "Costing least",
+            "Lowest cost",
             f"{fits.index[0]} in time, {sizes.index[0]} in size",
             [
                 f"{fits.index[0]} was fitted in {_duration(fits.iloc[0])}; {fits.index[-1]} took longest, "
                 f"{_duration(fits.iloc[-1])}.",
-                f"The smallest file is that of {sizes.index[0]}, {_size(sizes.iloc[0])}; the largest is that of "
-                f"{sizes.index[-1]}, {_size(sizes.iloc[-1])}.",
-                "Times are of the machine of this run, and have no interval.",
+                f"{sizes.index[0]} has the smallest file, {_size(sizes.iloc[0])}; {sizes.index[-1]} the largest, "
+                f"{_size(sizes.iloc[-1])}.",
+                "Times are from the machine of this run, and have no interval.",
             ],
         )
 
     def _side_by_side(self) -> Section:
-        """Return what each row makes of the same test images, and what it draws, with the numbers."""
+        """Return the same test images as each row rebuilds them, and the images that it draws, with the numbers."""
         represented = self.run.table("evaluate/representations").set_index("row")
         drawn = self.run.table("evaluate/generators").set_index("row")
         rebuilt, samples = "rebuilt", "drawn"
@@ -247,7 +247,7 @@ class Contents:
                     f"coverage {self._score('generators', 'coverage', row)}"
                 )
             shown.append(Strip(row, pictures, numbers))
-        text = "The same test images rebuilt by each row, and the first images that it draws: none is selected."
+        text = "The same test images rebuilt by each row, and the first images that it draws, not selected."
         return Section("The rows side by side", text, strips=Strips((rebuilt, samples), shown))
 
     def _score(self, table: str, score: str, row: str, before: str = "") -> str:
@@ -257,7 +257,7 @@ class Contents:
         return f"{before}{self.run.score(f'evaluate/{table}', score, row=row)}"
 
     def _glance(self) -> pd.DataFrame:
-        """Return the first scores of each row and what it costs, in one table."""
+        """Return the main scores and the costs of each row, in one table."""
         order = [row for row in self.run.rows() if rows.family_of(row, self.run.params) != "real"]
         found = pd.DataFrame(index=pd.Index(order, name="row"))
         for name, wanted in _AT_A_GLANCE.items():
@@ -265,12 +265,12 @@ class Contents:
             every = [f"{column}{end}" for column in wanted for end in ("", "_lo", "_hi")]
             found = found.join(table[[column for column in every if column in table]])
         for row in found.index[found["model_bytes"].isna()]:  # rows that only draw
-            coder = rows.coder_of(row)  # a density draws by the network of another row
+            coder = rows.coder_of(row)  # a density draws through the network of another row
             found.loc[row, "model_bytes"] = found["model_bytes"].get(coder) if coder else self.run.model_bytes(row)
         return found.reset_index()
 
     def _pictures(self, *patterns: str) -> list[Picture]:
-        """Take the figures whose paths match the patterns, in the order of these."""
+        """Take the figures whose paths match the patterns, in the order of the patterns."""
         taken = []
         for pattern in patterns:
             matching = [path for path in self._figures if fnmatch(path.relative_to(self._metrics).as_posix(), pattern)]
@@ -279,7 +279,7 @@ class Contents:
         return taken
 
     def _table(self, name: str, title: str, explanation: str = "", **more: Any) -> Section:
-        """Take a table; where a row is missing, so may be what only its stage writes."""
+        """Take a table; a run that lacks a row may also lack the tables that only its stage writes."""
         if not (self._metrics / f"{name}.csv").exists():
             return Section(title, f"The run has no metrics/{name}.csv.")
         if name in self._tables:
@@ -294,22 +294,22 @@ class Contents:
             yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip() for value in flat.values()
         ]
         table = pd.DataFrame({"param": list(flat), "value": values})
-        meaning = {"param": "Its key in params.yaml, where each is explained.", "value": "What this run has."}
-        return Section("Params", "Everything that was chosen for this run.", table, meaning, folded=True)
+        meaning = {"param": "Its key in params.yaml, which explains each.", "value": "Its value in this run."}
+        return Section("Params", "All settings of this run.", table, meaning, folded=True)
 
     def _representations(self) -> Section:
         return self._table(
             "evaluate/representations",
             "Representations",
             "Each way to represent images, judged by a classifier on the nearest neighbours among the train images. "
-            "Intervals are over the test images; what another seed changes is told below.",
+            "Intervals are over the test images; for what another seed changes, see Seeds below.",
             folded=True,
             pictures=self._pictures("evaluate/knn_accuracy.png", "evaluate/reconstructions.png"),
             parts=[self._table("evaluate/neighborhoods", "How well neighbourhoods are kept"), *self._classes()],
         )
 
     def _classes(self) -> Iterator[Section]:
-        """Yield what the classifier makes of each class, by representation."""
+        """Yield how the classifier does on each class, by representation."""
         for row in self.run.table("evaluate/representations")["row"]:
             name = f"evaluate/classification/{row}"
             if name not in self._tables:
@@ -320,7 +320,7 @@ class Contents:
             taken = shares.rename_axis("class").reset_index().melt("class", var_name="taken for", value_name="share")
             wrong = taken[(taken["class"] != taken["taken for"]) & (taken["share"] > 0)]
             table = wrong.sort_values("share", ascending=False, kind="stable").head(_N_CONFUSIONS)
-            text = f"The {len(table)} most frequent ones of {len(wrong)}."
+            text = f"The {len(table)} most frequent of {len(wrong)}."
             yield Section(f"Confusions by {row}", text, table, glossary.of_columns("confusions"), folded=True)
 
     def _generators(self) -> Section:
@@ -328,7 +328,7 @@ class Contents:
             "evaluate/generators",
             "Generators",
             "Each way to generate images, judged against held-out test images in the features of the reference "
-            "classifier. Intervals are jackknives over images. The rows that begin with real are real images.",
+            "classifier. Intervals are jackknives over images. Rows whose names begin with real are real images.",
             folded=True,
             pictures=self._pictures("evaluate/frechet.png", "evaluate/samples.png", "evaluate/samples/*"),
             parts=[
@@ -337,7 +337,7 @@ class Contents:
                 self._table(
                     "benchmarks/diffusion",
                     "Diffusion against diffusers",
-                    "As 'make benchmark-diffusion' left it.",
+                    "From 'make benchmark-diffusion'.",
                     pictures=self._pictures("benchmarks/diffusion.png"),
                 ),
             ],
@@ -355,9 +355,9 @@ class Contents:
         pictures = {path: glossary.picture(self._metrics / path, self._metrics).name for path in shown} | {"": ""}
         return Section(
             "Claims of the reference report",
-            "Each claim is a list of comparisons: all hold, it is supported; none, it is not; some, it is in part. "
-            "Scores differ only where their 95% intervals do not overlap, or one does not reach a stated number. Times "
-            f"have no interval, and differ from a factor of {claims.FACTOR:g} on.",
+            "Each claim is a list of comparisons. If all hold, it is supported; if some do, in part; if none, not. "
+            "Scores count as different only if their 95% intervals do not overlap, or do not reach a stated number. "
+            f"Times have no interval, and count as different from a factor of {claims.FACTOR:g}.",
             found.assign(figure=found["figure"].map(pictures)),
             glossary.of_columns("claims/claims"),
             folded=True,
@@ -369,8 +369,8 @@ class Contents:
             return Section(title, f"The run has no metrics/{name}.csv.", folded=True)
         return Section(
             title,
-            "What the report prints, what the same methods give without its mistakes, and why they differ; as "
-            "'make reference' left them.",
+            "What the report prints, what the same methods give without its mistakes, and why they differ; from "
+            "'make reference'.",
             published_results.side_by_side(self.run.table(name)),
             glossary.of_columns(name),
             folded=True,
@@ -386,14 +386,14 @@ class Contents:
             parts.append(Section(title, explanation, table, glossary.of_columns("seeds/seeds")))
         return Section(
             "Seeds",
-            "The same trainings with other seeds, as 'make seeds' left them: a difference between two rows needs these "
+            "The same trainings with other seeds, from 'make seeds': a difference between two rows needs these "
             "intervals too.",
             parts=parts,
             folded=True,
         )
 
     def _other_rows(self) -> str:
-        """Tell which rows have seeds of a run that was committed before this one."""
+        """Return a note on the rows whose seeds are from a run committed before this one."""
         values = self.run.table("seeds/values")
         scores: dict[str, dict[str, float]] = {}
         for comparison in columns.COMPARISONS:
@@ -401,7 +401,7 @@ class Contents:
                 scores.setdefault(line["row"], {}).update({str(k): v for k, v in line.items() if k != "row"})
         seed, rows = int(self.run.params["seed"]), list(dict.fromkeys(values["row"]))
         others = [row for row in rows if not seed_tables.are_of_run(values, row, seed, scores.get(row, {}))]
-        return f"Older than this run, whose scores differ: {', '.join(others)}." if others else ""
+        return f"From an older run, with other scores than this one: {', '.join(others)}." if others else ""
 
     def _sweeps(self) -> Iterator[Section]:
         for name in [name for name in self._tables if name.startswith("sweeps/")]:
@@ -411,7 +411,7 @@ class Contents:
             yield Section(name.removeprefix("sweeps/"), "", table, known | params, self._pictures(f"{name}*"))
 
     def _folders(self, stage: str) -> Iterator[Section]:
-        """Yield what a stage that looks into models wrote: their numbers together, then a section for each model."""
+        """Yield what a stage that explores models wrote: all their numbers, then a section for each model."""
         folders = sorted(path for path in (self._metrics / stage).glob("*") if path.is_dir())
         if not folders:
             yield Section(f"{stage}: numbers", f"The run has no row in metrics/{stage}.")
@@ -429,7 +429,7 @@ class Contents:
         rows = [name.removesuffix("/loss") for name in losses]
         numbers = [{"row": row, **artifacts.read_json(self._metrics / row / "metrics.json")} for row in rows]
         parts = [self._table(name, f"Losses of {row}", folded=True) for name, row in zip(losses, rows, strict=True)]
-        title = "Trainings", "How the training of each network ended, and its losses on the way."
+        title = "Trainings", "How the training of each network ended, and its losses by epoch."
         return Section(*title, pd.DataFrame(numbers), glossary.of_columns("training"), parts=parts, folded=True)
 
 

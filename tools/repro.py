@@ -1,9 +1,9 @@
-"""Run every stage that is out of date, side by side: each as soon as what it reads is there.
+"""Run every stage that is out of date, side by side: each as soon as its inputs are ready.
 
-Each runs as by `dvc repro --single-item`, so that the results are the bytes of `dvc repro`, which does all where only
-one runs at a time. A stage uses as many threads as `threads` in params.yaml says, however many run beside it; unless
-JOBS says otherwise, as many run as the cores carry. A GPU belongs to one stage at a time. `make repro` runs this;
-`make repro JOBS=4` runs four stages at a time.
+Each stage runs by `dvc repro --single-item`, so the results have the same bytes as those of `dvc repro`, which itself
+runs everything when only one stage runs at a time. A stage uses as many threads as `threads` in params.yaml says,
+however many run beside it; unless JOBS is set, as many stages run as the cores allow. Only one stage at a time uses a
+GPU. `make repro` runs this; `make repro JOBS=4` runs four stages at a time.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _LOGS = Path(".dvc/tmp/engine/repro")
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, metavar="N", help="stages side by side (default: cores over threads)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="stages to run side by side (default: cores / threads)")
     options = parser.parse_args()
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs: at least 1, not {options.jobs}")
@@ -40,18 +40,18 @@ def main() -> None:
     except LatentbenchError as error:
         sys.exit(f"repro: {error}")
     except KeyboardInterrupt:
-        sys.exit("repro: interrupted; what has been run is kept, and the same command goes on")
+        sys.exit("repro: interrupted; what has finished is kept, and the same command continues from there")
 
 
 def run(n: int, threads: int | None) -> None:
-    """Run what is out of date in the project that this works in.
+    """Run the stages that are out of date in the project in the current folder.
 
     Args:
-        n: how many stages side by side.
-        threads: of each, as params.yaml has it.
+        n: how many stages run side by side.
+        threads: of each, from params.yaml.
 
     Raises:
-        EngineError: a stage fails. Those that ran beside it have come to their end, and the others have not begun.
+        EngineError: a stage fails. The stages that ran beside it have ended, and no others were started.
     """
     todo = stale()
     if not todo:
@@ -59,10 +59,10 @@ def run(n: int, threads: int | None) -> None:
         return
     from stages import leftovers
 
-    leftovers.remove()  # before stages that join rows look for it side by side
+    leftovers.remove()  # before several stages that join rows look for leftovers at once
     shutil.rmtree(_LOGS, ignore_errors=True)
     n = min(n, len(todo))
-    progress.note(f"{len(todo)} stages are to be looked at, {n} side by side, each with threads: {threads}")
+    progress.note(f"{len(todo)} stages to check, {n} side by side, each with threads: {threads}")
     failed = None
     with engine.opened(Options(jobs=n), threads, len(todo), _LOGS.resolve()) as cluster, Board() as board:
         loop = Loop(cluster, board)
@@ -75,20 +75,20 @@ def run(n: int, threads: int | None) -> None:
                 loop.drop(lambda _: True)
                 if loop.running:
                     names = ", ".join(task.name for task in loop.running)
-                    progress.note(f"no other stage begins; these come to their end: {names}")
+                    progress.note(f"no other stage starts; waiting for these to end: {names}")
     if failed is not None:
         raise EngineError(
-            f"{failed.task.name} failed: {failed.error}\nits log is {failed.task.log}; fix it and run the "
-            "same command again: it goes on with what is left"
+            f"{failed.task.name} failed: {failed.error}\nits log is {failed.task.log}; fix the cause and run the "
+            "same command again: it continues with what is left"
         )
-    progress.note(f"{board.n_done} stages are up to date; what each said is in {_LOGS}")
+    progress.note(f"{board.n_done} stages are up to date; their logs are in {_LOGS}")
 
 
 def stale() -> dict[str, tuple[frozenset[str], bool]]:
-    """Return what DVC does not call up to date, and all that follows from it.
+    """Return the stages that DVC reports as out of date, and all that depend on them.
 
     Returns:
-        For each of these stages those of them that it reads from, and whether it trains.
+        For each stage, which of the others it reads from, and whether it trains.
     """
     import networkx
     from dvc.repo import Repo
@@ -108,7 +108,7 @@ def stale() -> dict[str, tuple[frozenset[str], bool]]:
 
 
 def tasks(todo: Mapping[str, tuple[frozenset[str], bool]]) -> list[Task]:
-    """Return the stages as tasks; what others wait for longest goes first."""
+    """Return the stages as tasks; those that others wait for longest go first."""
     known = times.of(Path.cwd())
     behind = {name: sum(known.get(other, 1.0) for other, (after, _) in todo.items() if name in after) for name in todo}
     return [

@@ -1,8 +1,8 @@
-"""Run the pipeline over params, by a grid or by a search, and draw the trade that it finds.
+"""Run the pipeline over params, by a grid or by a search, and draw the trade-off that it finds.
 
-Runs are DVC experiments, named after their params, of which only those that are not there yet are run, side by side
-where the engine has several workers; the committed run stands for its own params. A run killed half-way goes on with
-the same command. `make sweep` runs this; the table and figures in metrics/sweeps are committed by hand.
+Runs are DVC experiments, named after their params. Those that have already run are skipped; the rest run side by side
+where the engine has several workers. The committed run stands for its own params. If killed half-way, the same command
+continues. `make sweep` runs this; the table and figures in metrics/sweeps are committed by hand.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from tools.lib.experiments import ExperimentError, are_numbers, read_value
 from tools.lib.fleet import DryRunError, Fleet
 
 _FOLDER = Path("metrics/sweeps")
-_N_AT_RANDOM = 4  # runs of a search before it learns from them; however many follow, so that more can be asked for
+_N_AT_RANDOM = 4  # runs of a search before it learns from them; the same for any --trials, so that a search can go on
 _GRID = ("vae_dense.beta=0.01,0.1,1,4,12.25,24.5",)
-# What is told of each run beside the score that it is chosen by, and where it is from.
+# What is reported of each run beside the score that it is chosen by, and the table that it comes from.
 _SHOWN = {
     "knn_leave_one_out": "representations",
     "knn_accuracy": "representations",
@@ -47,15 +47,15 @@ _TITLES = {
     "frechet": "Fréchet distance of samples",
 }
 _DRAWN = ("knn_accuracy", "mse", "kl_nats", "frechet")
-_TRADES = (("frechet", "knn_leave_one_out"), ("mse", "knn_leave_one_out"))  # the first of which both are known
+_TRADES = (("frechet", "knn_leave_one_out"), ("mse", "knn_leave_one_out"))  # the first pair of which both are known
 _TRAINING = "training"  # scores that the stage of a row writes itself, in metrics/<row>/metrics.json
 _HELP = """\
 scores:
   A score is COMPARISON/ROW/SCORE, where COMPARISON is representations, generators or likelihoods (a CSV table in
   metrics/evaluate), or training (metrics/ROW/metrics.json).
-  Chosen on train and validation images: representations/ROW/knn_leave_one_out and all of training/ROW. Choose by these.
-  All others are of the test images: what is chosen by one looks better by it than it is, and the command says so.
-  A training score runs the stage of its row alone; the others run what the comparison needs.
+  Choose by representations/ROW/knn_leave_one_out or any of training/ROW: they use train and validation images only.
+  All others use the test images: a run chosen by one looks better than it is, and the command says so.
+  For a training score, only the stage of its row runs; for the others, all that the comparison needs.
 
 examples:
   python -m tools.sweep --grid latent_dim=8,16,32 vae_dense.beta=0.1,1
@@ -80,12 +80,12 @@ class Goal:
 
     @property
     def of_train(self) -> bool:
-        """Whether no test image is in it."""
+        """Whether it uses no test images."""
         return self.comparison == _TRAINING or self.score == "knn_leave_one_out"
 
     @property
     def targets(self) -> list[str]:
-        """The stage that writes it; what that needs is run too, and nothing else."""
+        """The stage that writes it; only that stage and those that it needs are run."""
         if self.comparison != _TRAINING:
             return ["evaluate"]
         return [experiments.stage_that_writes(f"metrics/{self.row}/metrics.json")]
@@ -93,7 +93,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Range:
-    """What a search may choose for a param."""
+    """The values that a search may choose for a param."""
 
     low: float
     high: float
@@ -101,7 +101,7 @@ class Range:
     logarithmic: bool
 
     def suggest(self, trial: optuna.Trial, key: str) -> float | int:
-        """Return a value, to three digits: others would be names of experiments that nobody can read."""
+        """Return a value, to three digits, so that names of experiments stay readable."""
         if self.whole:
             return trial.suggest_int(key, int(self.low), int(self.high), log=self.logarithmic)
         value = trial.suggest_float(key, self.low, self.high, log=self.logarithmic)
@@ -122,21 +122,23 @@ def main() -> None:
         nargs="+",
         action="extend",
         metavar="KEY=LOW..HIGH[:int][:log]",
-        help="choose by what was found so far (Optuna's TPE sampler, seeded)",
+        help="search, guided by the results so far (Optuna's TPE sampler, seeded)",
     )
-    how.add_argument("--draw", metavar="NAME", help="draw metrics/sweeps/NAME.csv again, and run nothing")
+    how.add_argument("--draw", metavar="NAME", help="draw metrics/sweeps/NAME.csv again, without running anything")
     parser.add_argument(
-        "--trials", type=int, default=12, help="runs of a search, the committed one included (default: 12)"
+        "--trials", type=int, default=12, help="runs of a search, including the committed one (default: 12)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the search (default: 0)")
-    parser.add_argument("--score", help="what runs are chosen by (default: knn_leave_one_out of the params' row)")
-    parser.add_argument("--direction", choices=("maximize", "minimize"), help="where the score does not tell")
+    parser.add_argument("--score", help="the score to choose by (default: knn_leave_one_out of the params' row)")
+    parser.add_argument(
+        "--direction", choices=("maximize", "minimize"), help="for a score with no known better direction"
+    )
     parser.add_argument("--name", help="name of the files in metrics/sweeps (default: from the params)")
     parser.add_argument(
         "--abreast",
         type=int,
         metavar="N",
-        help="runs of a search that are under way at once, which it depends on (default: as many as workers)",
+        help="runs of a search that go on at once, which changes its results (default: one per worker)",
     )
     engine.add_options(parser)
     arguments = parser.parse_args()
@@ -168,19 +170,19 @@ def main() -> None:
         artifacts.write_text(_FOLDER / f"{name}.md", f"{best}\n\n{shown}")
         sys.stdout.write(f"{best}\n\n{shown}")
         draw(name)
-    except DryRunError as told:
-        progress.note(str(told))
+    except DryRunError as summary:
+        progress.note(str(summary))
     except LatentbenchError as error:
         sys.exit(f"sweep: {error}")
     except KeyboardInterrupt:
-        sys.exit("sweep: interrupted; what has been run is kept")
+        sys.exit("sweep: interrupted; what has finished is kept")
 
 
 def choose_goal(keys: Sequence[str], score: str | None, direction: str | None) -> Goal:
-    """Return what runs over these params are chosen by.
+    """Return the goal by which runs over these params are chosen.
 
     Raises:
-        ExperimentError: the committed run has no such score, or it is not known which way it is better.
+        ExperimentError: the committed run has no such score, or it is unknown which direction is better.
     """
     if score is None:
         there = [str(row) for row in experiments.table("HEAD", "representations").index]
@@ -188,12 +190,12 @@ def choose_goal(keys: Sequence[str], score: str | None, direction: str | None) -
         vaes = rows.of_family("vae", there, experiments.committed_params()) if set(keys) == {"latent_dim"} else []
         if len(named) > 1 or not (named or vaes):
             raise ExperimentError(
-                f"--score: {', '.join(keys)} do not tell which row is judged; --help tells the scores"
+                f"--score: cannot tell from {', '.join(keys)} which row to judge; give a score, which --help lists"
             )
         score = f"representations/{[*named, *vaes][0]}/knn_leave_one_out"
     comparison, row, name = ([*score.split("/"), "", ""])[:3]
     if comparison not in (*columns.COMPARISONS, _TRAINING) or score.count("/") != 2:
-        raise ExperimentError(f"--score: {score} is not COMPARISON/ROW/SCORE; --help tells the scores")
+        raise ExperimentError(f"--score: {score} is not COMPARISON/ROW/SCORE; --help lists the scores")
     better = columns.better(name)
     if direction is None and better is None:
         raise ExperimentError(f"--direction: say whether {name} is to be maximized or minimized")
@@ -206,7 +208,7 @@ def read_grid(given: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return every combination of the values of params, in their order.
 
     Raises:
-        ExperimentError: there is no such param, or a value is not of its kind.
+        ExperimentError: there is no such param, or a value has the wrong type.
     """
     values = {key: [read_value(key, text) for text in texts.split(",")] for key, texts in given.items()}
     distinct = [sorted(set(each)) if are_numbers(each) else list(dict.fromkeys(each)) for each in values.values()]
@@ -217,7 +219,7 @@ def read_range(key: str, text: str) -> Range:
     """Return the range LOW..HIGH[:int][:log] of a param.
 
     Raises:
-        ExperimentError: there is no such param, or it is no such range.
+        ExperimentError: there is no such param, or the text is not such a range.
     """
     match = re.fullmatch(r"([^:]+)\.\.([^:]+?)((?::int|:log)*)", text)
     ends = [read_value(key, end) for end in match.groups()[:2]] if match else []
@@ -236,9 +238,9 @@ def search(
 ) -> list[tuple[dict[str, Any], str]]:
     """Return the params and the revision of each run of a search, of which the first is the committed one.
 
-    The sampler is seeded. It is asked for a run when the one `n_abreast` before has been told, in this order whichever
-    ends first: so the same command goes the same way over the runs that are there, and then on. What is asked for and
-    not told yet counts as a bad one (Optuna's constant liar), which keeps runs that are abreast apart.
+    The sampler is seeded. It is asked for a run only once it knows the result of the one `n_abreast` before, in this
+    order whichever ends first. So the same command repeats the runs that exist, and then continues. A run without a
+    result yet counts as a bad one (Optuna's constant liar), which keeps simultaneous runs apart.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_N_AT_RANDOM, constant_liar=n_abreast > 1)
@@ -267,18 +269,18 @@ def search(
 
 
 def revisions(points: Sequence[Mapping[str, Any]], goal: Goal, fleet: Fleet) -> list[str]:
-    """Return the revisions with these params, after running them where they are not there."""
+    """Return the revisions with these params, after running those that are missing."""
     wanted = [experiment(point, goal) for point in points]
     found = iter(fleet.run([each for each in wanted if each is not None]))
     return [experiments.revision_of("HEAD") if each is None else next(found) for each in wanted]
 
 
 def experiment(point: Mapping[str, Any], goal: Goal) -> tuple[str, Mapping[str, Any], list[str]] | None:
-    """Return the name, the params and the targets of the run with these params; None where the commit is that."""
+    """Return the name, the params and the targets of the run with these params; None where it is the commit's own."""
     committed = experiments.committed_params()
     if all(experiments.value_at(committed, key) == value for key, value in point.items()):
         return None
-    # Where the stage of a row was run alone, the comparison is still the committed one: that is another experiment.
+    # If only the stage of a row was run, the comparison is still the committed one: that is another experiment.
     alone = [goal.row] if goal.comparison == _TRAINING else []
     named = [f"{key}-{value:g}" if are_numbers([value]) else f"{key}-{value}" for key, value in point.items()]
     name = re.sub(r"[^\w.+-]+", "_", "-".join(["sweep", *alone, *named]))
@@ -303,7 +305,7 @@ def scores_of(revision: str, goal: Goal) -> dict[str, float]:
         shown = list(_SHOWN)
     if goal.score not in found:
         where = f"{goal.comparison}/{goal.row}"
-        raise ExperimentError(f"--score: there is no {goal.score} of {where}; there is {', '.join(found) or 'nothing'}")
+        raise ExperimentError(f"--score: {where} has no {goal.score}; it has {', '.join(found) or 'nothing'}")
     order = dict.fromkeys([goal.score, *shown])
     return {
         f"{name}{end}": found[f"{name}{end}"] for name in order for end in ("", "_lo", "_hi") if f"{name}{end}" in found
@@ -311,7 +313,7 @@ def scores_of(revision: str, goal: Goal) -> dict[str, float]:
 
 
 def _scores_to_tell(line: Mapping[Any, Any], comparison: str, goal: Goal) -> dict[str, float]:
-    """Return the numbers of a line: all of the goal's comparison, of the others those that are shown."""
+    """Return the numbers of a line: all from the goal's comparison, and from the others those that are shown."""
     numbers = {str(name): value for name, value in line.items() if are_numbers([value]) and not pd.isna(value)}
     if comparison == goal.comparison:
         return numbers
@@ -319,7 +321,7 @@ def _scores_to_tell(line: Mapping[Any, Any], comparison: str, goal: Goal) -> dic
 
 
 def collect(runs: Sequence[tuple[Mapping[str, Any], str]], goal: Goal) -> pd.DataFrame:
-    """Return a line for each run: its params by their shortest names, the goal's score, and the others.
+    """Return a line for each run: its params under their shortest names, the goal's score, and the others.
 
     Raises:
         ExperimentError: the runs were judged by different classifiers.
@@ -337,23 +339,23 @@ def collect(runs: Sequence[tuple[Mapping[str, Any], str]], goal: Goal) -> pd.Dat
 
 
 def best_of(table: pd.DataFrame, goal: Goal) -> str:
-    """Return a sentence that says which run is best, by how much, and by which images it was chosen."""
+    """Return a text that says which run is best, by how much, and on which images it was chosen."""
     ordered = table.sort_values(goal.score, ascending=not goal.larger, kind="stable").to_dict("records")
     names = [
         _described(dict(itertools.takewhile(lambda item: item[0] != goal.score, line.items()))) for line in ordered
     ]
     values = [f"{line[goal.score]:.4g}" for line in ordered]
-    images = "train and validation images" if goal.of_train else "the test images, so that it looks better than it is"
+    images = "train and validation images" if goal.of_train else "the test images, so it looks better than it is"
     worst = f", then {names[1]} with {values[1]}, and last {names[-1]} with {values[-1]}" if len(ordered) > 2 else ""
     second = f", before {names[1]} with {values[1]}" if len(ordered) == 2 else ""
     return (
         f"Of {len(ordered)} runs, {names[0]} is best: {goal.score} of {goal.row} is {values[0]}{worst}{second}. "
-        f"It was chosen by {images}; another seed may choose otherwise."
+        f"It was chosen on {images}; another seed may give another choice."
     )
 
 
 def draw(name: str) -> None:
-    """Draw a table in metrics/sweeps: its scores over its params, and one score against another where it has both.
+    """Draw a table in metrics/sweeps: its scores over its params, and one score against another if it has both.
 
     Raises:
         ArtifactError: there is no such table.
@@ -372,7 +374,7 @@ def draw(name: str) -> None:
 
 
 def _panels(table: pd.DataFrame, params: Sequence[str], scores: Sequence[str]) -> Iterator[figures.Panel]:
-    """Yield what is drawn: of a grid each score over its first param, of a search its score over each param."""
+    """Yield the panels: for a grid each score over its first param, for a search its score over each param."""
     first, *others = params
     if len(table) == np.prod([table[param].nunique() for param in params]):
         parts = list(table.groupby(others, sort=False)) if others else [((), table)]
@@ -397,7 +399,7 @@ def _trade(table: pd.DataFrame, params: Sequence[str], x: str, y: str) -> Figure
         (lambda a, b: a > b) if columns.better(score) == "higher" else (lambda a, b: a < b) for score in (x, y)
     ]
     points = table[[x, y]].to_numpy()
-    # A run is on the front where no other is at least as good in both scores and better in one.
+    # A run is on the front if no other is at least as good in both scores and better in one.
     front = [
         not any(
             any(better[i](other[i], point[i]) for i in (0, 1))
@@ -412,7 +414,7 @@ def _trade(table: pd.DataFrame, params: Sequence[str], x: str, y: str) -> Figure
 def _split_setting(text: str) -> tuple[str, str]:
     key, equals, values = text.partition("=")
     if not (key and equals and values):
-        raise ExperimentError(f"{text}: a param is given as KEY=VALUES")
+        raise ExperimentError(f"{text}: write a param as KEY=VALUES")
     return key, values
 
 

@@ -1,7 +1,7 @@
-"""Read all stored outputs, and name each file that is not what was stored: a disk or a hand has changed it.
+"""Read all stored outputs, and list every file that has changed since it was stored, by a bad disk or by hand.
 
-DVC trusts a file of its cache that is marked as read-only, and a file of the workspace whose time and size are as they
-were. This trusts neither.
+DVC trusts a file in its cache that is read-only, and a file in the workspace whose time and size are unchanged. This
+command trusts neither.
 """
 
 import argparse
@@ -16,17 +16,17 @@ from tools.lib import cache
 
 
 def damaged_in_cache(kept: Path) -> Iterator[Path]:
-    """Yield the files below `kept`, where DVC keeps outputs by their hash, that have another."""
+    """Yield the files below `kept`, where DVC stores outputs by their hash, whose hash differs."""
     for path in sorted(kept.glob("??/*")):
         if cache.md5(path) != path.parent.name + path.name.removesuffix(cache.FOLDER):
             yield path
 
 
 def damaged_outputs(outs: Mapping[Path, str], kept: Path) -> Iterator[Path]:
-    """Yield the files of outputs that are there, and are not those that were stored.
+    """Yield the files of outputs in the workspace that differ from those that were stored.
 
     Args:
-        outs: the hash of each output, as dvc.lock has it.
+        outs: the hash of each output, from dvc.lock.
         kept: as for `damaged_in_cache`.
     """
     for out, known in outs.items():
@@ -36,7 +36,7 @@ def damaged_outputs(outs: Mapping[Path, str], kept: Path) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Check the outputs and the cache; exit with 1, the damaged files and what to do where there are any."""
+    """Check the outputs and the cache; if files are damaged, list them, say what to do, and exit with 1."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     with Repo() as repo:
         kept = Path(repo.cache.local.path)
@@ -47,7 +47,7 @@ def main() -> None:
         sys.exit(str(error))
     if found:
         names = "\n".join(f"  {path}" for path in found)
-        sys.exit(f"these files have changed since they were stored; remove them, then 'dvc repro':\n{names}")
+        sys.exit(f"these files have changed since they were stored; remove them, then run 'dvc repro':\n{names}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-// Colours of the classes and of the map, which is no element that a style sheet reaches.
+// Colours of the classes and of the map, which is drawn on a canvas that no style sheet reaches.
 
 const TEN = {
   light: ["#1f77b4", "#f07c0c", "#2a9a2a", "#d62728", "#8d5fbd", "#8c564b", "#d65db1", "#6f6f6f", "#a3a41b", "#12a5b6"],
@@ -27,7 +27,7 @@ export function classColors(n, theme) {
   return Array.from({ length: n }, (_, index) => TEN[theme][index] ?? fromHue((index * 137.508) % 360, 0.6, lightness));
 }
 
-/** Colours of the map's ground, marks and letters. */
+/** Colours of the map's background, marks and letters. */
 export const MAP = {
   light: { ground: "#ffffff", mark: "#111827", halo: "#ffffff", letters: "#4b5563", line: "#e5e7eb" },
   dark: { ground: "#12161d", mark: "#f9fafb", halo: "#12161d", letters: "#a8b0bd", line: "#2a313c" },

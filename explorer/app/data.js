@@ -1,4 +1,4 @@
-// What the pipeline wrote, fetched with progress.
+// Fetches what the pipeline wrote, and shows the progress.
 
 import { Expected } from "./messages.js";
 
@@ -22,7 +22,7 @@ function showProgress() {
  * Fetch a file.
  * @param {string} path relative to the page.
  * @returns {Promise<Uint8Array>}
- * @throws {Expected} it does not load; the message names it.
+ * @throws {Expected} the file does not load; the message names it.
  */
 export async function load(path) {
   running += 1;
@@ -65,7 +65,7 @@ async function loadNumbers(path, Kind, length) {
   return new Kind(bytes.buffer);
 }
 
-/** Fetch a gzipped file; some servers say that it is, and then the browser has unpacked it already. */
+/** Fetch a gzipped file; if the server declares it as gzipped, the browser has unpacked it already. */
 async function loadGzip(path, length) {
   let bytes = await load(path);
   if (bytes.length !== length && bytes[0] === 0x1f && bytes[1] === 0x8b) {
@@ -82,7 +82,7 @@ async function loadGzip(path, length) {
   return bytes;
 }
 
-/** Fetch what the pipeline says there is. */
+/** Fetch the description of everything that the pipeline wrote. */
 export async function loadDescription() {
   const path = "data/explorer.json";
   const bytes = await load(path);
@@ -93,7 +93,7 @@ export async function loadDescription() {
   }
 }
 
-/** Fetch the classes of all images, train first, (n_train + n_test,) uint8, or uint16 of more than 256 classes. */
+/** Fetch the classes of all images, train first, (n_train + n_test,) uint8, or uint16 for more than 256 classes. */
 export async function loadLabels({ classes, n_train: nTrain, n_test: nTest }) {
   const Kind = classes.length > 256 ? Uint16Array : Uint8Array;
   const [train, test] = await Promise.all([
@@ -119,7 +119,7 @@ export async function loadImages({ channels, height, width, n_train: nTrain, n_t
   return all;
 }
 
-/** Return what an image is called, of all images in `shared`, train first; see `ScatterMap`. */
+/** Return the name of an image, given its index among all images in `shared`, train first; see `ScatterMap`. */
 export function imageName({ dataset, labels }, index) {
   const test = index >= dataset.n_train;
   return `${dataset.classes[labels[index]]}, ${test ? "test" : "train"} image ${test ? index - dataset.n_train : index}`;
@@ -128,7 +128,7 @@ export function imageName({ dataset, labels }, index) {
 const places = new Map();
 
 /**
- * Fetch where a model puts the images, once.
+ * Fetch the places that a model gives the images, once.
  * @returns {Promise<{maps: Float32Array[], anchors: Float32Array}>} a map is (n_train + n_test, 2), train first; anchors are the
  *   latents (n_anchors, latent_dim) that the map of neighbours was fitted on.
  */
@@ -143,7 +143,7 @@ export function loadPlaces(model, dataset) {
       maps: model.maps.map((_, index) => all.subarray(index * n * 2, (index + 1) * n * 2)),
       anchors,
     }));
-    loading.catch(() => places.delete(model.row)); // the next one who asks tries again; this one is told
+    loading.catch(() => places.delete(model.row)); // the next call tries again; this one gets the error
     places.set(model.row, loading);
   }
   return places.get(model.row);

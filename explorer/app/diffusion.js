@@ -1,4 +1,4 @@
-// A diffusion model that samples before one's eyes.
+// A diffusion model that shows every step of its sampling.
 
 import { button, choice, labelled, make } from "./elements.js";
 import { floats } from "./engine.js";
@@ -9,7 +9,7 @@ import { sample } from "./sampler.js";
 
 /** The panel of the diffusion models. */
 export class Diffusion {
-  /** What the last sample went through: {row, seed, label, start, steps: [{level, y, x0, pixels}], done}; for tests. */
+  /** The steps of the last sample: {row, seed, label, start, steps: [{level, y, x0, pixels}], done}; for tests. */
   trajectory = null;
   #run = 0; // the number of the sample that may draw
   #label = -1;
@@ -39,7 +39,7 @@ export class Diffusion {
       make(
         "p",
         { class: "note" },
-        "From noise to an image: at every step the model estimates the image behind the noise, and takes some of the noise away.",
+        "From noise to an image: at every step the model estimates the image behind the noise, and removes some of the noise.",
       ),
       make(
         "div",
@@ -135,7 +135,7 @@ export class Diffusion {
     announce(this.#status.textContent);
   }
 
-  /** Return what estimates x_0, moved away from the estimate for any class where one is wanted (Ho & Salimans 2022). */
+  /** Return a function that estimates x_0, moved away from the estimate for any class if one is chosen (Ho & Salimans 2022). */
   #denoiser(model, label) {
     const path = `data/diffusion/${model.row}/denoiser.onnx`;
     const any = this.dataset.classes.length; // the number after the last class stands for any

@@ -1,4 +1,4 @@
-// Elements of the page, made in code. Styles stand in style.css alone: the page's policy allows no others.
+// Elements of the page, created in code. All styles are in style.css: the page's policy allows no others.
 
 /**
  * Make an element.
@@ -33,7 +33,7 @@ export function freshId(name) {
   return `${name}-${made}`;
 }
 
-/** Return a labelled control: the label stands before it. */
+/** Return a control with a label before it. */
 export function labelled(text, control) {
   control.id ||= freshId("control");
   return make("span", { class: "field" }, make("label", { for: control.id }, text), control);

@@ -4,12 +4,12 @@ import { load } from "./data.js";
 import { Expected } from "./messages.js";
 
 const RUNTIME = "libraries/ort-wasm-simd-threaded.wasm";
-let runtime = null; // a promise of its bytes, which all workers are given
+let runtime = null; // a promise of its bytes, which go to all workers
 
 function loadRuntime() {
   if (!runtime) {
     runtime = load(RUNTIME);
-    runtime.catch(() => (runtime = null)); // the next one who asks tries again; this one is told
+    runtime.catch(() => (runtime = null)); // the next call tries again; this one gets the error
   }
   return runtime;
 }
@@ -19,7 +19,7 @@ export class Engine {
   #worker = null;
   #open = new Map(); // calls without an answer, by number
   #calls = 0;
-  #networks = new Map(); // promises that a network is in the worker, by path
+  #networks = new Map(); // promises that a network is loaded in the worker, by path
 
   #start(binary) {
     this.#worker = new Worker(new URL("./engine_worker.js", import.meta.url), { type: "module" });
@@ -51,7 +51,7 @@ export class Engine {
     });
   }
 
-  /** Have a network ready. */
+  /** Load a network. */
   prepare(path) {
     if (!this.#networks.has(path)) {
       const ready = Promise.all([load(path), loadRuntime()]).then(([bytes, binary]) => {
@@ -83,8 +83,7 @@ export function floats(data, dims) {
 }
 
 /**
- * Return a function that asks for something, at most once at a time: while an answer is awaited, only the latest of
- * the requests that come in is kept.
+ * Return a function that makes one request at a time: while it waits for an answer, only the latest new request is kept.
  * @template Request, Answer
  * @param {(request: Request) => Promise<Answer>} ask
  * @param {(answer: Answer, request: Request) => void} show called with every answer.

@@ -1,4 +1,4 @@
-// Runs the exported networks, apart from the page, so that it stays smooth meanwhile.
+// Runs the exported networks outside the page's thread, so that the page stays smooth.
 
 import { env, InferenceSession, Tensor } from "../libraries/ort.wasm.min.mjs";
 
@@ -27,7 +27,7 @@ async function answer({ id, path, bytes, feeds }) {
     const outputs = Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data]));
     postMessage({ id, outputs });
   } catch (error) {
-    if (!feeds) sessions.delete(path); // else the network is there, and the page will not send it again
+    if (!feeds) sessions.delete(path); // otherwise the network is loaded, and the page will not send it again
     postMessage({ id, error: String(error?.message ?? error) });
   }
 }
@@ -38,5 +38,5 @@ onmessage = ({ data }) => {
     env.wasm.wasmBinary = data.binary;
     return;
   }
-  last = last.then(() => answer(data)); // one after the other: a session is not to be entered twice
+  last = last.then(() => answer(data)); // one after the other: a session cannot run twice at once
 };

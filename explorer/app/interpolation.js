@@ -6,13 +6,13 @@ import { clearPicture, pictureFor, showUnit } from "./pictures.js";
 import { WAYS } from "./spaces.js";
 
 const DURATION = 4000; // ms from one end to the other
-const STEPS = 8; // where the system asks for less motion: so many still images instead
+const STEPS = 8; // still images shown instead, if the system asks for reduced motion
 const PATH_POINTS = 33;
 
-/** Picks two latents and plays what is between. */
+/** Picks two latents and plays the path between them. */
 export class Interpolation {
   ends = { from: null, to: null };
-  #playing = 0; // the frame that is asked for
+  #playing = 0; // the requested animation frame
   #pictures = {};
   #way = choice(Object.keys(WAYS).map((way) => [way, way]), "straight", () => {
     this.#changed();
@@ -26,7 +26,7 @@ export class Interpolation {
    * @param {object} dataset with the size of images.
    * @param {object} hooks `current()` returns the latent that can be picked, `centre()` the one that spherical paths go around,
    *   `decode(latent)` promises a latent's image, `show(latent, what)` shows a latent, `changed()` is called when an end or the
-   *   way is another.
+   *   path changes.
    */
   constructor(dataset, hooks) {
     this.dataset = dataset;
@@ -48,7 +48,7 @@ export class Interpolation {
       "section",
       { class: "card interpolation" },
       make("h3", {}, "Interpolation"),
-      make("p", { class: "note" }, "Between the points A and B, which are picked where the decoded point is."),
+      make("p", { class: "note" }, "Goes from point A to point B. Pick each at the decoded point."),
       make("div", { class: "ends" }, end("from", "A"), end("to", "B")),
       labelled("Path", this.#way),
       make("div", { class: "player" }, this.#play, labelled("Position", this.#scrubber), this.#position),
@@ -59,12 +59,12 @@ export class Interpolation {
     return this.ends.from !== null && this.ends.to !== null;
   }
 
-  /** The name of the way from A to B. */
+  /** The name of the path from A to B. */
   get way() {
     return this.#way.value;
   }
 
-  /** Take these ends, or null for none, and the way between them. */
+  /** Set the ends, or null for none, and the path between them. */
   reset(from, to, way) {
     this.pause();
     this.ends = { from, to };
@@ -76,7 +76,7 @@ export class Interpolation {
     this.#changed();
   }
 
-  /** Take the current latent as an end, "from" or "to". */
+  /** Pick the current latent as an end, "from" or "to". */
   pick(name) {
     this.pause();
     this.ends[name] = Float32Array.from(this.hooks.current());
@@ -84,7 +84,7 @@ export class Interpolation {
     this.#changed();
   }
 
-  /** Return latents along the way, from end to end; none without both ends. */
+  /** Return latents along the path, from end to end; none without both ends. */
   path() {
     if (!this.#ready) return [];
     return Array.from({ length: PATH_POINTS }, (_, index) => this.#at(index / (PATH_POINTS - 1)));

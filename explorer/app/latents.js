@@ -4,8 +4,8 @@ import { button, freshId, make } from "./elements.js";
 import { freshSeed, normal } from "./random.js";
 import { spread } from "./spaces.js";
 
-const REACH = 4; // spreads to each side of the mean
-const QUIET = 100; // ms between two updates of all sliders, while the latent changes at every frame
+const REACH = 4; // spreads on each side of the mean
+const QUIET = 100; // ms between updates of all sliders, while the latent changes in every frame
 
 /** Sliders of a model's latents. */
 export class Latents {
@@ -45,7 +45,7 @@ export class Latents {
     const unit = model.ordered_by === "kl" ? " nats" : "";
     const fitted = "independent normal distributions, one fitted to each train latent";
     const drawn = model.family === "vae" ? "the prior N(0, I)" : fitted;
-    this.#about.textContent = `Ordered by ${measure}. A random draw is from ${drawn}.`;
+    this.#about.textContent = `Ordered by ${measure}. A random draw comes from ${drawn}.`;
     this.#rows = model.order.map((index, place) => {
       const id = freshId("latent");
       const reach = REACH * spread(model, index);
@@ -70,7 +70,7 @@ export class Latents {
     this.#latent = null;
   }
 
-  /** Move the sliders to a latent; not more often than eyes can tell. */
+  /** Move the sliders to a latent, but no more often than the eye can see. */
   set latent(latent) {
     this.#latent = latent;
     if (this.#waiting) return;
@@ -85,7 +85,7 @@ export class Latents {
   #update() {
     for (const { index, slider, output } of this.#rows) {
       const value = this.#latent[index];
-      // A slider shows no value beyond its ends: they move.
+      // A slider cannot show a value beyond its ends, so the ends move.
       if (value < Number(slider.min)) slider.min = value;
       if (value > Number(slider.max)) slider.max = value;
       if (slider.valueAsNumber !== value) slider.value = value;

@@ -11,7 +11,7 @@ import { Pane } from "./pane.js";
 import { Images } from "./pictures.js";
 import { PANES, defaultPane, format, parse } from "./state.js";
 
-const QUIET = 250; // ms without a change before the address is written: browsers allow but so many a second
+const QUIET = 250; // ms without a change before the address is written: browsers limit how often it may change
 
 const element = (id) => document.getElementById(id);
 const darkScheme = matchMedia("(prefers-color-scheme: dark)");
@@ -39,7 +39,7 @@ class Explorer {
     this.own = new OwnImage(description.dataset, () => this.panes);
     const sections = [this.own.element];
     if (description.diffusion.length) {
-      // A worker of its own: steps of a sample are not to wait for a drag, nor the other way round.
+      // A separate worker: steps of a sample must not wait for a drag, nor the other way round.
       this.diffusion = new Diffusion(description, new Engine());
       sections.push(this.diffusion.element);
     }
@@ -51,11 +51,11 @@ class Explorer {
   async open() {
     if (!this.description.models.length) {
       this.own.element.hidden = true;
-      notify("There is no latent space to show: this run compared no autoencoder and no VAE (rows in params.yaml).");
+      notify("There is no latent space to show: this run has no autoencoder and no VAE (rows in params.yaml).");
       return;
     }
     const { state, problems } = parse(location.hash, this.description);
-    if (problems.length) notify(`Parts of the address could not be read and are left out: ${problems.join("; ")}.`);
+    if (problems.length) notify(`Parts of the address could not be read and are ignored: ${problems.join("; ")}.`);
     this.shared.split = state.split;
     this.shared.hidden = state.hidden;
     element("split").value = state.split;
@@ -63,13 +63,13 @@ class Explorer {
     this.#theme = state.theme;
     this.#paint();
     this.#arrange(state.panes.length);
-    element("controls").inert = false; // from here on, a press has something to change
+    element("controls").inert = false; // from here on, there is something for them to change
     this.#opening = Promise.all(state.panes.map((pane, index) => (index ? this.#openBeside(pane) : this.panes[0].open(pane))));
     await this.#opening;
   }
 
   /**
-   * Open the second pane; it goes again where its model does not load, since the address waits for all panes.
+   * Open the second pane; it is closed again if its model does not load, since the address waits for all panes.
    * @returns {Promise<boolean>} whether it shows what the state says.
    */
   async #openBeside(state) {
@@ -104,7 +104,7 @@ class Explorer {
     this.#writing = setTimeout(() => this.#write(), QUIET);
   }
 
-  /** Write what is looked at into the address. */
+  /** Write the view into the address. */
   #write() {
     if (this.panes.some((pane) => !pane.latent)) return;
     const panes = this.panes.map((pane) => pane.state);
@@ -112,7 +112,7 @@ class Explorer {
     history.replaceState(null, "", `#${format(state, this.description)}`);
   }
 
-  /** Take on the colours of the theme. */
+  /** Apply the colours of the theme. */
   #paint() {
     const theme = this.#theme === "auto" ? (darkScheme.matches ? "dark" : "light") : this.#theme;
     document.documentElement.dataset.theme = theme;
@@ -184,7 +184,7 @@ class Explorer {
       this.shared.dragPans = event.target.value === "pan";
     });
     element("compare").addEventListener("click", () => this.#compare().catch(report));
-    // A link alone would put its target into the address, where the view stands.
+    // A plain link would put its target into the address, which holds the view.
     element("skip").addEventListener("click", (event) => {
       event.preventDefault();
       document.querySelector(".map canvas")?.focus();
@@ -199,19 +199,19 @@ class Explorer {
       this.#arrange(1);
       this.own.update([]);
     } else {
-      await this.#opening; // it stands beside a model that may not be there yet
+      await this.#opening; // the first model may still be loading
       if (this.panes.length > 1) return;
       const { models } = this.description;
       const next = models[(models.indexOf(this.panes[0].model) + 1) % models.length];
       this.#arrange(2);
       if (!(await this.#openBeside(defaultPane(next)))) return;
-      announce(`${next.row} stands beside ${this.panes[0].model.row}.`);
+      announce(`${next.row} is shown beside ${this.panes[0].model.row}.`);
     }
     this.#changed();
   }
 
   async #share() {
-    // While something plays it is never quiet long enough for the address to be written.
+    // During an animation, changes come too fast for the address to be written.
     clearTimeout(this.#writing);
     this.#write();
     const status = element("share-status");
@@ -219,18 +219,18 @@ class Explorer {
       await navigator.clipboard.writeText(location.href);
       status.textContent = "Copied.";
     } catch {
-      status.textContent = "Not allowed here: copy it from the address bar.";
+      status.textContent = "Copying is not allowed here: copy the link from the address bar.";
     }
     announce(status.textContent);
   }
 }
 
 /**
- * What tests and the curious may read, as `window.latentbench`; nothing in it changes the page.
- * - ready: a promise that the first map and its decoder are there; `imagesReady` that all images are.
+ * State for tests and curious users to read, as `window.latentbench`; nothing in it changes the page.
+ * - ready: a promise that the first map and its decoder are loaded; `imagesReady` that all images are.
  * - panes: for each, `model`, `map`, `view`, `latent`, `from`, `to`, `way`, `decoded` {pixels, latent} and `point` on the map.
  * - ownImage: pixels of the image that was drawn or dropped, or null.
- * - diffusion: what the last sample went through, or null; see `Diffusion`.
+ * - diffusion: the steps of the last sample, or null; see `Diffusion`.
  */
 function publish(explorer, ready, imagesReady) {
   const numbers = (array) => array && [...array];

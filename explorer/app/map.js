@@ -1,4 +1,4 @@
-// The map: all images as dots, or as pictures where one is close enough; zoom, pan, marks and keys.
+// The map: all images as dots, or as pictures when zoomed in far enough; zoom, pan, marks and keys.
 
 import { quadtree, scaleLinear, select, zoom, zoomIdentity } from "../libraries/d3.js";
 import { MAP, channels } from "./colors.js";
@@ -9,27 +9,27 @@ import { Raster, pixel } from "./raster.js";
 const MARGIN = 0.9; // share of the map that all images take when nothing is zoomed
 const FARTHEST = 0.5;
 const CLOSEST = 2000;
-const REACH = 14; // CSS pixels within which the pointer is at a dot
-const STEP = 12; // CSS pixels of an arrow key
+const REACH = 14; // CSS pixels within which the pointer counts as on a dot
+const STEP = 12; // CSS pixels that an arrow key moves
 const PICTURE = 34; // CSS pixels of a picture's side
 const PICTURES_BELOW = 2500; // images in view at which dots become pictures
 const KEYS =
-  "Arrow keys move the decoded point, with Shift they move the map. Plus and minus zoom, 0 shows all. " +
+  "Arrow keys move the decoded point; with Shift, they move the map. Plus and minus zoom, 0 shows all. " +
   "A and B mark the ends of an interpolation, N goes to the nearest image.";
 
-/** A map of images that can be looked at and pointed at. */
+/** A map of images that the user can view and point at. */
 export class ScatterMap {
   #canvas = make("canvas", { tabIndex: 0, role: "application", "aria-roledescription": "map" });
   #tip = make("div", { class: "tip", hidden: true });
   #tipPicture = make("canvas", { "aria-hidden": "true" });
   #tipText = make("span");
-  #context = this.#canvas.getContext("2d", { alpha: false }); // nothing shines through: cheaper to put on the screen
+  #context = this.#canvas.getContext("2d", { alpha: false }); // opaque, so cheaper to put on the screen
   #raster = null;
   #space = null;
   #drawn = new Uint32Array(); // indices of the images that are shown
-  #tree = null; // of those; made when it is first asked
+  #tree = null; // of those; built on first use
   #frame = 0;
-  #stale = true; // whether the next frame needs more than its marks drawn anew
+  #stale = true; // whether the next frame must redraw more than its marks
   #marked = []; // boxes around the small marks of the last frame, [left, top, width, height] in device pixels
   #size = { width: 0, height: 0 }; // CSS pixels
   #density = 1; // device pixels in a CSS pixel
@@ -41,18 +41,18 @@ export class ScatterMap {
   #hovered = -1;
 
   /**
-   * @param {object} shared what all maps share: `dataset`, `labels`, `images` (null until they are there), `colors`, `theme`
-   *   and `dragPans`, whether dragging pans.
-   * @param {object} listeners called with what happened: `decode(point)`, `moved()` when the view changed by hand,
+   * @param {object} shared what all maps share: `dataset`, `labels`, `images` (null until loaded), `colors`, `theme` and
+   *   `dragPans`, whether dragging pans.
+   * @param {object} listeners called for each event: `decode(point)`, `moved()` when the user changed the view,
    *   `pick(name)` for "from" and "to", `nearest()`.
    */
   constructor(shared, listeners) {
     this.shared = shared;
     this.listeners = listeners;
     this.marks = []; // {point, text}: letters on the map
-    this.current = null; // point that is decoded
+    this.current = null; // the decoded point
     this.path = []; // points of the interpolation
-    this.pictured = 0; // images that are drawn as pictures
+    this.pictured = 0; // images drawn as pictures
     this.#canvas.setAttribute("aria-description", KEYS);
     this.#tip.append(this.#tipPicture, this.#tipText);
     this.element = make("div", { class: "map" }, this.#canvas, this.#tip);
@@ -66,7 +66,7 @@ export class ScatterMap {
     this.#resizing.observe(this.element);
   }
 
-  /** Show a space, whole or from a view. */
+  /** Show a space, all of it or a view. */
   show(space, view = null) {
     this.#space = space;
     this.refresh();
@@ -74,18 +74,18 @@ export class ScatterMap {
     this.view = view;
   }
 
-  /** Draw no more. */
+  /** Stop drawing. */
   close() {
     this.#resizing.disconnect();
     cancelAnimationFrame(this.#frame);
   }
 
-  /** Say what the map shows to those who cannot see it. */
+  /** Describe the map for screen readers. */
   set label(text) {
     this.#canvas.setAttribute("aria-label", text);
   }
 
-  /** Take note that other images are shown. */
+  /** Update which images are shown. */
   refresh() {
     const { dataset, labels, hidden, split } = this.shared;
     const first = split === "test" ? dataset.n_train : 0;
@@ -102,7 +102,7 @@ export class ScatterMap {
     return this.#drawn.length;
   }
 
-  /** The view, {x, y, zoom}: its centre in units of the map; null where all images are in view. */
+  /** The view, {x, y, zoom}: its centre in units of the map; null if all images are in view. */
   get view() {
     const { x, y, zoom: factor } = this.#view;
     const off = Math.hypot(x - this.#fit.x, y - this.#fit.y) * this.#fit.scale;
@@ -115,7 +115,7 @@ export class ScatterMap {
     this.#apply();
   }
 
-  /** Move the map, where it has to be, so that a point is in view. */
+  /** Move the map, if needed, so that a point is in view. */
   reveal(point) {
     const [x, y] = this.#place(point);
     if (x >= 0 && y >= 0 && x <= this.#size.width && y <= this.#size.height) return;
@@ -128,7 +128,7 @@ export class ScatterMap {
     this.listeners.moved();
   }
 
-  /** Return the index of the nearest image that is shown within a reach in CSS pixels, or -1. */
+  /** Return the index of the nearest shown image within a reach in CSS pixels, or -1. */
   nearest([x, y], reach = Infinity) {
     if (this.#drawn.length === 0) return -1;
     const { points } = this.#space;
@@ -139,13 +139,13 @@ export class ScatterMap {
     return this.#tree.find(x, y, reach / this.#scale()) ?? -1;
   }
 
-  /** Draw everything with the next frame. */
+  /** Draw everything in the next frame. */
   draw() {
     this.#stale = true;
     this.#ask();
   }
 
-  /** Move the mark of the decoded point with the next frame. */
+  /** Move the mark of the decoded point in the next frame. */
   mark(point) {
     this.current = Array.from(point);
     this.#ask();
@@ -191,7 +191,7 @@ export class ScatterMap {
     this.view = view;
   }
 
-  /** Find the view in which all images are, of both splits, so that switching between them moves nothing. */
+  /** Find the view that contains all images of both splits, so that switching between them moves nothing. */
   #measure() {
     if (!this.#space || !this.#size.width) return;
     const { points } = this.#space;
@@ -207,7 +207,7 @@ export class ScatterMap {
     this.#fit = { x: (low[0] + high[0]) / 2, y: (low[1] + high[1]) / 2, scale: MARGIN * scale };
   }
 
-  /** Bring the gestures to where the view is. */
+  /** Set the transform of the zoom gestures to match the view. */
   #apply() {
     const { width, height } = this.#size;
     const { x, y, zoom: factor } = this.#view;
@@ -242,7 +242,7 @@ export class ScatterMap {
       return [event.clientX - box.left, event.clientY - box.top];
     };
     canvas.addEventListener("pointerdown", (event) => {
-      // A second finger is not primary. Fingers are not counted here: one that pans may be lifted outside, unheard.
+      // A second finger is not primary. Fingers are not counted here: one that pans may be lifted outside, unnoticed.
       if (event.button !== 0 || !event.isPrimary || event.shiftKey !== this.shared.dragPans) {
         this.#dragging = false;
         return;
@@ -261,7 +261,7 @@ export class ScatterMap {
         this.#dragging = false;
       });
     }
-    // A drag that panned sends no click; one without a movement is a click as anywhere.
+    // A drag that panned sends no click; one without movement is an ordinary click.
     canvas.addEventListener("click", (event) => {
       if (this.shared.dragPans !== event.shiftKey) this.listeners.decode(this.#point(place(event)), event.timeStamp);
     });
@@ -329,7 +329,7 @@ export class ScatterMap {
       const reach = 18 * this.#density;
       return [x * this.#density - reach, y * this.#density - reach, 2 * reach, 2 * reach].map(Math.floor);
     });
-    // Where nothing but marks moved, only the places that they left are put back, and only there are others drawn again.
+    // If only marks moved, restore the places that they left and redraw marks only there.
     const context = this.#context;
     context.save();
     context.beginPath();
@@ -361,14 +361,14 @@ export class ScatterMap {
     this.element.dataset.zoom = this.#view.zoom.toFixed(2);
   }
 
-  /** Return where the marks are that move often, in CSS pixels: the decoded point and the image under the pointer. */
+  /** Return the places, in CSS pixels, of the marks that move often: the decoded point and the image under the pointer. */
   #smallMarks() {
     const marks = this.current ? [this.#place(this.current)] : [];
     if (this.#hovered >= 0) marks.push(this.#place(this.#space.points.subarray(2 * this.#hovered, 2 * this.#hovered + 2)));
     return marks;
   }
 
-  /** Draw pictures of the images in view where they are few; one in each field of a net that stays where it is. */
+  /** Draw pictures of the images in view if they are few; one in each cell of a fixed grid. */
   #drawPictures(view, pixels) {
     this.pictured = 0;
     const { dataset, labels, images } = this.shared;
@@ -385,7 +385,7 @@ export class ScatterMap {
     }
     if (this.#view.zoom < 1.5 && this.#drawn.length > 300) return;
     const side = Math.round(PICTURE * this.#density);
-    // The net's fields halve as the zoom doubles, so that panning and zooming change few of the pictures.
+    // The grid's cells halve as the zoom doubles, so that panning and zooming change few of the pictures.
     const field = (2 ** Math.ceil(Math.log2((side + 8) / view.scale)));
     const frame = Math.max(1, Math.round(1.5 * this.#density));
     const taken = new Set();

@@ -1,12 +1,12 @@
-// What the page says: aloud to screen readers, and to everyone where something failed.
+// The page's messages: announcements for screen readers, and errors for everyone.
 
 import { button, make } from "./elements.js";
 
-const QUIET = 400; // ms without another message before one is read out: a drag makes many
+const QUIET = 400; // ms without another message before one is read out: a drag sends many
 
 let waiting = 0;
 
-/** Have screen readers tell what changed; of messages in quick succession only the last is told. */
+/** Let screen readers announce what changed; of messages in quick succession, only the last is read. */
 export function announce(text) {
   clearTimeout(waiting);
   waiting = setTimeout(() => {
@@ -14,7 +14,7 @@ export function announce(text) {
   }, QUIET);
 }
 
-/** Show a message until it is closed; the same one is shown once. */
+/** Show a message until it is closed; show the same message only once. */
 export function notify(text) {
   const notices = document.getElementById("notices");
   if ([...notices.children].some((notice) => notice.dataset.text === text)) return;
@@ -29,10 +29,10 @@ export function report(error) {
   if (!(error instanceof Expected)) console.error(error);
 }
 
-/** Something that can go wrong without a fault of this page; its message tells what to do. */
+/** Something that can go wrong without a bug in this page; its message says what to do. */
 export class Expected extends Error {}
 
-/** Say which browsers the page works in, where this one lacks something; return whether it lacks nothing. */
+/** If this browser lacks something, say which browsers work; return whether it lacks nothing. */
 export function checkBrowser() {
   const needed = {
     WebAssembly: typeof WebAssembly === "object",
@@ -43,8 +43,8 @@ export function checkBrowser() {
   const missing = Object.keys(needed).filter((name) => !needed[name]);
   if (missing.length === 0) return true;
   notify(
-    `This browser has no ${missing.join(", no ")}, or it is switched off, and the page cannot work without. ` +
-      "Chrome and Edge from 123, Firefox from 120 and Safari from 17.5 have all that is needed.",
+    `This browser has no ${missing.join(", no ")}, or has it switched off, and the page cannot work without it. ` +
+      "Use Chrome or Edge 123, Firefox 120, Safari 17.5, or newer.",
   );
   return false;
 }

@@ -1,4 +1,4 @@
-// An image of one's own: drawn, dropped or chosen as a file, and what the models make of it.
+// The user's own image: drawn, dropped or chosen as a file, and how the models reconstruct it.
 
 import { button, freshId, labelled, make } from "./elements.js";
 import { latestOnly } from "./engine.js";
@@ -13,28 +13,28 @@ const BRUSH = 2.2; // pixels of the dataset's images
 
 /** A sheet to draw on, and reconstructions by every pane's model. */
 export class OwnImage {
-  /** The image as the models see it, (channels, height, width) float32 in [0, 1]; null where there is none, or nothing shows. */
+  /** The image as the models see it, (channels, height, width) float32 in [0, 1]; null if there is none, or if it is blank. */
   pixels = null;
   #sheet; // what is drawn
-  #name = null; // of the file on it
+  #name = null; // of the file on the sheet
   #canvas = make("canvas", { class: "sheet", tabIndex: 0, role: "application", "aria-label": "Sheet to draw on" });
   #seen;
   #results = make("div", { class: "results" });
   #last = null; // where the brush was
-  #pen; // where the keys have the brush
-  #ring = make("span", { class: "brush", "aria-hidden": "true", hidden: true }); // not on the sheet, which the encoders see
+  #pen; // where the keys have moved the brush
+  #ring = make("span", { class: "brush", "aria-hidden": "true", hidden: true }); // not drawn on the sheet, which the encoders see
   #file = make("input", { type: "file", accept: "image/*" });
   #taken = 0; // the number of the file or clearing that came last
   #advice = make("p");
   #offer = button("Invert it", () => {
     this.#invert();
-    this.#inverter.focus(); // this button goes
+    this.#inverter.focus(); // this button disappears
   });
   #warning = make("div", { class: "notice", hidden: true }, this.#advice, this.#offer);
   #inverter = button("Invert", () => this.#invert());
   #ink = make("input", { type: "color" }); // of the brush, for images in colour
   #drop;
-  #going = new Set(); // panes that are to go to the image with the next request
+  #going = new Set(); // panes that go to the image after the next request
   #request = latestOnly(
     (pixels) => this.#encode(pixels),
     (found, pixels) => this.#show(found, pixels),
@@ -43,7 +43,7 @@ export class OwnImage {
 
   /**
    * @param {object} dataset
-   * @param {() => object[]} panes returns those that are open; see `Pane`.
+   * @param {() => object[]} panes returns the open panes; see `Pane`.
    */
   constructor(dataset, panes) {
     this.dataset = dataset;
@@ -66,7 +66,7 @@ export class OwnImage {
       "div",
       { class: "drop" },
       make("span", { class: "sheet-frame" }, this.#canvas, this.#ring),
-      make("p", { class: "note", id: keys }, "Draw here, with keys: arrows move the brush, with Shift they paint, and space sets a dot. Or drop an image file."),
+      make("p", { class: "note", id: keys }, "Draw here, or drop an image file. Keys: arrows move the brush, Shift and arrows paint, and space paints a dot."),
     );
     this.element = make(
       "section",
@@ -77,7 +77,7 @@ export class OwnImage {
         { class: "note" },
         dataset.channels === 3
           ? "In colour; the encoders place it on the maps."
-          : `${background < 0.5 ? "Light on dark" : "Dark on light"}, as the images of the dataset; the encoders place it on the maps.`,
+          : `${background < 0.5 ? "Light on dark" : "Dark on light"}, like the images of the dataset; the encoders place it on the maps.`,
       ),
       make(
         "div",
@@ -95,14 +95,14 @@ export class OwnImage {
     this.update();
   }
 
-  /** Have every pane encode the image, and those that are named go to its latent. */
+  /** Let every pane encode the image, and the given ones go to its latent. */
   update(going = this.panes()) {
     if (!this.pixels) {
       this.#showResults([]);
       return;
     }
     showUnit(this.#seen, this.pixels, this.dataset);
-    // One request may take the place of another that still waits: who was to go then goes with it.
+    // A request may replace one that still waits, so it also takes over that one's panes.
     for (const pane of going) this.#going.add(pane);
     this.#request(this.pixels);
   }
@@ -119,7 +119,7 @@ export class OwnImage {
   }
 
   #show(found, pixels) {
-    if (pixels !== this.pixels) return; // cleared or drawn on meanwhile
+    if (pixels !== this.pixels) return; // cleared or drawn on in the meantime
     const figures = found.map(({ encoded: { model }, reconstruction }) => {
       const error = squaredError(pixels, reconstruction);
       const canvas = pictureFor(this.dataset, "", `Reconstruction by ${model.row}`);
@@ -138,34 +138,34 @@ export class OwnImage {
     this.#results.replaceChildren(make("figure", {}, this.#seen, make("figcaption", {}, "Original")), ...figures);
   }
 
-  /** Return the panes that have a model; one that is being loaded is told of the image afterwards. */
+  /** Return the panes that have a model; a pane that is still loading gets the image afterwards. */
   #loaded() {
     return this.panes().filter((pane) => pane.model);
   }
 
-  /** Take a file as the image; messages say why it cannot be. */
+  /** Use a file as the image; a message says why if that fails. */
   async take(file) {
     this.#taken += 1;
     const taking = this.#taken;
     try {
       if (file.size > MOST_BYTES) {
-        throw new Expected(`${file.name} is too large: ${(file.size / 2 ** 20).toFixed(1)} MiB, at most 10 are taken.`);
+        throw new Expected(`${file.name} is too large: ${(file.size / 2 ** 20).toFixed(1)} MiB; the limit is 10 MiB.`);
       }
       let picture;
       try {
         picture = await createImageBitmap(file);
       } catch {
-        throw new Expected(`${file.name} is no image that this browser can read. PNG, JPEG and WebP are.`);
+        throw new Expected(`${file.name} is not an image that this browser can read. Use PNG, JPEG or WebP.`);
       }
       if (picture.width * picture.height > MOST_PIXELS) {
-        throw new Expected(`${file.name} is too large: ${picture.width} × ${picture.height} pixels, at most 40 million are taken.`);
+        throw new Expected(`${file.name} is too large: ${picture.width} × ${picture.height} pixels; the limit is 40 million.`);
       }
       const { width, height } = this.#canvas;
       const scale = Math.min(width / picture.width, height / picture.height);
       const [wide, high] = [picture.width * scale, picture.height * scale];
       const place = [(width - wide) / 2, (height - high) / 2, wide, high];
       const image = await pixelsOf(picture, place, { width, height });
-      if (taking !== this.#taken) return; // cleared meanwhile, or another file was chosen
+      if (taking !== this.#taken) return; // cleared in the meantime, or another file was chosen
       this.#sheet.take(image, place);
       this.#name = file.name;
       this.#changed();
@@ -188,7 +188,7 @@ export class OwnImage {
     this.#empty();
   }
 
-  /** Have no image. */
+  /** Forget the image. */
   #empty() {
     this.pixels = null;
     clearPicture(this.#seen);
@@ -200,7 +200,7 @@ export class OwnImage {
     this.#changed();
   }
 
-  /** Take what is on the sheet as the image, unless nothing shows; say what is wrong with it. */
+  /** Use the sheet as the image, unless it is blank; say what is wrong with it. */
   #changed() {
     this.#showSheet();
     const fault = this.#sheet.fault(this.dataset);
@@ -221,10 +221,10 @@ export class OwnImage {
     const name = this.#name ?? "The sheet";
     const [ours, other] = background < 0.5 ? ["dark", "light"] : ["light", "dark"];
     return {
-      blank: `${name} is of one colour at ${width} × ${height} pixels. Nothing shows, so nothing is encoded.`,
-      hidden: `${name} is as ${ours} as the dataset's background, which stands behind its transparent parts. Nothing shows, so nothing is encoded; inverted, something would.`,
-      faint: `${name} is nearly as ${ours} as the dataset's background, which stands behind its transparent parts. Inverted, it would stand out.`,
-      ground: `${name} has a ${other} background; the images of the dataset have a ${ours} one. Inverted, it would be more like them.`,
+      blank: `${name} has only one colour at ${width} × ${height} pixels. Nothing is visible, so nothing is encoded.`,
+      hidden: `${name} is as ${ours} as the dataset's background, which fills its transparent parts. Nothing is visible, so nothing is encoded. Inverting it would help.`,
+      faint: `${name} is nearly as ${ours} as the dataset's background, which fills its transparent parts. Inverted, it would stand out.`,
+      ground: `${name} has a ${other} background, but the images of the dataset have a ${ours} one. Inverted, it would be more like them.`,
     }[fault];
   }
 
@@ -258,7 +258,7 @@ export class OwnImage {
     for (const end of ["pointerup", "pointercancel"]) sheet.addEventListener(end, () => (this.#last = null));
     sheet.addEventListener("contextrestored", () => this.#showSheet());
     sheet.addEventListener("keydown", (event) => this.#key(event));
-    // Who draws with the pointer sees that; the ring is where the keys have the brush.
+    // A pointer shows where it draws; the ring shows where the keys have moved the brush.
     sheet.addEventListener("focus", () => (this.#ring.hidden = !sheet.matches(":focus-visible")));
     for (const end of ["blur", "pointerdown"]) sheet.addEventListener(end, () => (this.#ring.hidden = true));
     this.#file.addEventListener("change", () => {
@@ -273,7 +273,7 @@ export class OwnImage {
       event.preventDefault();
       this.#drop.classList.remove("over");
       if (event.dataTransfer.files.length) this.take(event.dataTransfer.files[0]);
-      else report(new Expected("What was dropped is no file. Save the image first, and drop it from its folder."));
+      else report(new Expected("What you dropped is not a file. Save the image first, then drop it from its folder."));
     });
   }
 

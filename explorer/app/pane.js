@@ -17,11 +17,11 @@ const MAP_NAMES = { latents: "two latents", pca: "PCA", neighbors: "neighbours" 
 export class Pane {
   /** The current latent, (latent_dim,) float32. */
   latent = null;
-  /** Pixels that were decoded last, (channels, height, width) float32, and the latent that they are of. */
+  /** The last decoded pixels, (channels, height, width) float32, and their latent. */
   decoded = null;
   #model = null;
   #space = null;
-  #opening = 0; // the number of the model or map that was asked for last
+  #opening = 0; // the number of the last request for a model or map
   #title = make("h2", { class: "hidden", id: freshId("pane") });
   #header = make("div", { class: "controls" });
   #about = make("p", { class: "note" });
@@ -37,8 +37,8 @@ export class Pane {
    * @param {object} description of the pipeline.
    * @param {object} shared see `ScatterMap`.
    * @param {import("./engine.js").Engine} engine
-   * @param {() => void} changed called whenever the pane's part of the address is another.
-   * @param {() => void} switched called when another model was chosen, or the first one is there.
+   * @param {() => void} changed called whenever the pane's part of the address changes.
+   * @param {() => void} switched called when another model was chosen, or the first one has loaded.
    */
   constructor(name, description, shared, engine, changed, switched) {
     this.#title.textContent = `Model ${name.toUpperCase()}`;
@@ -121,7 +121,7 @@ export class Pane {
     return this.#model;
   }
 
-  /** Show what a state says. */
+  /** Show a state. */
   async open(state) {
     this.#opening += 1;
     const opening = this.#opening;
@@ -139,18 +139,18 @@ export class Pane {
     this.latent = null;
     this.interpolation.reset(state.from, state.to, state.way);
     this.setLatent(state.latent ?? Float32Array.from(model.mean), null, state.point ?? undefined);
-    this.element.inert = false; // there was nothing that its controls could set
+    this.element.inert = false; // until now, there was nothing for its controls to change
     if (first) this.switched();
   }
 
-  /** Leave the page. */
+  /** Remove the pane from the page. */
   close() {
     this.interpolation.pause();
     this.map.close();
     this.element.remove();
   }
 
-  /** Take note that other images are shown, or in other colours. */
+  /** Update which images are shown, and their colours. */
   refresh() {
     if (!this.#space) return;
     this.map.refresh();
@@ -162,8 +162,8 @@ export class Pane {
    * Show a latent.
    * @param {Float32Array} latent
    * @param {string | null} what it is, to be read out; null for nothing.
-   * @param {ArrayLike<number>} [point] where it is on the map, if that is known.
-   * @param {number} [since] when it was asked for.
+   * @param {ArrayLike<number>} [point] where it is on the map, if known.
+   * @param {number} [since] when it was requested.
    */
   setLatent(latent, what, point = this.#space.pointOf(latent), since = performance.now()) {
     this.latent = latent;
@@ -175,7 +175,7 @@ export class Pane {
     this.changed();
   }
 
-  /** Show a latent that was asked for by hand: what plays stops, or its next frame would take the place of it. */
+  /** Show a latent that the user chose: an animation stops, or its next frame would replace it. */
   #take(latent, what, point, since) {
     this.interpolation.pause();
     this.setLatent(latent, what, point, since);
@@ -189,7 +189,7 @@ export class Pane {
   }
 
   /**
-   * Return the latent (latent_dim,) of an image, and the model that it is of.
+   * Return the latent (latent_dim,) of an image, and the model that encoded it.
    * @param {Float32Array} pixels (channels, height, width) in [0, 1].
    */
   async encode(pixels) {
@@ -200,7 +200,7 @@ export class Pane {
     return { model, latent: latents };
   }
 
-  /** Go to a latent that was encoded; nowhere if another model is shown by now. */
+  /** Go to an encoded latent, unless another model is shown by now. */
   goTo({ model, latent }, what) {
     if (model !== this.#model) return;
     this.#take(latent, what);
@@ -246,13 +246,13 @@ export class Pane {
       const map = next.maps.some(({ name }) => name === this.#space.map.name) ? { map: this.#space.map.name } : {};
       this.open({ ...defaultPane(next), ...map, way: this.interpolation.way })
         .then(() => {
-          if (this.#model !== next) return; // something else was chosen meanwhile
+          if (this.#model !== next) return; // something else was chosen in the meantime
           announce(`Model ${row}.`);
           this.switched();
         })
         .catch((error) => {
           report(error);
-          this.#showHeader(); // its choice is of the model that is still shown
+          this.#showHeader(); // select the model that is still shown
         });
     };
     const toMap = (map) => this.open({ ...this.state, map, view: null, point: null }).catch(report);
@@ -266,7 +266,7 @@ export class Pane {
     if (within) this.#header.querySelector(`[data-choice="${focused}"]`)?.focus();
     const kind = model.family === "vae" ? "Variational autoencoder" : "Autoencoder";
     const axes = [0, 1].map((axis) => this.#space.axisName(axis)).filter(Boolean);
-    const across = axes.length ? ` Across: ${axes[0]}; up: ${axes[1]}.` : " Images with alike latents are close together.";
+    const across = axes.length ? ` Across: ${axes[0]}; up: ${axes[1]}.` : " Images with similar latents are close together.";
     this.#about.textContent = `${kind} with ${model.latent_dim} latents.${across}`;
     this.#describe();
   }
@@ -281,7 +281,7 @@ export class Pane {
 
   #decodePoint(point, since) {
     const latent = this.#space.latentAt(point, this.latent);
-    // A latent between neighbours would be placed a little beside where the hand is.
+    // A latent between neighbours would be placed slightly off the pointer.
     const shown = this.#space.map.name === "neighbors" ? point : this.#space.pointOf(latent);
     this.#take(latent, `point ${point.map((value) => value.toFixed(2)).join(", ")}`, shown, since);
   }
@@ -291,7 +291,7 @@ export class Pane {
     showUnit(this.#picture, pixels, this.description.dataset);
     this.decoded = { pixels, latent };
     this.element.dataset.decoded = String(Number(this.element.dataset.decoded ?? 0) + 1);
-    // From the hand to the picture, for whoever observes measures; kept by no one else.
+    // From the pointer to the picture, for observers of performance measures; it is not kept otherwise.
     performance.measure("latentbench: decode", { start: since, end: performance.now() });
     performance.clearMeasures("latentbench: decode");
   }

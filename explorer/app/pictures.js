@@ -1,9 +1,9 @@
-// Images on canvases: grey ones, or colours one channel after the other.
+// Images on canvases: grey, or in colour with one channel after the other.
 
 import { make } from "./elements.js";
 import { Expected } from "./messages.js";
 
-// A browser whose graphics process has ended draws nothing until it has started another, in half a second or so.
+// A browser whose graphics process has ended draws nothing until a new one has started, after half a second or so.
 const TRIES = 100;
 const PAUSE = 100; // ms
 
@@ -37,7 +37,7 @@ export class Images {
   }
 }
 
-/** Return a canvas for images of a dataset's size, which is marked as empty until one is shown. */
+/** Return a canvas for an image of the dataset's size, marked as empty until one is shown. */
 export function pictureFor({ height, width }, kind, label) {
   const canvas = make("canvas", { class: `picture ${kind} empty`, role: "img", "aria-label": label });
   canvas.width = width;
@@ -47,7 +47,7 @@ export function pictureFor({ height, width }, kind, label) {
 
 const shown = new WeakMap(); // what each canvas shows, as ImageData
 
-/** Show an image on a canvas, and again whenever the browser lost what the canvas held. */
+/** Show an image on a canvas, and again whenever the browser has lost the canvas's content. */
 function put(canvas, image) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!shown.has(canvas)) {
@@ -60,18 +60,18 @@ function put(canvas, image) {
 }
 
 /**
- * Return the pixels of a picture that is drawn at a place on a transparent ground.
+ * Return the pixels of a picture that is drawn at a place on a transparent background.
  * @param {ImageBitmap} picture
- * @param {number[]} place left, top, width and height, in pixels of the ground.
- * @param {{width: number, height: number}} size of the ground.
+ * @param {number[]} place left, top, width and height, in pixels of the background.
+ * @param {{width: number, height: number}} size of the background.
  * @returns {Promise<ImageData>}
- * @throws {Expected} the browser can draw nothing, and could not for a while.
+ * @throws {Expected} the browser has not been able to draw for a while.
  */
 export async function pixelsOf(picture, place, { width, height }) {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const canvas = make("canvas");
     canvas.width = width;
-    canvas.height = height + 1; // the last line is a mark: where it is not read again, nothing was drawn
+    canvas.height = height + 1; // the last line is a mark: if it cannot be read back, nothing was drawn
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.imageSmoothingQuality = "high";
     context.drawImage(picture, ...place);
@@ -79,22 +79,22 @@ export async function pixelsOf(picture, place, { width, height }) {
     if (context.getImageData(0, height, 1, 1).data[3] === 255) return context.getImageData(0, 0, width, height);
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
-  throw new Expected("This browser can draw nothing at the moment. Load this page again, and choose the file once more.");
+  throw new Expected("This browser cannot draw at the moment. Load this page again, and choose the file once more.");
 }
 
-/** Take the image away from a canvas. */
+/** Remove the image from a canvas. */
 export function clearPicture(canvas) {
   if (shown.has(canvas)) shown.set(canvas, null);
   canvas.getContext("2d", { willReadFrequently: true }).clearRect(0, 0, canvas.width, canvas.height);
   canvas.classList.add("empty");
 }
 
-/** Show pixels, (channels, height, width) in [0, 1] and cut off there, on a canvas of that size; the style sheet enlarges it. */
+/** Show pixels, (channels, height, width), clipped to [0, 1], on a canvas of that size; the style sheet enlarges it. */
 export function showUnit(canvas, pixels, { channels, height, width }) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   const image = new ImageData(width, height);
-  const { data } = image; // cuts off at 0 and 255, and rounds
+  const { data } = image; // clips to 0 and 255, and rounds
   const size = height * width;
   const [green, blue] = channels === 3 ? [size, 2 * size] : [0, 0]; // where each begins
   for (let at = 0; at < size; at += 1) {

@@ -1,4 +1,4 @@
-// Chance that a seed repeats.
+// Reproducible random numbers.
 
 /** Return a generator of uniform numbers in [0, 1), by mulberry32. */
 export function uniform(seed) {
@@ -17,7 +17,7 @@ export function normal(seed, n) {
   return Float32Array.from({ length: n }, () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()));
 }
 
-/** Return a seed that was not asked for. */
+/** Return a random seed. */
 export function freshSeed() {
   return crypto.getRandomValues(new Uint32Array(1))[0] % 1_000_000;
 }

@@ -1,9 +1,9 @@
 // Dots and small images written straight into the pixels of a canvas.
 //
-// One loop over 60,000 points takes a few milliseconds on any machine, with a GPU or without: in software rendering,
-// WebGL takes ten times as long for the same picture (`make benchmark-explorer` measures both).
+// A loop over 60,000 points takes a few milliseconds on any machine, with or without a GPU. With software rendering, WebGL
+// takes ten times as long for the same picture (`make benchmark-explorer` measures both).
 
-/** Return a pixel as ImageData holds it on the (little-endian) machines that browsers run on. */
+/** Return a pixel as ImageData stores it on the (little-endian) machines that browsers run on. */
 export function pixel([red, green, blue]) {
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
@@ -38,7 +38,7 @@ export class Raster {
   /**
    * Draw a disc at each of some points.
    * @param {Float32Array} points (n, 2), in the units of a map.
-   * @param {Uint32Array} drawn indices of those to draw, in this order.
+   * @param {Uint32Array} drawn indices of the points to draw, in this order.
    * @param {Uint8Array} labels (n,)
    * @param {number[]} colors of the labels, as `pixel` gives them.
    * @param {{scale: number, x: number, y: number}} view a point (X, Y) is at (x + scale * X, y - scale * Y) in pixels.
@@ -76,7 +76,7 @@ export class Raster {
   }
 
   /**
-   * Draw an image with a frame, scaled to nearest pixels; what is outside is cut off.
+   * Draw an image with a frame, scaled to nearest pixels and clipped to the raster.
    * @param {Uint8Array} image (channels, height, width)
    * @param {{channels: number, height: number, width: number}} shape of the image.
    * @param {number} left where the frame begins, in pixels.

@@ -1,12 +1,12 @@
-// DPM-Solver++(2M), algorithm 2 of Lu et al. 2022, as latentbench/diffusion/samplers.py has it.
+// DPM-Solver++(2M), algorithm 2 of Lu et al. 2022, the same as in latentbench/diffusion/samplers.py.
 
 /**
  * Yield the steps of one sample.
  * @param {(y: Float32Array, level: number) => Promise<Float32Array>} denoise estimates x_0 behind y = x_0 + level * eps.
- * @param {number[]} levels falling noise levels; 0 may come last.
+ * @param {number[]} levels decreasing noise levels; 0 may come last.
  * @param {Float32Array} start data at the first level.
- * @param {number[] | null} limits between which data is; estimates are cut off there.
- * @yields {{level: number, y: Float32Array, x0: Float32Array}} the level come to, the data there, and the estimate.
+ * @param {number[] | null} limits of the data, to which estimates are clipped.
+ * @yields {{level: number, y: Float32Array, x0: Float32Array}} the level reached, the data there, and the estimate.
  */
 export async function* sample(denoise, levels, start, limits) {
   let y = start;

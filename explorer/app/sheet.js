@@ -1,20 +1,20 @@
-// The sheet that one draws on. Its pixels are the page's own: what a canvas holds is gone whenever the browser's graphics
-// process ends, which a driver or a busy machine can bring about at any time.
+// The sheet to draw on. The page stores its pixels itself: a canvas loses its content whenever the browser's graphics
+// process ends, which a driver or a busy machine can cause at any time.
 
 const VISIBLE = 5 / 255; // between the darkest and the lightest pixel of an image that shows something
-const FAINT = 0.25; // between the background and the mean of what is too much like it
+const FAINT = 0.25; // between the background and the mean brightness of an image that is too close to it
 
 /** A sheet of pixels; where they are transparent, the background of the dataset shows. */
 export class Sheet {
   /** The pixels, to be put on a canvas in front of the background. */
   image;
-  /** Where a file's picture is, [left, top, right, bottom] in pixels, the ends included. */
+  /** Where a file's picture is, [left, top, right, bottom] in pixels, inclusive. */
   #frame;
 
   /**
    * @param {number} width in pixels.
    * @param {number} height in pixels.
-   * @param {number} background brightness that the dataset's images have behind what they show, in [0, 1].
+   * @param {number} background brightness of the dataset's background, in [0, 1].
    */
   constructor(width, height, background) {
     this.image = new ImageData(width, height);
@@ -22,7 +22,7 @@ export class Sheet {
     this.clear();
   }
 
-  /** Have nothing on the sheet. */
+  /** Clear the sheet. */
   clear() {
     const { data, width, height } = this.image;
     data.fill(255 * this.background);
@@ -31,7 +31,7 @@ export class Sheet {
   }
 
   /**
-   * Have a picture on the sheet.
+   * Put a picture on the sheet.
    * @param {ImageData} image of the sheet's size, transparent beside the picture.
    * @param {number[]} place of the picture in it: left, top, width and height, in pixels.
    */
@@ -39,13 +39,13 @@ export class Sheet {
     this.image.data.set(image.data);
     const whole = (start, length) => {
       const first = Math.ceil(start);
-      return [first, Math.max(first, Math.floor(start + length) - 1)]; // pixels that the picture covers in part do not count
+      return [first, Math.max(first, Math.floor(start + length) - 1)]; // pixels that the picture covers only partly do not count
     };
     const [[x0, x1], [y0, y1]] = [whole(left, wide), whole(top, high)];
     this.#frame = [x0, y0, x1, y1];
   }
 
-  /** Invert what is on the sheet; what is transparent stays so. */
+  /** Invert the sheet; transparent pixels stay transparent. */
   invert() {
     const { data } = this.image;
     for (let at = 0; at < data.length; at += 1) if (at % 4 < 3) data[at] = 255 - data[at];
@@ -77,9 +77,9 @@ export class Sheet {
   }
 
   /**
-   * Return the sheet in front of the background, scaled down to an image, (channels, height, width) float32 in [0, 1]; of
-   * one channel it is the luma.
-   * @param {boolean} [inverted] whether that of the sheet as it would be inverted.
+   * Return the sheet in front of the background, scaled down to an image, (channels, height, width) float32 in [0, 1]; a
+   * single channel is the luma.
+   * @param {boolean} [inverted] whether to invert the sheet first.
    */
   scaled({ channels, height, width }, inverted = false) {
     const size = width * height;
@@ -99,10 +99,10 @@ export class Sheet {
 
   /**
    * Return what is wrong with the sheet as an image of a size:
-   * - "blank": nothing shows, and nothing would if it was inverted;
-   * - "hidden": nothing shows, but would if it was inverted;
-   * - "faint": what is not transparent is nearly as bright as the background;
-   * - "ground": its background is nearer to the inverse of the dataset's, of grey images alone: others have any;
+   * - "blank": nothing is visible, even if it were inverted;
+   * - "hidden": nothing is visible, but something would be if it were inverted;
+   * - "faint": the opaque part is nearly as bright as the background;
+   * - "ground": its background is closer to the inverse of the dataset's; only for grey images, others have any background;
    * - null: nothing.
    */
   fault(size) {
@@ -148,7 +148,7 @@ export class Sheet {
     return found;
   }
 
-  /** Return the mean brightness of what is not transparent. */
+  /** Return the mean brightness of the opaque part. */
   #mean() {
     let sum = 0;
     let weights = 0;
@@ -160,7 +160,7 @@ export class Sheet {
   }
 }
 
-/** Tell whether each channel is of one value. */
+/** Return whether each channel has a single value. */
 function isFlat(pixels, channels) {
   const size = pixels.length / channels;
   return Array.from({ length: channels }, (_, c) => pixels.subarray(c * size, (c + 1) * size)).every(

@@ -1,13 +1,13 @@
 // Between a latent space and its maps.
 
-const NEIGHBORS = 8; // as the stage places images on the map of neighbours
+const NEIGHBORS = 8; // as in the stage that places images on the map of neighbours
 
-/** Return how far a latent is slid: the prior's deviation for a VAE; else that of the train latents, or 1 where that is 0. */
+/** Return the scale of a latent: its deviation over the train images, for a VAE at least that of the prior, never 0. */
 export function spread(model, index) {
   return model.family === "vae" ? Math.max(1, model.deviation[index]) : model.deviation[index] || 1;
 }
 
-/** Return what spherical interpolation goes around: the prior's mean for a VAE, that of the train latents else. */
+/** Return the centre of spherical interpolation: the prior's mean for a VAE, otherwise that of the train latents. */
 export function centre(model) {
   return model.family === "vae" ? new Float32Array(model.latent_dim) : Float32Array.from(model.mean);
 }
@@ -26,7 +26,7 @@ function distances(points, width, point) {
   return found;
 }
 
-/** Return the mean of the values (n, width) of the nearest points, weighted by inverse distance; exact at a point. */
+/** Return the mean of the values (n, width) of the nearest points, weighted by inverse distance; exact at a point itself. */
 function interpolated(squared, values, width) {
   const nearest = [];
   for (let row = 0; row < squared.length; row += 1) {
@@ -50,7 +50,7 @@ function interpolated(squared, values, width) {
   return mean;
 }
 
-/** A map of a model's latent space: where latents lie on it, and which latents its points stand for. */
+/** A map of a model's latent space: where latents lie on it, and which latents its points represent. */
 export class Space {
   /**
    * @param {object} model as described by the pipeline.
@@ -69,13 +69,13 @@ export class Space {
     });
   }
 
-  /** Return what an axis of the map shows; nothing where its axes mean nothing. */
+  /** Return the name of an axis of the map; empty if the axes have no meaning. */
   axisName(axis) {
     if (this.map.name === "latents") return `latent ${this.map.dimensions[axis]}`;
     return this.map.name === "pca" ? `principal component ${axis + 1}` : "";
   }
 
-  /** Return the latent that a point stands for, beside the current one. */
+  /** Return the latent that a point represents, given the current one. */
   latentAt([x, y], current) {
     if (this.map.name === "neighbors") {
       return interpolated(distances(this.anchorPoints, 2, [x, y]), this.anchors, this.model.latent_dim);
@@ -83,7 +83,7 @@ export class Space {
     if (this.map.name === "latents") {
       const latent = Float32Array.from(current);
       latent[this.map.dimensions[1]] = y;
-      latent[this.map.dimensions[0]] = x; // of a space of one latent, both axes are that one
+      latent[this.map.dimensions[0]] = x; // in a space with one latent, both axes are the same
       return latent;
     }
     const [first, second] = this.map.components;
@@ -103,14 +103,14 @@ export class Space {
   }
 }
 
-/** Return the latent at a share of the straight line between two. */
+/** Return the latent at a share of the way along the straight line between two. */
 export function straight(from, to, share) {
   return from.map((value, index) => value + share * (to[index] - value));
 }
 
 /**
- * Return the latent at a share of the arc between two around a centre, with the weights of Shoemake 1985; on the
- * straight line where they lie the same or opposite ways from it.
+ * Return the latent at a share of the way along the arc between two around a centre, with the weights of Shoemake 1985; on
+ * the straight line if they lie in the same or in opposite directions from it.
  */
 export function spherical(from, to, share, around) {
   const length = (vector) => Math.hypot(...vector);
@@ -124,5 +124,5 @@ export function spherical(from, to, share, around) {
   return from.map((_, index) => around[index] + first * a[index] + second * b[index]);
 }
 
-/** The ways between two latents, by name. */
+/** The paths between two latents, by name. */
 export const WAYS = { straight, spherical };

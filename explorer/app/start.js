@@ -1,4 +1,4 @@
-// The page's first script. It needs so little that it can tell when the rest does not load.
+// The page's first script. It needs so little that it can report when the rest does not load.
 
 import { Expected, checkBrowser, report } from "./messages.js";
 

@@ -1,17 +1,17 @@
-// What is looked at, as the part of the address after "#", so that a view can be shared.
+// The view as the part of the address after "#", so that it can be shared.
 //
 //   split=test&hide=0.3&theme=dark&a=vae_dense&a.map=pca&a.view=0.1,-2,4&a.latent=...&a.from=...&a.to=...&a.way=spherical&b=ae_conv&...
 //
-// A latent is stored as 16-bit steps of 1/2048 of its spread from the mean, in base64 for addresses. On the map of neighbours
-// a.point=0.1,-2 says where the decoded point is: other points stand for almost the same latent.
+// A latent is stored as 16-bit steps of 1/2048 of its spread from the mean, in URL-safe base64. On the map of neighbours,
+// a.point=0.1,-2 says where the decoded point is, since other points represent almost the same latent.
 
 import { WAYS, spread } from "./spaces.js";
 
 export const SPLITS = ["train", "test", "both"];
 export const THEMES = ["auto", "light", "dark"];
 const STEPS = 2048;
-const SHOWN = 60; // characters of what cannot be read
-const FARTHEST = 1e6; // that a place may be from the middle, in units of a map
+const SHOWN = 60; // characters of unreadable text in a message
+const FARTHEST = 1e6; // distance of a place from the middle, in units of a map
 export const PANES = ["a", "b"];
 const LATENTS = ["latent", "from", "to"];
 
@@ -26,13 +26,13 @@ export function encodeLatent(model, latent) {
   return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** Return a latent from text; null where the text is none of this model. */
+/** Return a latent from text; null if the text is not a latent of this model. */
 export function decodeLatent(model, text) {
   let raw;
   try {
     raw = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
   } catch {
-    return null; // no base64: the caller says so
+    return null; // not base64: the caller says so
   }
   if (raw.length !== 2 * model.latent_dim) return null;
   const bytes = new DataView(Uint8Array.from(raw, (letter) => letter.charCodeAt(0)).buffer);
@@ -42,13 +42,13 @@ export function decodeLatent(model, text) {
   );
 }
 
-/** Return what a pane shows where nothing else is said. */
+/** Return what a pane shows by default. */
 export function defaultPane(model) {
   const latents = { latent: null, from: null, to: null };
   return { model: model.row, map: defaultMap(model), view: null, ...latents, way: "straight", point: null };
 }
 
-/** Return the name of a model's map that is shown first: the one of neighbours, which tells classes apart best. */
+/** Return the name of the map that a model shows first: the one of neighbours, which separates classes best. */
 export function defaultMap(model) {
   return model.maps[model.maps.length - 1].name;
 }
@@ -59,7 +59,7 @@ export function defaults(description) {
   return { split: "train", hidden: new Set(), theme: "auto", panes: [defaultPane(model)] };
 }
 
-/** Return a state as text; what is as in the defaults is left out. */
+/** Return a state as text, without defaults. */
 export function format(state, description) {
   const parts = [];
   if (state.split !== "train") parts.push(`split=${state.split}`);
@@ -82,8 +82,8 @@ export function format(state, description) {
 }
 
 /**
- * Return the state that a text stands for.
- * @returns {{state: object, problems: string[]}} what is wrong in the text is left at its default and named.
+ * Return the state that a text describes.
+ * @returns {{state: object, problems: string[]}} wrong parts of the text keep their defaults and are named in `problems`.
  */
 export function parse(text, description) {
   const state = defaults(description);
@@ -132,14 +132,14 @@ export function parse(text, description) {
       const latent = take(`${key}.${name}`);
       if (latent === undefined) continue;
       pane[name] = decodeLatent(model, latent);
-      if (!pane[name]) problems.push(`${key}.${name} is no latent of ${row}`);
+      if (!pane[name]) problems.push(`${key}.${name} is not a latent of ${row}`);
     }
     pane.way = oneOf(`${key}.way`, Object.keys(WAYS), pane.way);
     const point = take(`${key}.point`);
     if (point !== undefined) {
       const place = read(point, 2);
       if (pane.map === "neighbors" && pane.latent && place && near(place)) pane.point = place;
-      if (!pane.point) wrong(`${key}.point`, point, "not where a latent is on the map of neighbours");
+      if (!pane.point) wrong(`${key}.point`, point, "not the place of a latent on the map of neighbours");
     }
     panes.push(pane);
   }
@@ -148,23 +148,23 @@ export function parse(text, description) {
   return { state, problems };
 }
 
-/** Return numbers as text, to so many digits. */
+/** Return numbers as text, with this many digits. */
 function numbers(values, digits) {
   return Array.from(values, (value) => Number(value.toPrecision(digits))).join(",");
 }
 
-/** Return so many numbers from text; null where they are not that. */
+/** Return n numbers from text; null if it is anything else. */
 function read(text, n) {
   const values = text.split(",").map((value) => (value.trim() ? Number(value) : Number.NaN));
   return values.length === n && values.every(Number.isFinite) ? values : null;
 }
 
-/** Return whether a place is one that a map can show. */
+/** Return whether a map can show a place. */
 function near(place) {
   return place.every((value) => Math.abs(value) < FARTHEST);
 }
 
-/** Return so much of a text as fits into a message. */
+/** Return as much of a text as fits into a message. */
 function short(text) {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
@@ -173,6 +173,6 @@ function unescaped(text) {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // a stray "%": whoever reads the value finds it wrong, and says so
+    return text; // a stray "%": the code that reads the value reports it
   }
 }

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 _DPI = 100
 _CHUNK = 2**24
-_MOST_ARRAY_HEADER = 10_000  # NumPy's own limit, which it keeps once it has read one
-_MOST_TEXT = 2**20  # bytes of JSON, which may take thirty times as much when it is read
-# What NumPy raises where a header is none, or of something else than plain numbers.
+_MOST_ARRAY_HEADER = 10_000  # NumPy's own limit, which it enforces only after reading one
+_MOST_TEXT = 2**20  # bytes of JSON, which may take thirty times as much memory when parsed
+# What NumPy raises for an invalid header, or one of something other than plain numbers.
 _NO_ARRAY = (
     OSError,
     EOFError,
@@ -43,24 +43,24 @@ _NO_ARRAY = (
     SyntaxError,
     TokenError,
 )
-# What safetensors raises, and NumPy for types that it lacks.
+# What safetensors raises, and NumPy for types it does not have.
 _NO_WEIGHTS = (OSError, safetensors.SafetensorError, TypeError, AttributeError)
 _UMASK = os.umask(0o077)
-os.umask(_UMASK)  # it cannot be asked for otherwise
+os.umask(_UMASK)  # there is no other way to query it
 
 
 class ArtifactError(LatentbenchError):
-    """A file is missing, does not hold what was expected of it, or cannot be written."""
+    """A file is missing, does not hold what was expected, or cannot be written."""
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path` that takes its place when the block ends, and vanishes if it fails.
+    """Open a temporary file beside `path` that takes its place when the block ends, and is removed if it fails.
 
-    What a process left that was killed as it wrote the same file goes as well.
+    What a process left behind when it was killed while writing the same file is removed as well.
 
     Raises:
-        ArtifactError: it cannot be written, because the disk is full or the folder is not ours, say.
+        ArtifactError: it cannot be written, for example because the disk is full or the folder is read-only.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,10 +71,10 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                temporary.chmod(0o666 & ~_UMASK)  # as any other new file: it was made for its owner alone
+                temporary.chmod(0o666 & ~_UMASK)  # like any other new file: it was created for its owner only
                 temporary.replace(path)
         except BaseException:
-            temporary.unlink(missing_ok=True)  # it may be in its place already, or its folder gone
+            temporary.unlink(missing_ok=True)  # it may be in place already, or its folder gone
             raise
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -86,7 +86,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _open_beside(path: Path) -> tuple[IO[bytes], Path]:
-    """Open a new file that is locked as long as it is open, which tells it from those of dead processes."""
+    """Open a new file that is locked while it is open, which distinguishes it from those of dead processes."""
     while True:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         try:
@@ -101,28 +101,28 @@ def _open_beside(path: Path) -> tuple[IO[bytes], Path]:
 
 
 def _sweep(path: Path) -> None:
-    """Remove the temporary files of processes that died as they wrote `path`."""
+    """Remove the temporary files of processes that died while writing `path`."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         try:
             descriptor = os.open(left, os.O_RDWR)
-        except OSError:  # finished or swept by another meanwhile, or nothing of ours
+        except OSError:  # meanwhile finished or swept by another process, or not ours
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink(missing_ok=True)
-        except BlockingIOError:  # of a process that is alive
+        except BlockingIOError:  # it belongs to a live process
             pass
         finally:
             os.close(descriptor)
 
 
 def zeros(shape: tuple[int, ...], path: Path | None = None, dtype: Any = np.float32) -> np.ndarray:
-    """Return zeros, float32 or as told, in memory or in a new `.npy` file that changes with them.
+    """Return an array of zeros, by default float32, in memory or in a new `.npy` file that changes with it.
 
-    Its room on the disk is taken at once: where it is lacking later, the system kills whoever writes to the array.
+    Its disk space is allocated at once: if it ran out later, the system would kill whoever writes to the array.
 
     Raises:
-        ArtifactError: there is no room for it.
+        ArtifactError: there is not enough space for it.
     """
     if path is None:
         return np.zeros(shape, dtype=dtype)
@@ -138,12 +138,12 @@ def zeros(shape: tuple[int, ...], path: Path | None = None, dtype: Any = np.floa
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise ArtifactError(f"cannot keep {n_bytes / 2**30:.2g} GiB in {path}: {error}") from error
+        raise ArtifactError(f"cannot allocate {n_bytes / 2**30:.2g} GiB in {path}: {error}") from error
     return array
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write bytes that are already in a format of their own."""
+    """Write bytes that are already encoded."""
     with atomic(path) as file:
         file.write(content)
 
@@ -161,7 +161,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Write one array as `.npy`, a block at a time: it may be larger than the memory.
+    """Write one array as `.npy`, a block at a time: it may be larger than memory.
 
     Raises:
         ValueError: it holds objects.
@@ -174,12 +174,12 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def write_blocks(path: Path, shape: tuple[int, ...], dtype: Any, blocks: Iterable[np.ndarray]) -> None:
-    """Write one array as `.npy` from blocks of its rows, as they come: it need never be in memory.
+    """Write one array as `.npy` from blocks of its rows, as they come: the whole array need never be in memory.
 
     Args:
         path: of the file.
         shape, dtype: of the whole array.
-        blocks: of rows, in their order.
+        blocks: of rows, in order.
 
     Raises:
         ValueError: it holds objects, or the blocks do not add up to it.
@@ -192,19 +192,19 @@ def write_blocks(path: Path, shape: tuple[int, ...], dtype: Any, blocks: Iterabl
     np.lib.format.write_array_header_1_0(buffer, header)
     expected, written = math.prod(shape) * kind.itemsize, 0
     with atomic(path) as file:
-        # Into a file, NumPy writes through C's own buffers, and does not hear of it when the disk is full at the end.
+        # NumPy would write to a file through C's own buffers, and not notice if the disk is full at the end.
         file.write(buffer.getvalue())
         for block in blocks:
             written += file.write(np.ascontiguousarray(block, dtype=kind).tobytes())
         if written != expected:
-            raise ValueError(f"{path}: {written} bytes came of an array of {expected}")
+            raise ValueError(f"{path}: got {written} bytes for an array of {expected}")
 
 
 def read_array(path: Path) -> np.ndarray:
     """Memory-map one `.npy` array, read-only.
 
     Raises:
-        ArtifactError: it is missing, no array of plain numbers, or not of the length that its header announces.
+        ArtifactError: it is missing, is not an array of plain numbers, or has another length than its header declares.
     """
     try:
         _check_array_header(path)
@@ -213,15 +213,15 @@ def read_array(path: Path) -> np.ndarray:
     except _NO_ARRAY as error:
         raise ArtifactError(f"cannot read the array {path}: {error}") from error
     if size != expected:
-        raise ArtifactError(f"cannot read the array {path}: it has {size} bytes, its header announces {expected}")
+        raise ArtifactError(f"cannot read the array {path}: it has {size} bytes, but its header declares {expected}")
     return array
 
 
 def _check_array_header(path: Path) -> None:
-    """Refuse a header that is longer than any of plain numbers: NumPy takes room for it before it looks at it.
+    """Refuse a header longer than any of plain numbers: NumPy allocates memory for it before parsing it.
 
     Raises:
-        ValueError: it is.
+        ValueError: it is longer.
     """
     with path.open("rb") as file:
         start = file.read(12)
@@ -231,7 +231,7 @@ def _check_array_header(path: Path) -> None:
 
 
 def write_model(folder: Path, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
-    """Write named arrays as `model.safetensors`, and what they belong to as `model.json` beside it."""
+    """Write named arrays as `model.safetensors`, and their description as `model.json` beside it."""
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic(folder / "model.safetensors") as file:
         file.write(safetensors.numpy.save(contiguous))
@@ -248,7 +248,7 @@ def read_model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-        if length > _MOST_TEXT:  # safetensors would end the process where that lacks the memory
+        if length > _MOST_TEXT:  # safetensors would end the process if it ran out of memory
             raise ArtifactError(f"cannot read the weights {path}: their header would be {length} bytes long")
         arrays = safetensors.numpy.load_file(path)
     except _NO_WEIGHTS as error:
@@ -257,7 +257,7 @@ def read_model(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def model_hash(folder: Path) -> str:
-    """Return the first 12 hex digits of the SHA-256 of a model's weights: the same model has the same.
+    """Return the first 12 hex digits of the SHA-256 of a model's weights: the same model has the same hash.
 
     Raises:
         ArtifactError: the weights are missing.
@@ -297,7 +297,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ArtifactError: it is missing, no JSON object, or over 1 MiB.
+        ArtifactError: it is missing, is not a JSON object, or is over 1 MiB.
     """
     try:
         if path.stat().st_size > _MOST_TEXT:
@@ -306,7 +306,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
-        raise ArtifactError(f"{path} holds no JSON object")
+        raise ArtifactError(f"{path} does not hold a JSON object")
     return content
 
 
@@ -320,7 +320,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     """Read a CSV table.
 
     Raises:
-        ArtifactError: it is missing, or no such table.
+        ArtifactError: it is missing, or is not a CSV table.
     """
     import pandas as pd
 
@@ -338,11 +338,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_figure(path: Path, figure: "Figure", *, palette: bool = False) -> None:
-    """Write a matplotlib figure as PNG, without the version and date that matplotlib puts in.
+    """Write a matplotlib figure as PNG, without the version and date that matplotlib adds.
 
     Args:
         path: of the file.
-        figure: what is written.
+        figure: to write.
         palette: reduce it to its 256 main colours, which halves the file where many dots have few colours.
     """
     buffer = io.BytesIO()

@@ -1,12 +1,12 @@
-"""Errors whose message says all that a user needs to know; a stage prints it without a traceback."""
+"""Errors whose message says everything that a user needs to know; a stage prints it without a traceback."""
 
 import numpy as np
 
-_BLOCK = 65_536  # rows that are looked at together: what is checked may be a file larger than the memory
+_BLOCK = 65_536  # rows checked at a time: the values may be a file larger than memory
 
 
 class LatentbenchError(Exception):
-    """The base of every error that a user can cause and mend."""
+    """The base of every error that a user can cause and fix."""
 
 
 class InputError(LatentbenchError, ValueError):
@@ -21,7 +21,7 @@ def check_finite(values: np.ndarray, name: str) -> None:
         name: what they are, in the plural, for the message.
 
     Raises:
-        InputError: some are not finite; tells how many of the n rows hold one, and which is the first.
+        InputError: some are not finite; the message says how many of the n rows hold one, and which is the first.
     """
     if values.dtype.kind in "biu":
         return

@@ -1,4 +1,4 @@
-"""Locks between processes: the operating system's, which end with their process, however that ends."""
+"""Locks between processes: the operating system releases them when their process ends, however it ends."""
 
 import fcntl
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 from latentbench.core import progress
 from latentbench.core.artifacts import ArtifactError
 
-_UNTIL_NAMED_S = 0.2  # whoever gets a lock writes its number into the file right after
+_UNTIL_NAMED_S = 0.2  # whoever gets a lock writes its process id into the file right after
 
 
 @contextmanager
 def held(path: Path, doing: str) -> Iterator[bool]:
-    """Hold the lock file at `path` while the block runs; it goes with it. Yield whether another process had it first.
+    """Hold the lock file at `path` while the block runs, then remove it; yield whether another process had it first.
 
-    While that has it, wait, and say so.
+    While another process has it, wait, and say so.
 
     Args:
         path: of the lock file.
-        doing: what a process that has it does, such as "is training the same".
+        doing: what a process that has it is doing, such as "is training the same model".
 
     Raises:
         ArtifactError: the folder cannot be written to.

@@ -1,4 +1,4 @@
-"""Whether those who started a process are still there: without them nobody takes its results, or minds its writes."""
+"""Whether those who started a process are still alive: without them, nobody takes its results or guards its writes."""
 
 import os
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ class OrphanedError(LatentbenchError):
 
 
 def ancestors_until(variable: str) -> list[int]:
-    """Return the numbers of the parent, its parent and so on, up to the first that lacks an environment variable.
+    """Return the ids of the parent, its parent and so on, up to the first that lacks an environment variable.
 
-    That is the process that set the variable for those below it, even where a shell or `torchrun` stands between.
-    Where the system does not tell other processes' environments (no /proc), it is the parent alone.
+    That is the process that set the variable for its descendants, even with a shell or `torchrun` in between. Where the
+    system does not show other processes' environments (no /proc), it is only the parent.
 
     Raises:
-        OrphanedError: that process has died already, and another has adopted the one below it.
+        OrphanedError: that process has already died, and another has adopted the one below it.
     """
     numbers = [os.getppid()]
     while _has(numbers[-1], variable):
@@ -35,10 +35,10 @@ def ancestors_until(variable: str) -> list[int]:
 
 
 def is_orphan(ancestors: Sequence[int]) -> bool:
-    """Tell whether one of these has died: the parent of this process, its parent, and so on."""
+    """Return whether one of these has died: the parent of this process, its parent, and so on."""
     number = os.getpid()
     for ancestor in ancestors:
-        if _parent_of(number) != ancestor:  # another adopts the children of a process that dies
+        if _parent_of(number) != ancestor:  # another process adopts the children of one that dies
             return True
         number = ancestor
     return False
@@ -61,7 +61,7 @@ def _parent_of(number: int) -> int | None:
         status = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    return int(status.rpartition(")")[2].split()[1])  # a name in parentheses, which may hold any character, then
+    return int(status.rpartition(")")[2].split()[1])  # after a name in parentheses, which may hold any character
 
 
 def _has(number: int, variable: str) -> bool:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 def bar(work: Iterable[T], **options: Any) -> "tqdm[T]":
     """Return a tqdm bar over `work`.
 
-    Written to a file instead of a terminal it prints at most every 20 s, so that logs stay short.
+    When written to a file instead of a terminal, it prints at most every 20 s, so that logs stay short.
     """
     return tqdm(work, **_intervals(), **options)
 

@@ -1,12 +1,12 @@
-"""What images have behind the things that they show."""
+"""The background of images."""
 
 import numpy as np
 
 
 def brightness(images: np.ndarray) -> float:
-    """Return the brightness that the border pixels of images have in the median, from 0, black, to 1, white.
+    """Return the median brightness of the border pixels of images, from 0 (black) to 1 (white).
 
-    The median, not the mean: what the images show reaches the border here and there, and is no part of the background.
+    The median, not the mean: what the images show touches the border here and there, and is not background.
 
     Args:
         images: (n, c, h, w) uint8, n at least 1.

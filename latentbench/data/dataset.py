@@ -17,9 +17,9 @@ def to_unit(pixels: np.ndarray) -> np.ndarray:
 
 
 class Dataset:
-    """The files of a preprocessed dataset; each is opened when it is first asked for, images memory-mapped.
+    """The files of a preprocessed dataset; each is opened on first use, images memory-mapped.
 
-    A stage depends on just the files behind the attributes that it uses.
+    A stage depends only on the files behind the attributes that it uses.
 
     Args:
         folder: what `preprocess` wrote.
@@ -80,12 +80,12 @@ class Dataset:
 
     @cached_property
     def classes(self) -> list[str]:
-        """Names of the classes, by label; one for all images where they have no labels."""
+        """Names of the classes, by label; a single one for all images if they have no labels."""
         return list(artifacts.read_json(self._folder / "dataset.json")["classes"])
 
     @cached_property
     def labelled(self) -> bool:
-        """Whether the images have labels; all of those of others are 0."""
+        """Whether the images have labels; if not, all labels are 0."""
         return bool(artifacts.read_json(self._folder / "dataset.json")["labelled"])
 
     @cached_property

@@ -20,9 +20,9 @@ _BYTE = 256  # labels that fit into uint8
 def obtain(description: Description, folder: Path, places: Sequence[Source] | None = None) -> str:
     """Fetch a dataset, write it into `folder`, and return the name of the source that it came from.
 
-    For each split that there is, `<split>_images.npy` (n, channels, height, width) uint8 and, where the dataset has
-    labels, `<split>_labels.npy` (n,) uint8, or uint16 of more than 256 classes; and `dataset.json`, what is known of
-    the whole. Nothing appears there before all of it has been checked.
+    It writes, for each split, `<split>_images.npy` (n, channels, height, width) uint8 and, if the dataset has labels,
+    `<split>_labels.npy` (n,) uint8, or uint16 for more than 256 classes; and `dataset.json`, which describes the whole.
+    Nothing appears there until all of it has been checked.
 
     Args:
         description: of the dataset.
@@ -31,7 +31,7 @@ def obtain(description: Description, folder: Path, places: Sequence[Source] | No
 
     Raises:
         InputError: there is no such format.
-        FormatError: it takes no such option.
+        FormatError: the format has no such option.
         SourceError: no source worked; the message has a line for each with its reason.
         ArtifactError: a file cannot be written.
     """
@@ -86,10 +86,12 @@ def _wanted(description: Description, room: Path) -> Wanted:
 
 
 def _checked(found: Found, description: Description, room: Path) -> Found:
-    """Return what was read, of one shape and with labels from 0; check what no file alone can tell."""
+    """Return what was read, in one shape and with labels from 0; check what no single file can show."""
     classes = found.classes or description.classes
     if found.classes is not None and description.classes is not None and found.classes != description.classes:
-        raise FormatError(f"the files have the classes {found.classes}, the dataset's own file {description.classes}")
+        raise FormatError(
+            f"the files have the classes {found.classes}, but the dataset's own file has {description.classes}"
+        )
     splits = {name: _reshaped(name, split, description, room) for name, split in found.splits.items()}
     shapes = {split.images.shape[1:] for split in splits.values()}
     if len(shapes) != 1:
@@ -98,12 +100,14 @@ def _checked(found: Found, description: Description, room: Path) -> Found:
     low, high = descriptions.SMALLEST, descriptions.LARGEST
     if not (low <= height <= high and low <= width <= high):
         raise FormatError(
-            f"images are {height} x {width} pixels; they may be from {low} x {low} to {high} x {high}: say in 'size' "
-            "what they are brought to"
+            f"images are {height} x {width} pixels, but must be from {low} x {low} to {high} x {high}: set 'size' to "
+            "resize them"
         )
     labelled = {name for name, split in splits.items() if split.labels is not None}
     if labelled and labelled != set(splits):
-        raise FormatError(f"{', '.join(sorted(labelled))} has labels, {', '.join(sorted(set(splits) - labelled))} none")
+        raise FormatError(
+            f"{', '.join(sorted(labelled))} has labels, but {', '.join(sorted(set(splits) - labelled))} has none"
+        )
     for name, split in splits.items():
         if split.labels is None:
             continue
@@ -111,21 +115,24 @@ def _checked(found: Found, description: Description, room: Path) -> Found:
             raise FormatError(f"{name} has {len(split.images)} images but {len(split.labels)} labels")
         highest = int(split.labels.max())
         if highest > formats.MAX_LABEL:
-            raise FormatError(f"{name} has the label {highest}; there may be {formats.MAX_LABEL + 1} classes, from 0")
+            raise FormatError(
+                f"{name} has the label {highest}; there may be at most {formats.MAX_LABEL + 1} classes, from 0"
+            )
         if classes is not None and highest >= len(classes):
-            raise FormatError(f"{name} has the label {highest}, but there are names for {len(classes)} classes")
+            raise FormatError(f"{name} has the label {highest}, but there are names for only {len(classes)} classes")
     if labelled and classes is None:
         highest = max(int(split.labels.max()) for split in splits.values() if split.labels is not None)
         classes = [str(label) for label in range(highest + 1)]
     if labelled and classes is not None and not 2 <= len(classes) <= formats.MAX_LABEL + 1:
         raise FormatError(
-            f"there may be 2 to {formats.MAX_LABEL + 1} classes, not {len(classes)}; images of one kind need no labels"
+            f"there must be 2 to {formats.MAX_LABEL + 1} classes, not {len(classes)}; if there is only one, leave "
+            "out the labels"
         )
     return Found(splits, classes if labelled else None)
 
 
 def _reshaped(name: str, split: Split, description: Description, room: Path) -> Split:
-    """Return a split with the channels and the size that are wanted; its own images where they have both."""
+    """Return a split with the requested channels and size; its own images if they already have both."""
     n, channels, height, width = split.images.shape
     wanted_channels = description.channels or channels
     size = (height, width) if description.size is None else (description.size[0], description.size[1])
@@ -140,7 +147,7 @@ def _reshaped(name: str, split: Split, description: Description, room: Path) -> 
 
 
 def _watched(name: str, places: Sequence[Source], description: Description) -> dict[str, str]:
-    """Return the folder that the files came from and their fingerprint, where a change in it could go unnoticed."""
+    """Return the folder that the files came from and their fingerprint, if a change in it could go unnoticed."""
     taken = next(place for place in places if place.name == name)
     found = None if taken.folder is None else descriptions.fingerprint(description, taken.folder)
     return {} if found is None else {"folder": str(taken.folder), "fingerprint": found}

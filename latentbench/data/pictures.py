@@ -1,4 +1,4 @@
-"""Encoded pictures as images of one shape: any mode that Pillow reads, upright, over a background, at a size."""
+"""Decodes pictures into images of one shape: of any mode that Pillow reads, upright, on a background, resized."""
 
 import io
 import warnings
@@ -14,12 +14,12 @@ from PIL import Image, ImageOps
 from latentbench.core import progress
 from latentbench.data.formats.base import FormatError
 
-# Pictures of more pixels are refused: a small file may unpack to any number.
+# Pictures with more pixels are refused: a small file may unpack to any number.
 MOST_PIXELS = 100_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-_TASK = 64  # pictures that a process is given at a time
+_TASK = 64  # pictures given to a process at a time
 _WHITE = 255
 
 P = TypeVar("P", bound=Path | bytes)
@@ -34,25 +34,24 @@ def decoded(
 ) -> np.ndarray:
     """Return the first frame of a picture as (channels, height, width) uint8.
 
-    It is turned as its EXIF orientation says; where it is transparent, the background shows. Grey of 16 bits is scaled
-    to 8. Colour becomes grey by ITU-R 601-2 luma. Sizes change by Lanczos's filter, which averages over what it
-    shrinks.
+    Its EXIF orientation is applied; where it is transparent, the background shows. 16-bit grey is scaled to 8 bits.
+    Colour becomes grey by ITU-R 601-2 luma. Resizing uses a Lanczos filter, which averages when it shrinks.
 
     Args:
         picture: a file, or its content.
-        channels: 1 or 3; None for as many as it has.
-        size: height and width; None for its own.
-        fit: what is done where it has another shape than `size`: "crop" cuts off what is too much, evenly at both ends;
-            "pad" puts the background beside it; "stretch" distorts it.
-        background: a level of grey, or red, green and blue.
+        channels: 1 or 3; None to keep its own.
+        size: height and width; None to keep its own.
+        fit: what to do if its shape differs from `size`: "crop" cuts off the excess, evenly at both ends; "pad" adds
+            background on both sides; "stretch" distorts it.
+        background: a grey level, or red, green and blue.
 
     Raises:
-        FormatError: it is no picture, is damaged, or has more than 100 million pixels.
+        FormatError: it is not a picture, is damaged, or has more than 100 million pixels.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", module="PIL")  # of what it makes the best of
+            warnings.filterwarnings("ignore", module="PIL")  # about flaws that it works around
             with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=_FORMATS) as opened:
                 if opened.width * opened.height > MOST_PIXELS:
                     raise FormatError(f"oversized: {opened.width} x {opened.height} pixels")
@@ -61,8 +60,8 @@ def decoded(
                 image = _flat(ImageOps.exif_transpose(opened), background)
     except FormatError:
         raise
-    except Exception as error:  # Pillow's readers raise a dozen kinds
-        raise FormatError(f"this is no whole picture: {type(error).__name__}: {error}") from error
+    except Exception as error:  # Pillow's readers raise a dozen kinds of errors
+        raise FormatError(f"this is not a complete picture: {type(error).__name__}: {error}") from error
     if channels is not None:
         image = image.convert("L" if channels == 1 else "RGB")
     if size is not None:
@@ -74,7 +73,7 @@ def decoded(
 def resized(
     images: np.ndarray, channels: int, size: tuple[int, int], fit: str, background: int | tuple[int, int, int]
 ) -> Iterator[np.ndarray]:
-    """Yield images (n, channels, height, width) uint8 one by one, as `decoded` gives a picture of the same pixels."""
+    """Yield images (n, channels, height, width) uint8 one by one, as `decoded` does a picture of the same pixels."""
     for image in images:
         opened = Image.fromarray(np.ascontiguousarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)))
         pixels = np.asarray(_fitted(opened.convert("L" if channels == 1 else "RGB"), size, fit, background))
@@ -92,13 +91,13 @@ def decode_all(
 
     Args:
         pictures: files or their contents.
-        decode: `decoded` with all but the picture; pickled for other processes.
-        whole: an array, or a memory map.
+        decode: `decoded` with everything but the picture bound; pickled for other processes.
+        whole: an array, or a memory map, to fill.
         label: of the bar.
-        processes: how many decode.
+        processes: how many to use.
 
     Raises:
-        FormatError: one of them is no picture; the message names its place or file.
+        FormatError: one of them is not a picture; the message names its file, if it has one.
     """
     with progress.counter(total=len(pictures), desc=label, unit="image", unit_scale=True) as bar:
         for start, block in _blocks(pictures, partial(_decode_some, decode), processes):
@@ -107,17 +106,17 @@ def decode_all(
 
 
 def shapes(paths: Iterable[Path]) -> Iterator[tuple[int, int, int]]:
-    """Yield the channels, height and width that each picture has by its header, turned upright."""
+    """Yield the channels, height and width of each picture, according to its header, turned upright."""
     for path in paths:
         try:
             with Image.open(path, formats=_FORMATS) as opened:
                 width, height = opened.size
-                if opened.getexif().get(0x0112, 1) >= 5:  # the orientations that swap both
+                if opened.getexif().get(0x0112, 1) >= 5:  # the orientations that swap the two
                     width, height = height, width
                 grey = opened.mode in ("1", "L", "LA", "I", "F") or opened.mode.startswith("I;16")
                 yield 1 if grey else 3, height, width
         except Exception as error:  # as above
-            raise FormatError(f"{path}: this is no picture: {type(error).__name__}: {error}") from error
+            raise FormatError(f"{path}: this is not a picture: {type(error).__name__}: {error}") from error
 
 
 def _blocks(

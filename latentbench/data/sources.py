@@ -1,4 +1,4 @@
-"""Where raw files come from: a folder, HTTP, a hub, a Debian or a Python package. The first that works is taken."""
+"""Where raw files come from: a folder, HTTP, a hub, a Debian or a Python package. The first that works is used."""
 
 import gzip
 import hashlib
@@ -30,16 +30,16 @@ from latentbench.data.formats.base import Announces, Format, FormatError
 
 _CHUNK = 1 << 20
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 10, 30
-_SLOWEST_BYTES_S = 2**10  # a mirror that sends less is left
+_SLOWEST_BYTES_S = 2**10  # a slower mirror is abandoned
 _MOST_REDIRECTS = 5
-_OVERLOADED = (429, 500, 502, 503, 504)  # statuses that may be gone soon
+_OVERLOADED = (429, 500, 502, 503, 504)  # statuses that may soon pass
 _PAUSES_S = (1, 4)  # before an overloaded mirror is asked again
 _APT_TIMEOUT_S = 300
-_UNPACKING_BYTES = 2**30  # of memory: an archive may announce that it needs any amount
+_UNPACKING_BYTES = 2**30  # of memory: an archive may claim to need any amount
 
 
 class SourceError(LatentbenchError):
-    """A source does not have what is asked of it; the message says why."""
+    """A source does not provide what is requested; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class RawFile:
     """One of the files of a dataset.
 
     Attributes:
-        role: what it is for, as the format tells.
-        name: what it is called in a source, without `.gz`.
-        member: the file in it that is meant, where it is a zip or tar archive.
-        sha256: of its uncompressed content; None where it is not known.
-        md5: of the file as it is in the source; None where it is not known.
+        role: what it is for, as the format defines it.
+        name: its name in a source, without `.gz`.
+        member: which file inside it to use, if it is a zip or tar archive.
+        sha256: of its uncompressed content; None if unknown.
+        md5: of the file as it is in the source; None if unknown.
     """
 
     role: str
@@ -66,9 +66,9 @@ class Source:
     """A place to fetch from.
 
     Attributes:
-        name: of it.
+        name: of the source.
         open_all: yields a function from a file's name to its (possibly gzipped) bytes.
-        folder: that it is, where it is one: some formats read all that lies there.
+        folder: the folder, if it is one: some formats read everything in it.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Source:
 
 
 class Readable(Protocol):
-    """As much of a file as is needed of a download."""
+    """The part of a file's interface that a download needs."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes; none at the end."""
@@ -92,20 +92,20 @@ T = TypeVar("T")
 def fetch(
     sources: Sequence[Source], files: Sequence[RawFile], form: Format, room: Path, read: Callable[[dict[str, Path]], T]
 ) -> tuple[str, T]:
-    """Fetch all `files` from the first source that has every one of them right; return its name and what `read` made.
+    """Fetch all `files` from the first source where every one is valid; return its name and what `read` returned.
 
-    gzip is undone, and checksums, where given, are as they should be. What `read` refuses is no right file.
+    Files are unzipped if gzipped, and checked against their checksums, if given. What `read` refuses is not valid.
 
     Args:
-        sources: in the order in which they are tried.
-        files: what is fetched; none for a format that reads a whole folder.
+        sources: in the order in which to try them.
+        files: what to fetch; empty for a format that reads a whole folder.
         form: the files' format.
-        room: an empty folder for temporary files; what `read` returns may lie there.
-        read: is given where each file lies by its role, or the folder under "".
+        room: an empty folder for temporary files; what `read` returns may be in there.
+        read: takes the path of each file by its role, or the folder under "".
 
     Raises:
         SourceError: no source worked; the message has a line for each with its reason.
-        ArtifactError: a file cannot be written, which is no source's fault.
+        ArtifactError: a file cannot be written, which is not the fault of a source.
     """
     reasons = []
     for number, source in enumerate(sources):
@@ -168,7 +168,7 @@ def staging() -> Iterator[Path]:
 
 
 def folder_source(folder: Path) -> Source:
-    """Return the source that is a local folder with the files, gzipped or not."""
+    """Return a source for a local folder with the files, gzipped or not."""
 
     @contextmanager
     def open_all() -> Iterator[Opener]:
@@ -181,7 +181,7 @@ def folder_source(folder: Path) -> Source:
 
 
 def http_source(address: str) -> Source:
-    """Return the source that is an HTTP mirror with the files, gzipped or not, directly below `address`."""
+    """Return a source for an HTTP mirror with the files, gzipped or not, directly below `address`."""
 
     @contextmanager
     def open_all() -> Iterator[Opener]:
@@ -204,7 +204,7 @@ def http_source(address: str) -> Source:
 
 
 def debian_source(package: str) -> Source:
-    """Return the source that is a Debian package: as installed, else fetched by apt-get and unpacked without root."""
+    """Return a source for a Debian package: as installed, or else fetched by apt-get and unpacked without root."""
 
     @contextmanager
     def open_all() -> Iterator[Opener]:
@@ -216,7 +216,7 @@ def debian_source(package: str) -> Source:
 
 
 def python_source(distribution: str) -> Source:
-    """Return the source that is an installed Python package, by the name that pip has for it."""
+    """Return a source for an installed Python package, by its name in pip."""
 
     @contextmanager
     def open_all() -> Iterator[Opener]:
@@ -231,7 +231,7 @@ def python_source(distribution: str) -> Source:
 
 
 def hub_source(address: str) -> Source:
-    """Return the source that is a dataset on the Hugging Face hub: "owner/name", then "/folder", "@revision"."""
+    """Return a source for a dataset on the Hugging Face hub: "owner/name", then optionally "/folder", "@revision"."""
     place, _, revision = address.partition("@")
     owner, name, *folder = place.split("/")
 
@@ -249,7 +249,7 @@ def hub_source(address: str) -> Source:
                     found = hf_hub_download(
                         f"{owner}/{name}", path, repo_type="dataset", revision=revision or None, local_dir=room
                     )
-                except Exception as error:  # its own kinds, its HTTP library's and the system's
+                except Exception as error:  # its own errors, its HTTP library's and the system's
                     raise SourceError(f"{path}: {_root_cause(error)}") from error
                 return stack.enter_context(Path(found).open("rb"))
 
@@ -259,9 +259,9 @@ def hub_source(address: str) -> Source:
 
 
 class _Session(requests.Session):
-    """A session that sends no credentials, also none that ~/.netrc has for a host, and that follows no redirect.
+    """A session that sends no credentials, not even those in ~/.netrc, and follows no redirects.
 
-    requests would take the whole body of a redirect into memory, whatever it unpacks to.
+    requests would read the whole body of a redirect into memory, whatever size it unpacks to.
     """
 
     def __init__(self) -> None:
@@ -269,12 +269,12 @@ class _Session(requests.Session):
         self.auth = lambda request: request
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
-        """Tell requests that there is nowhere to go on to."""
+        """Tell requests that there is no redirect to follow."""
         return
 
 
 def _ask(session: requests.Session, url: str) -> requests.Response:
-    """Return the answer that a mirror gives in the end, its body unread; ask again where it is overloaded."""
+    """Return the final response of a mirror, its body unread; ask again if it is overloaded."""
     answer = _follow(session, url)
     for pause in _PAUSES_S:
         if answer.status_code not in _OVERLOADED:
@@ -293,14 +293,14 @@ def _follow(session: requests.Session, url: str) -> requests.Response:
                 return answer
             answer.close()
             url = urljoin(url, answer.headers["location"])
-        # The last two are what requests lets through of answers and addresses that are no such thing.
+        # requests lets the last two through for malformed responses and addresses.
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise _failed(url, _root_cause(error)) from error
-    raise _failed(url, f"it is where more than {_MOST_REDIRECTS} redirects lead")
+    raise _failed(url, f"more than {_MOST_REDIRECTS} redirects lead here")
 
 
 class _HttpBody:
-    """The body of an answer as a file, its errors turned into ours. A read may give less than it is asked for."""
+    """The body of a response as a file, its errors turned into ours. A read may return less than requested."""
 
     def __init__(self, answer: requests.Response) -> None:
         self._raw = answer.raw
@@ -320,7 +320,7 @@ class _HttpBody:
 
 
 def _failed(url: str, reason: str) -> SourceError:
-    """Return the error that an address failed, without what a redirect may have put into it: a password or a token."""
+    """Return the error for a failed address, without the password or token that a redirect may have added."""
     shown = re.sub(r"(?<=//)[^/?#]*@|[?#].*", "", url, flags=re.DOTALL)
     return SourceError(f"{shown}: {reason.replace(url, shown)}")
 
@@ -333,7 +333,7 @@ def _root_cause(error: BaseException) -> str:
 
 
 def _names(name: str) -> tuple[str, str]:
-    """Return what a file may be called where it is fetched from."""
+    """Return the names that a file may have in a source."""
     return f"{name}.gz", name
 
 
@@ -346,10 +346,10 @@ def _open_one_of(files: Sequence[Path], name: str) -> BinaryIO:
 
 
 def _fetch_file(opener: Opener, file: RawFile, form: Format, path: Path) -> None:
-    """Write one file, uncompressed, to `path`; stop as soon as it is longer than it may be."""
+    """Write one file, uncompressed, to `path`; stop as soon as it is longer than allowed."""
     raw = _Raw(opener(file.name))
     gzipped = raw.prefix == b"\x1f\x8b"
-    # GzipFile asks for more of a file than reading forwards needs.
+    # GzipFile's type requires more of a file than reading forwards needs.
     content: Readable = gzip.GzipFile(fileobj=cast(BinaryIO, raw)) if gzipped else raw
     _write_checked(content, file, form, path, raw)
     if file.md5 is not None:
@@ -359,7 +359,7 @@ def _fetch_file(opener: Opener, file: RawFile, form: Format, path: Path) -> None
 
 
 def _write_checked(content: Readable, file: RawFile, form: Format, path: Path, raw: "_Raw | None") -> None:
-    """Write content to `path`, of the length that it announces where its format does, and check its SHA-256."""
+    """Write content to `path`; check its SHA-256 and, if its format declares one, its length."""
     digest = hashlib.sha256()
     with _written(path) as write:
         announces = isinstance(form, Announces)
@@ -367,7 +367,7 @@ def _write_checked(content: Readable, file: RawFile, form: Format, path: Path, r
         length = form.announced(start) if isinstance(form, Announces) else formats.MAX_BYTES
         remaining = length - len(start)
         if remaining < 0:
-            raise SourceError(f"oversized: bytes follow the {length} that it announces")
+            raise SourceError(f"oversized: bytes follow the {length} that it declares")
         if raw is not None:
             # The source may be endless, such as zeros after a gzip stream; gzip never makes content much longer.
             raw.limit = remaining + remaining // 100 + _CHUNK
@@ -383,7 +383,7 @@ def _write_checked(content: Readable, file: RawFile, form: Format, path: Path, r
             write(chunk)
             remaining -= len(chunk)
         if content.read(1):
-            raise SourceError(f"oversized: bytes follow the {length} that it announces or may have")
+            raise SourceError(f"oversized: bytes follow the {length} that it declares or may have")
     if file.sha256 is not None and digest.hexdigest() != file.sha256:
         raise SourceError(f"the SHA-256 of its content is {digest.hexdigest()}, not {file.sha256}")
 
@@ -399,7 +399,7 @@ def _fetch_archive(opener: Opener, file: RawFile, path: Path) -> None:
 
 
 def _extract(archive: Path, file: RawFile, form: Format, path: Path) -> None:
-    """Write one member of a zip or tar archive to `path`, gzip undone; nothing else of it is unpacked."""
+    """Write one member of a zip or tar archive to `path`, unzipped if gzipped; nothing else in it is unpacked."""
     assert file.member is not None
     try:
         if zipfile.is_zipfile(archive):
@@ -409,12 +409,12 @@ def _extract(archive: Path, file: RawFile, form: Format, path: Path) -> None:
         with tarfile.open(archive) as tar:
             opened = tar.extractfile(file.member)
             if opened is None:
-                raise SourceError(f"{file.member} in it is no file")
+                raise SourceError(f"{file.member} in it is not a file")
             _write_member(cast(Readable, opened), file, form, path)
     except KeyError as error:
-        raise SourceError(f"it has no {file.member} in it") from error
+        raise SourceError(f"there is no {file.member} in it") from error
     except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError) as error:
-        raise SourceError(f"it is no whole archive: {error}") from error
+        raise SourceError(f"it is not a complete archive: {error}") from error
 
 
 def _write_member(member: Readable, file: RawFile, form: Format, path: Path) -> None:
@@ -427,13 +427,13 @@ def _write_member(member: Readable, file: RawFile, form: Format, path: Path) -> 
 
 @contextmanager
 def _written(path: Path) -> Iterator[Callable[[bytes], None]]:
-    """Open a file; what goes wrong in writing it is told apart from what goes wrong in reading another."""
+    """Open a file; errors in writing it are distinguished from errors in reading another."""
 
     def write(content: bytes) -> None:
         left = memoryview(content)
         try:
             while left:
-                left = left[file.write(left) :]  # on a disk that is nearly full, only a part of it is written
+                left = left[file.write(left) :]  # on a nearly full disk, only part of it is written
         except OSError as error:
             raise ArtifactError(f"cannot write {path}: {error}") from error
 
@@ -446,7 +446,7 @@ def _written(path: Path) -> Iterator[Callable[[bytes], None]]:
 
 
 class _Raw:
-    """A stream whose first two bytes can be looked at before they are read, and that ends in an error at a limit.
+    """A stream whose first two bytes can be seen before they are read, and that raises an error at a limit.
 
     Attributes:
         prefix: those two bytes.
@@ -486,7 +486,7 @@ def _read_exactly(stream: Readable, size: int) -> bytes:
 
 
 def _installed_files(package: str) -> list[Path]:
-    """Return the files that an installed package brought; none where it is not installed."""
+    """Return the files of an installed package; none if it is not installed."""
     if shutil.which("dpkg") is None:
         return []
     listing = subprocess.run(["dpkg", "-L", package], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Stratified choices among labelled images."""
+"""Stratified sampling of labelled images."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from latentbench.core.errors import InputError
 def stratified_subset(labels: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:
     """Choose `size` rows at random so that every class keeps its share, and return their sorted indices.
 
-    Shares that are no whole number of images are rounded by largest remainder, so that exactly `size` are chosen.
+    Shares that are not a whole number of images are rounded by largest remainder, so that exactly `size` are chosen.
 
     Args:
         labels: (n,) integers.

@@ -1,6 +1,7 @@
-"""Densities of latents, fitted after the training of the network that they are of (Ghosh et al. 2020, section 4).
+"""Densities of latents, fitted once the network that encodes them is trained (Ghosh et al. 2020, section 4).
 
-Decoded draws of one are images: so an autoencoder generates, and a VAE whose latents are not as its prior has them.
+Decoding draws from one gives images. So an autoencoder can generate, and so can a VAE whose latents do not follow its
+prior.
 
 Each file beside this one is a density: it has the file's name and defines `Density`.
 """
@@ -14,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Options:
-    """What is chosen for all densities; each reads what concerns it.
+    """Options shared by all densities; each reads the ones that it needs.
 
     Attributes:
         components: numbers of Gaussians to choose from.
@@ -25,12 +26,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A density that was fitted.
+    """A fitted density.
 
     Attributes:
         components: how many Gaussians it has.
-        steps: of its fit.
-        train_nats, validation_nats: mean log density of the latents that it was fitted to, and of the others.
+        steps: how many its fit took.
+        train_nats, validation_nats: mean log density of the latents that it was fitted to, and of the held-out ones.
     """
 
     components: int
@@ -46,13 +47,13 @@ class Density(Protocol):
     def fit(
         cls, train: np.ndarray, validation: np.ndarray, options: Options, generator: np.random.Generator, label: str
     ) -> tuple[Self, list[Candidate]]:
-        """Fit it to latents; return it, and all that were fitted, of which it is the one of most `validation_nats`.
+        """Fit candidates to latents; return the one with the highest `validation_nats`, and all candidates.
 
         Args:
-            train: (n, d), which it is fitted to.
-            validation: (m, d), which choose among several.
-            options: for all densities.
-            generator: of all that is drawn at random.
+            train: (n, d), to fit to.
+            validation: (m, d), to choose among candidates by.
+            options: shared by all densities.
+            generator: for all random draws.
             label: for progress bars.
 
         Raises:
@@ -61,10 +62,10 @@ class Density(Protocol):
 
     @classmethod
     def load(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Return one whose `arrays` were kept."""
+        """Return the density whose `arrays` were saved."""
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what it consists of, by name."""
+        """Return the arrays that define it, by name."""
 
     def log_prob(self, points: np.ndarray) -> np.ndarray:
         """Return the log density of points (n, d) in nats, (n,) float64."""

@@ -10,11 +10,11 @@ from latentbench.densities.base import Candidate, Options
 
 
 class Density(mixture.Density):
-    """A mixture that has one component, whatever there is to choose from."""
+    """A mixture of one component, whatever the options allow."""
 
     @classmethod
     def fit(
         cls, train: np.ndarray, validation: np.ndarray, options: Options, generator: np.random.Generator, label: str
     ) -> tuple[Self, list[Candidate]]:
-        """Fit it, as `base.Density` says."""
+        """Fit it, as `base.Density` describes."""
         return super().fit(train, validation, replace(options, components=[1]), generator, label)

@@ -14,12 +14,12 @@ from latentbench.core import progress
 from latentbench.core.errors import InputError, check_finite
 from latentbench.densities.base import Candidate, Options
 
-_BLOCK = 1000  # points at a time: what is computed of each point and component stays in the processor's cache
-_RIDGE = 1e-3  # added to all variances, as a share of the mean one: finer structure than that shows in no image
+_BLOCK = 1000  # points at a time: what is computed for each point and component stays in the processor's cache
+_RIDGE = 1e-3  # added to all variances, as a share of their mean: structure finer than that is invisible in images
 _TOLERANCE = 0.1  # nats: a smaller rise of the mean log density of validation points ends a fit
 _MOST_STEPS = 100
-_N_LLOYD = 10  # steps of k-means before
-_NEGLIGIBLE = np.finfo(np.float64).eps  # a share of a point that is lost in the rounding of sums of shares
+_N_LLOYD = 10  # steps of k-means before the fit
+_NEGLIGIBLE = np.finfo(np.float64).eps  # share of a point that is lost to rounding when shares are summed
 
 
 class Density:
@@ -28,13 +28,13 @@ class Density:
     Args:
         weights: (k,), which sum to 1.
         means: (k, d).
-        factors: (k, d, d), lower triangular: a covariance is its factor times that transposed.
+        factors: (k, d, d), lower triangular: a covariance is its factor times the factor's transpose.
     """
 
     def __init__(self, weights: np.ndarray, means: np.ndarray, factors: np.ndarray) -> None:
         self.weights, self.means, self.factors = weights, means, factors
         dim = means.shape[1]
-        # Of x - mean times its whitener the squares sum to the squared Mahalanobis distance.
+        # The squares of x - mean times its whitener sum to the squared Mahalanobis distance.
         whiteners = [solve_triangular(factor, np.eye(dim), lower=True).T for factor in factors]
         self._whiteners = np.concatenate(whiteners, axis=1)  # (d, k * d)
         self._shifts = np.stack([mean @ whitener for mean, whitener in zip(means, whiteners, strict=True)])
@@ -45,14 +45,14 @@ class Density:
     def fit(
         cls, train: np.ndarray, validation: np.ndarray, options: Options, generator: np.random.Generator, label: str
     ) -> tuple[Self, list[Candidate]]:
-        """Fit a mixture of each number of components, as `base.Density` says; keep the likeliest on validation."""
+        """Fit a mixture for each number of components, as `base.Density` says; keep the likeliest on validation."""
         found = [fit(train, validation, count, generator, label) for count in options.components]
         mixture, _ = max(found, key=lambda each: each[1].validation_nats)
         return cls(mixture.weights, mixture.means, mixture.factors), [candidate for _, candidate in found]
 
     @classmethod
     def load(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Return one whose `arrays` were kept."""
+        """Return the density whose `arrays` were saved."""
         return cls(**arrays)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -66,7 +66,7 @@ class Density:
         return found
 
     def _log_joint(self, points: np.ndarray) -> np.ndarray:
-        """Return the log of weight times density of each component at points (n, d), (n, k), in the points' type."""
+        """Return log(weight * density) of each component at points (n, d), as (n, k) in the points' dtype."""
         count, dim = self.means.shape
         whitened = (points @ self._whiteners.astype(points.dtype)).reshape(-1, count, dim)
         whitened -= self._shifts.astype(points.dtype)
@@ -75,7 +75,7 @@ class Density:
         return found
 
     def shares(self, points: np.ndarray) -> np.ndarray:
-        """Return the share of each component in points (n, d), (n, k), in the points' type (Bishop, eq. 9.23)."""
+        """Return each component's share of each point (n, d), (n, k), in the points' dtype (Bishop, eq. 9.23)."""
         return np.concatenate([softmax(self._log_joint(points[block]), axis=1) for block in _blocks(len(points))])
 
     def sample(self, n: int, generator: np.random.Generator) -> np.ndarray:
@@ -91,28 +91,28 @@ class Density:
 def fit(
     train: np.ndarray, validation: np.ndarray, count: int, generator: np.random.Generator, label: str
 ) -> tuple[Density, Candidate]:
-    """Fit a mixture of `count` Gaussians to points, from k-means on.
+    """Fit a mixture of `count` Gaussians to points, starting from k-means.
 
-    It ends where the validation points no longer become likelier: more steps would fit it to the train points alone.
+    It stops when the validation points no longer become likelier: more steps would only overfit the train points.
 
     Args:
         train, validation: (n, d) and (m, d).
         count: components.
-        generator: of the start.
+        generator: for the start.
         label: for the progress bar.
 
     Raises:
-        InputError: some points are not finite, or there are fewer than components or than two.
+        InputError: some points are not finite, or there are fewer than `count`, or fewer than two.
     """
     check_finite(train, "latents")
     check_finite(validation, "validation latents")
     if len(train) < max(count, 2):
         raise InputError(f"a mixture of {count} Gaussians needs at least {max(count, 2)} latents, not {len(train)}")
     centre = train.mean(axis=0, dtype=np.float64)
-    # One for all: a VAE's latents that carry nothing hardly vary, and must not count as much as the others.
+    # One scale for all: a VAE's latents that carry nothing hardly vary, and must not count as much as the others.
     scale = np.sqrt(train.var(axis=0, dtype=np.float64).mean()) or 1.0
     points, others = ((each - centre) / scale for each in (train, validation))
-    rounded = points.astype(np.float32)  # enough for shares, in half the time
+    rounded = points.astype(np.float32)  # precise enough for shares, in half the time
     mixture = maximise(points, np.eye(count)[_clusters(points, count, generator)])
     nats, rise, steps = mixture.log_prob(others).mean(), np.inf, 0
     with progress.counter(desc=f"{label}: {count} Gaussians", unit="step", delay=5) as bar:
@@ -135,10 +135,10 @@ def _blocks(n: int) -> list[slice]:
 
 
 def maximise(points: np.ndarray, shares: np.ndarray) -> Density:
-    """Return the mixture that is likeliest where components have these shares of points (Bishop, eq. 9.24 to 9.27).
+    """Return the likeliest mixture, given the components' shares of points (Bishop, eq. 9.24 to 9.27).
 
     Args:
-        points: (n, d) float64, of unit variance in the mean over coordinates.
+        points: (n, d) float64, with unit variance on average over coordinates.
         shares: (n, k), which sum to 1 over the components.
     """
     sizes = shares.sum(axis=0) + _NEGLIGIBLE
@@ -156,12 +156,12 @@ def maximise(points: np.ndarray, shares: np.ndarray) -> Density:
 def _clusters(points: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """Return the cluster of each point, (n,) int64, by k-means (Lloyd 1982).
 
-    It starts from points that lie apart (k-means++, Arthur & Vassilvitskii 2007).
+    It starts from points that lie far apart (k-means++, Arthur & Vassilvitskii 2007).
     """
     squares = np.square(points).sum(axis=1)
 
     def distances(centres: np.ndarray) -> np.ndarray:
-        """Return the squared distances (n, k), zero or more."""
+        """Return the squared distances (n, k), never negative."""
         rounded = squares[:, None] - 2.0 * points @ centres.T + np.square(centres).sum(axis=1)
         found: np.ndarray = np.maximum(rounded, 0.0)
         return found

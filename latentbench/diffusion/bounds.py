@@ -10,7 +10,7 @@ from latentbench.diffusion.denoising import Denoise
 from latentbench.diffusion.process import noised
 from latentbench.networks.likelihoods import DiscretizedLogistic
 
-# -log p(x_0 | estimate), (n,) nats, of an estimate and x_0, (n, ...) each.
+# Maps an estimate and x_0, (n, ...) each, to -log p(x_0 | estimate), (n,) nats.
 Nats = Callable[[Tensor, Tensor], Tensor]
 
 _FIT_STEPS, _FIT_RATE = 100, 0.1
@@ -21,9 +21,9 @@ class Bound:
     """Upper bound on the negative log-likelihood of each image, in nats: the sum of its parts, (n,) float64 each.
 
     Attributes:
-        prior: of the largest level against the noise that sampling starts from.
-        denoising: of the steps in between.
-        reconstruction: of the pixels, from the smallest level.
+        prior: for the largest level, against the noise that sampling starts from.
+        denoising: for the steps in between.
+        reconstruction: for the pixels, given the smallest level.
     """
 
     prior: Tensor
@@ -40,17 +40,17 @@ def bound(
 ) -> Bound:
     """Return the bound of Ho et al. 2020, eq. 5, for a chain of ancestral steps through all the levels.
 
-    The sum over steps is estimated without bias from `n_draws` of them for each image, which are spread evenly over the
-    logarithm of the level, shifted by a random amount; so the error over images is smaller than that of
-    independent draws, and a standard error from the values of images is on the safe side.
+    The sum over steps is estimated without bias from `n_draws` steps per image. These are spread evenly over the
+    logarithm of the level and shifted by a random amount. So the error over images is smaller than with independent
+    draws, and a standard error computed from the images' values is conservative.
 
     Args:
         denoise: estimates x_0.
         x0: images (n, ...) in [-1, 1].
-        levels: rising; those of the chain.
+        levels: of the chain, rising.
         nats: likelihood of x_0 given its estimate at the smallest level, such as `fit_pixels` returns.
-        n_draws: steps that are drawn for each image.
-        generator: of the steps and the noise.
+        n_draws: steps drawn for each image.
+        generator: for the steps and the noise.
     """
     steps = torch.tensor(levels, dtype=torch.float64)
     return Bound(
@@ -61,11 +61,11 @@ def bound(
 
 
 def _prior(x0: Tensor, level: Tensor) -> Tensor:
-    """Return the divergence of q(x_T | x_0) from N(0, I), which is taken in the coordinates of Ho et al. 2020."""
+    """Return the divergence of q(x_T | x_0) from N(0, I), in the coordinates of Ho et al. 2020."""
     signal = 1.0 / (1.0 + level.square())
     squares = x0.double().square().flatten(1).sum(dim=1)
     n_numbers = x0[0].numel()
-    # log1p(-signal) + signal is -signal^2 / 2 and less: the sum of its two terms would be rounding.
+    # log1p(-signal) + signal is at most -signal^2 / 2, which a plain logarithm would lose to rounding.
     return 0.5 * (signal * squares + n_numbers * (-signal - torch.log1p(-signal)))
 
 

@@ -14,7 +14,7 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
 class Denoiser(nn.Module):
-    """A network and what its output stands for: the expectation of x_0 behind y = x_0 + level * eps.
+    """A network and what its output means: the expectation of x_0 given y = x_0 + level * eps.
 
     Args:
         network: called with scaled data (n, ...), log(level) / 4 (n,) float32, and labels (n,) or None.
@@ -36,13 +36,13 @@ class Denoiser(nn.Module):
     def loss(
         self, x0: Tensor, level: Tensor, eps: Tensor, weighting: Weighting = "output", labels: Tensor | None = None
     ) -> Tensor:
-        """Return the weighted squared error, a mean over images and their numbers.
+        """Return the weighted squared error, averaged over images and their values.
 
         x0 and eps (n, ...), level (n,)
         """
         factors = parameterisations.coefficients(self.prediction, level, self.data_deviation)
         output = self._output(beside(factors.scale, x0) * noised(x0, level, eps), level, labels)
-        # (x_0 - skip * y) / out, put so that nothing large is subtracted.
+        # (x_0 - skip * y) / out, rearranged so that nothing large is subtracted.
         target = beside((1.0 - factors.skip) / factors.out, x0) * x0
         target = target - beside(factors.skip * level / factors.out, x0) * eps
         errors = (output.float() - target).square().flatten(1).mean(dim=1)
@@ -56,18 +56,18 @@ class Denoiser(nn.Module):
 
 
 def clipped(denoise: Denoise, low: float = -1.0, high: float = 1.0) -> Denoise:
-    """Return `denoise` with its estimates cut off where no data is."""
+    """Return `denoise` with its estimates clipped to the range of the data."""
     return lambda y, level: denoise(y, level).clamp(low, high)
 
 
 def guided(denoiser: Denoiser, labels: Tensor, nobody: int, scale: float) -> Denoise:
-    """Return the estimates for given classes, moved away from those for any class (Ho & Salimans 2022, eq. 6).
+    """Return estimates conditioned on classes, pushed away from the unconditional ones (Ho & Salimans 2022, eq. 6).
 
     Args:
-        denoiser: trained with labels, of which a share was replaced by `nobody`.
-        labels: (n,) classes wanted.
-        nobody: the label that stands for any class.
-        scale: 1 is the conditional model itself, larger exaggerates what sets the class apart.
+        denoiser: trained with labels, a share of them replaced by `nobody`.
+        labels: (n,) the wanted classes.
+        nobody: the label that means any class.
+        scale: 1 is the conditional model itself; a larger one exaggerates what sets the class apart.
     """
 
     def denoise(y: Tensor, level: Tensor) -> Tensor:

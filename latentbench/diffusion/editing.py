@@ -25,18 +25,18 @@ def inpaint(
     generators: Sequence[torch.Generator],
     repeats: int = 1,
 ) -> Tensor:
-    """Sample by ancestral steps what agrees with what is known, (n, ...).
+    """Sample images that agree with their known part by ancestral steps, (n, ...).
 
-    What is known takes its place in every estimate of x_0. So y goes, where that is, the way that the forward process
-    leads to it, as in Lugmayr et al. 2022, algorithm 1, whose going back and forth this has too.
+    Every estimate of x_0 has its known part replaced by the true one. So y follows the forward process there, as in
+    Lugmayr et al. 2022, algorithm 1. This has their resampling (going back and forth) too.
 
     Args:
         denoise: estimates x_0.
         path: falling levels, 0 last.
-        agree: puts what is known into estimates (n, ...).
+        agree: puts the known part into estimates (n, ...).
         y: (n, ...) at the first level, such as from `samplers.start`.
-        generators: one for each image; with another one comes another filling.
-        repeats: times that each level but the last is visited, so that what is filled in can agree with what is known.
+        generators: one for each image; another one gives another filling.
+        repeats: how often each level but the last is visited, so that the filling can agree with the known part.
     """
     for level, lower in pairwise(path):
         for again in range(repeats if lower > 0.0 else 1, 0, -1):
@@ -57,7 +57,7 @@ def vary(
     sampler: str = "dpm_solver",
     eta: float = 0.0,
 ) -> Tensor:
-    """Cover images (n, ...) with noise up to the first level of the path and sample from there (Meng et al. 2022).
+    """Add noise to images (n, ...) up to the first level of the path and sample from there (Meng et al. 2022).
 
     The higher that level, the less of the image is left.
 
@@ -74,12 +74,12 @@ def vary(
 def invert(denoise: Denoise, path: Sequence[float], images: Tensor, rule: Rule = "heun") -> Tensor:
     """Return the noise from which a deterministic sampler makes images (n, ...), at the first level of the path.
 
-    "ddim" takes the steps of DDIM the other way round (Song et al. 2021, section 4.3), "heun" those of Heun's rule,
-    which is of second order and calls the network twice a step.
+    "ddim" takes the steps of DDIM in reverse (Song et al. 2021, section 4.3), "heun" those of Heun's rule, which is of
+    second order and calls the network twice per step.
 
     Args:
         denoise: estimates x_0.
-        path: falling levels, as a sampler goes; images count as being at the last level above 0.
+        path: falling levels, as for a sampler; images are taken to be at the last level above 0.
         images: data.
         rule: the sampler whose steps are inverted.
     """
@@ -95,13 +95,13 @@ def invert(denoise: Denoise, path: Sequence[float], images: Tensor, rule: Rule =
 
 
 def blend(denoise: Denoise, path: Sequence[float], first: Tensor, second: Tensor, shares: Sequence[float]) -> Tensor:
-    """Return images between two (n, ...) each, (len(shares), n, ...), by way of the noise that they are made from.
+    """Return images between pairs of images, (len(shares), n, ...), by interpolating the noise that they are made from.
 
     Args:
         denoise: estimates x_0.
         path: falling levels, 0 last.
-        first, second: images.
-        shares: of the second; 0 and 1 give the two as inversion and sampling bring them back.
+        first, second: images (n, ...).
+        shares: of the second; 0 and 1 give the two as inversion and sampling reproduce them.
     """
     ends = [invert(denoise, path, images) for images in (first, second)]
     between = torch.stack([spherical(ends[0], ends[1], share) for share in shares])
@@ -110,7 +110,7 @@ def blend(denoise: Denoise, path: Sequence[float], first: Tensor, second: Tensor
 
 
 def spherical(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """Interpolate along the great circle, (n, ...) each (Shoemake 1985): all between is as long as the ends."""
+    """Interpolate along the great circle, (n, ...) each (Shoemake 1985): all points between are as long as the ends."""
     a, b = first.flatten(1), second.flatten(1)
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1.0, 1.0)[:, None]
     angle = torch.arccos(cosine)

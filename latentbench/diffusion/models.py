@@ -30,10 +30,10 @@ class Sampling:
     """How to sample.
 
     Attributes:
-        sampler: which one.
-        calls: network calls for each sample, at most; one with guidance counts as one.
-        spacing: of the levels between.
-        eta: share of fresh noise, of DDIM alone.
+        sampler: its name.
+        calls: network calls for each sample, at most; a guided call counts as one.
+        spacing: of the levels in between.
+        eta: share of fresh noise, for DDIM only.
     """
 
     sampler: str = "dpm_solver"
@@ -43,7 +43,7 @@ class Sampling:
 
 
 class DiffusionModel(nn.Module):
-    """A space, and a denoiser that was trained there. `build` makes one.
+    """A space, and a denoiser trained in it. `build` makes one.
 
     Attributes:
         space: maps images to data and back.
@@ -51,7 +51,7 @@ class DiffusionModel(nn.Module):
         schedule: of the noise that the denoiser is trained with.
         image_shape: channels, height and width of an image.
         shape: of one datum.
-        n_classes: of the labels that the denoiser may be told; None for none.
+        n_classes: how many classes the denoiser can be conditioned on; None if it is unconditional.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class DiffusionModel(nn.Module):
         self.image_shape, self.shape = tuple(image_shape), tuple(shape)
 
     def denoise(self, labels: Tensor | None = None, guidance: float = 1.0) -> Denoise:
-        """Return what samplers call: estimates within the limits of the space, of given classes (n,) if any."""
+        """Return what samplers call: estimates within the limits of the space, conditioned on classes (n,) if given."""
         if labels is None:
             denoise: Denoise = self.denoiser
         else:
@@ -78,7 +78,7 @@ class DiffusionModel(nn.Module):
         return denoise if self.space.limits is None else denoising.clipped(denoise, *self.space.limits)
 
     def path(self, sampling: Sampling, start: float = 1.0) -> list[float]:
-        """Return the levels that samples go through from a time in (0, 1]; 1 is noise alone.
+        """Return the levels that samples go through from a time in (0, 1]; 1 is pure noise.
 
         Raises:
             InputError: too few or too many calls, or a time out of range.
@@ -96,9 +96,9 @@ class DiffusionModel(nn.Module):
         labels: Tensor | None = None,
         guidance: float = 1.0,
     ) -> Iterator[Step]:
-        """Yield the steps of samples with these numbers; each depends on the seed and its number alone.
+        """Yield the steps of the samples with these indices; each depends only on the seed and its index.
 
-        Within one grey level, that is: sums over another batch may be rounded otherwise.
+        This holds to within one grey level: in another batch, sums may be rounded differently.
         """
         device = next(self.parameters()).device
         generators = [seeding.torch_generator(seed, index) for index in indices]
@@ -116,12 +116,12 @@ class DiffusionModel(nn.Module):
         guidance: float = 1.0,
         label: str | None = None,
     ) -> Tensor:
-        """Return the samples with these numbers, (n, c, h, w) uint8 on the CPU, made a batch at a time.
+        """Return the samples with these indices, (n, c, h, w) uint8 on the CPU, made a batch at a time.
 
         Args:
             seed, indices, sampling, guidance: as for `steps`.
             labels: (n,) int64, the class of each, or None.
-            label: of a progress bar; None for no bar.
+            label: of the progress bar; None for no bar.
         """
         drawn = [torch.empty((0, *self.image_shape), dtype=torch.uint8)]
         starts = range(0, len(indices), _BATCH)
@@ -139,10 +139,10 @@ class DiffusionModel(nn.Module):
     def inpaint(
         self, seed: int, indices: Sequence[int], images: Tensor, known: Tensor, sampling: Sampling, repeats: int = 1
     ) -> Tensor:
-        """Fill in what is not known of images, both (n, c, h, w), uint8 and bool; known pixels stay as they are.
+        """Fill in the pixels of images that are not known, both (n, c, h, w), uint8 and bool; known pixels stay.
 
-        It takes ancestral steps, each of `sampling.calls` as often as `repeats` says. On latents, every estimate is
-        decoded, completed and encoded again.
+        It takes `sampling.calls` ancestral steps, each of them `repeats` times. On latents, every estimate is decoded,
+        completed and encoded again.
         """
         device = next(self.parameters()).device
         images, known = images.to(device), known.to(device)
@@ -163,7 +163,7 @@ class DiffusionModel(nn.Module):
 
 
 class Estimator(nn.Module):
-    """The denoiser of a model as a module of its own; on pixels its estimates are to be cut off at -1 and 1."""
+    """The denoiser of a model as a separate module; on pixels, clip its estimates to -1 and 1."""
 
     def __init__(self, model: DiffusionModel) -> None:
         super().__init__()
@@ -172,13 +172,13 @@ class Estimator(nn.Module):
     def forward(self, noisy: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map y = x_0 + level * eps (n, *shape), levels (n,), float32 both, to estimates of x_0 (n, *shape).
 
-        A model that was told classes takes labels (n,) int64; the number after the last class stands for any.
+        A class-conditional model takes labels (n,) int64; the number after the last class means any class.
         """
         return torch.as_tensor(self.model.denoiser(noisy, level, labels))
 
 
 class SpaceDecoder(nn.Module):
-    """The way back from the space of a model to images, as a module of its own."""
+    """The decoder from the space of a model to images, as a separate module."""
 
     def __init__(self, model: DiffusionModel) -> None:
         super().__init__()
@@ -202,12 +202,11 @@ def build(
 
     Args:
         image_shape: channels, height and width of an image.
-        network: arguments of the network but for its input's size and the classes.
+        network: arguments of the network, except its input's size and the classes.
         schedule: arguments of `schedules.make`.
         prediction, data_deviation: as for `Denoiser`.
-        n_classes: of the labels that the network may be told.
-        coder: of a model on latents: arguments of the residual autoencoder but for the shape of the images; None
-            on pixels.
+        n_classes: how many classes the network can be conditioned on.
+        coder: for a model on latents, arguments of the residual autoencoder except the image shape; None on pixels.
     """
     if coder is None:
         space: PixelSpace | LatentSpace = PixelSpace()
@@ -222,10 +221,10 @@ def build(
 
 
 def restore(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> DiffusionModel:
-    """Return a trained model in evaluation mode from its weights and what is written beside them.
+    """Return a trained model in evaluation mode from its weights and the description saved beside them.
 
     Raises:
-        WeightsError: the weights are not of the model that is described beside them.
+        WeightsError: the weights do not fit the description saved beside them.
     """
     model = build(**description["network"])
     weights.load(model, arrays)
@@ -233,14 +232,14 @@ def restore(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) ->
 
 
 def load(folder: Path) -> tuple[DiffusionModel, dict[str, Any]]:
-    """Return a trained model in evaluation mode, and all that is written beside its weights.
+    """Return a trained model in evaluation mode, and the description saved beside its weights.
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        InputError: it is a model of another kind.
-        WeightsError: the weights are not of the model that is described beside them.
+        InputError: it is another kind of model.
+        WeightsError: the weights do not fit the description saved beside them.
     """
     arrays, description = artifacts.read_model(folder)
     if "schedule" not in description.get("network", {}):
-        raise InputError(f"{folder} holds no diffusion model; the rows of the param 'rows.diffusion' do")
+        raise InputError(f"{folder} does not hold a diffusion model; the rows in the param 'rows.diffusion' do")
     return restore(arrays, description), description

@@ -1,4 +1,4 @@
-"""What a denoising network is given, what it predicts, and how its errors are weighed."""
+"""What a denoising network is given, what it predicts, and how its errors are weighted."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -47,10 +47,10 @@ def coefficients(prediction: Prediction, level: Tensor, data_deviation: float) -
 
 
 def weights(weighting: Weighting, level: Tensor) -> Tensor | None:
-    """Return the weight (n,) of the squared error of x_0; None where each network output shall count the same.
+    """Return the weight (n,) of the squared error of x_0; None to weight each network output the same.
 
-    "eps" counts each error of the noise the same (Ho et al. 2020, eq. 14), "min_snr" likewise with no more weight than
-    5 on an image's error (Hang et al. 2023, eq. 8).
+    "eps" weights each error of the noise the same (Ho et al. 2020, eq. 14). "min_snr" does too, but caps the weight of
+    an image's error at 5 (Hang et al. 2023, eq. 8).
     """
     if weighting == "output":
         return None

@@ -2,7 +2,7 @@
 
 Everything here works on y = x_0 + level * eps, with eps standard normal: the coordinates of Karras et al. 2022. Every
 Gaussian process x_t = a_t x_0 + s_t eps is this one with level s_t / a_t, once it is divided by a_t. So one set of
-samplers, bounds and edits serves all of them; `variance_preserving` leads over to the x_t of Ho et al.
+samplers, bounds and edits serves all of them; `variance_preserving` converts to the x_t of Ho et al.
 """
 
 from collections.abc import Sequence
@@ -45,12 +45,12 @@ def alphas_cumprod(level: Tensor) -> Tensor:
 
 
 def beside(level: Tensor, y: Tensor) -> Tensor:
-    """Return `level` (n,), of any dtype and on any device, so that it scales y (n, ...): (n, 1, ...), like y."""
+    """Return `level` (n,), of any dtype and on any device, in a shape that scales y (n, ...): (n, 1, ...), like y."""
     return level.to(y).reshape(-1, *[1] * (y.ndim - 1))
 
 
 def noise(generators: Sequence[torch.Generator], *shape: int) -> Tensor:
-    """Draw standard normal noise (n, *shape), each sample from a generator of its own.
+    """Draw standard normal noise (n, *shape), each sample from its own generator.
 
     So a sample does not depend on the batch that it is drawn in.
     """

@@ -22,12 +22,12 @@ _FLOW_ENDS = (0.001, 0.999)  # of its time: at 1 there is no signal, and no fini
 
 @dataclass(frozen=True)
 class Schedule:
-    """A path of noise levels (deviation of the noise / weight of the signal) from almost none to almost only noise.
+    """A path of noise levels (deviation of the noise / weight of the signal) from almost none to almost pure noise.
 
     Attributes:
-        level_at: maps times in [0, 1], of any shape, to levels; it never falls.
-        trained_at: maps uniform numbers in [0, 1) to levels as they are drawn in training: a quantile function.
-        levels: of a process of discrete steps, (T,) float64, rising; empty for a process in continuous time.
+        level_at: maps times in [0, 1], of any shape, to levels; it never decreases.
+        trained_at: maps uniform numbers in [0, 1) to levels as drawn in training: a quantile function.
+        levels: of a discrete-time process, (T,) float64, rising; empty for a process in continuous time.
 
     Both functions take times and numbers on any device, and return float64 on the CPU.
     """
@@ -53,7 +53,7 @@ class Schedule:
         """Return the n_steps levels that a sampler visits, falling, and the 0 that it ends at.
 
         Args:
-            n_steps: at least 2; of a discrete process, evenly in time, at most T.
+            n_steps: at least 2; for a discrete process with even spacing in time, at most T.
             spacing: even in "time", in the "log" of the level, or in its 7th root ("rho", Karras et al. 2022, eq. 5).
             start: the time to start from.
 
@@ -84,7 +84,7 @@ class Schedule:
 def make(name: Name, n_steps: int = 1000) -> Schedule:
     """Return a named schedule.
 
-    "linear" is that of Ho et al. 2020 (variances 1e-4 to 0.02 at T = 1000, scaled for other T so that the end stays
+    "linear" is that of Ho et al. 2020 (variances 1e-4 to 0.02 at T = 1000, scaled for other T so that the end is
     noise), "cosine" that of Nichol & Dhariwal 2021, eq. 17, with their cap of 0.999; both have T = `n_steps` discrete
     steps. "karras" draws log-normal levels in training and visits 0.002 to 80 (Karras et al. 2022, table 1). "flow" is
     the straight path x_t = (1 - t) x_0 + t eps, trained at uniform times (Lipman et al. 2023, eq. 20-23).
@@ -117,7 +117,7 @@ def _flow_level(time: Tensor) -> Tensor:
 
 
 def _normal_quantile(uniform: Tensor) -> Tensor:
-    # The middle of the interval that a float32 stands for: 0 would be infinitely far out.
+    # The middle of the interval that a float32 represents: 0 itself would map to minus infinity.
     return torch.as_tensor(torch.special.ndtri(uniform.cpu().double() + 2.0**-25))
 
 

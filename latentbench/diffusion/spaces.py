@@ -6,14 +6,14 @@ from torch import Tensor, nn
 from latentbench import inference, parallel
 from latentbench.networks.autoencoders.base import Autoencoder
 
-LATENT_DEVIATION = 0.5  # what the noise levels of Karras et al. 2022 are made for
+LATENT_DEVIATION = 0.5  # what the noise levels of Karras et al. 2022 are designed for
 
 
 class NoisyCoder(nn.Module):
-    """An autoencoder in training, whose decoder learns to bear what a denoiser leaves: latents that are a little off.
+    """An autoencoder in training, whose decoder learns to tolerate a denoiser's errors: latents that are slightly off.
 
     Args:
-        coder: which is trained.
+        coder: the autoencoder to train.
         noise: on its latents, as a share of the deviation of each.
     """
 
@@ -27,7 +27,7 @@ class NoisyCoder(nn.Module):
     def forward(self, images: Tensor, eps: Tensor) -> Tensor:
         """Map images (n, c, h, w) in [0, 1] and normal noise (n, latent_dim) to images of the same shape.
 
-        Deviations are those of the newest training batch, over all processes.
+        Deviations are those of the latest training batch, over all processes.
         """
         latents = self.coder.encode(images)
         if self.training:
@@ -42,7 +42,7 @@ class PixelSpace(nn.Module):
     """Pixels on the scale from -1 to 1.
 
     Attributes:
-        limits: beyond which no data is; None for a space without.
+        limits: of the data; None if it is unbounded.
     """
 
     limits: tuple[float, float] | None = (-1.0, 1.0)
@@ -57,7 +57,7 @@ class PixelSpace(nn.Module):
 
 
 class LatentSpace(nn.Module):
-    """Latents of an autoencoder, each with mean 0 and deviation 0.5 over the images that `fit` is given.
+    """Latents of an autoencoder, each with mean 0 and deviation 0.5 over the images passed to `fit`.
 
     Args:
         coder: to be trained before `fit`.
@@ -75,7 +75,7 @@ class LatentSpace(nn.Module):
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Standardise by uint8 images (n, c, h, w), on any device; the coder is not trained any more."""
+        """Standardise the latents on uint8 images (n, c, h, w), on any device; the coder is frozen from then on."""
         self.coder.requires_grad_(False).eval()
         device = self.mean.device
         latents = inference.apply(lambda batch: self.coder.encode(inference.to_unit(batch)), images, device=device)

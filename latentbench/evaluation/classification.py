@@ -18,7 +18,7 @@ def bootstrap_means(outcomes: np.ndarray, n_resamples: int, generator: np.random
     Args:
         outcomes: (n, m), such as whether each of m classifiers is right on each of n images.
         n_resamples: number of resamples.
-        generator: of the resampling.
+        generator: for the resampling.
 
     Returns:
         (n_resamples, m) float64.
@@ -59,29 +59,29 @@ def report(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) ->
 
 
 def class_hits(predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return what F1 is made of, for each image and each of the m classes that occur in `labels`.
+    """Return the counts that F1 is computed from, for each image and each of the m classes that occur in `labels`.
 
     Args:
         predicted, labels: (n,) integers.
 
     Returns:
-        (n, 3 m) float64: for each class whether the image is of it and told so, is told so, and is of it. `macro_f1`
-        of their means over images, resampled or not, is the macro F1.
+        (n, 3 m) float64: for each class whether the image is a true positive, is predicted to be of it, and is of it.
+        `macro_f1` of their means over images, resampled or not, is the macro F1.
     """
     classes = np.unique(labels)
-    told, true = predicted[:, None] == classes, labels[:, None] == classes
-    return np.stack([told & true, told, true], axis=2).reshape(len(labels), -1).astype(np.float64)
+    called, true = predicted[:, None] == classes, labels[:, None] == classes
+    return np.stack([called & true, called, true], axis=2).reshape(len(labels), -1).astype(np.float64)
 
 
 def macro_f1(shares: np.ndarray) -> np.ndarray:
     """Return the mean of F1 over classes from means (..., 3 m) of `class_hits`, (...)."""
-    hits, told, true = np.moveaxis(shares.reshape(*shares.shape[:-1], -1, 3), -1, 0)
-    both = told + true
+    hits, called, true = np.moveaxis(shares.reshape(*shares.shape[:-1], -1, 3), -1, 0)
+    both = called + true
     scores: np.ndarray = np.divide(2.0 * hits, both, out=np.zeros_like(both), where=both > 0).mean(axis=-1)
     return scores
 
 
 def confusions(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """Return a line for each image with its actual and its predicted class, as DVC's confusion plot reads it."""
+    """Return a row for each image with its actual and its predicted class, as DVC's confusion plot expects."""
     names = np.array(classes)
     return pd.DataFrame({"actual": names[labels], "predicted": names[predicted]})

@@ -1,7 +1,7 @@
 """The columns of the comparisons: what each means, which way it is better, and whether it has an interval.
 
-This is the one place that says so: the stages order their tables by it, and the tools explain and judge scores by it.
-It imports nothing but the standard library, so that whoever only asks for a sentence does not wait.
+This is the only place that says so: the stages order their tables by it, and the tools explain and judge scores by it.
+It imports only the standard library, so that looking up a sentence is quick.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ class Column:
     Attributes:
         name: of the column; the ends of its interval are `<name>_lo` and `<name>_hi`.
         sentence: what it means, without which way is better.
-        better: the values that are better; None where neither are, or the best is in between.
+        better: which values are better; None if neither are, or if the best is in between.
         interval: whether it has a 95% interval.
         kind: a score says how good a row is; a fact is a size, a count or a choice that comes with it; a word is text.
     """
@@ -29,37 +29,37 @@ class Column:
 
     @property
     def meaning(self) -> str:
-        """The sentence, with which way is better where one is."""
+        """The sentence, and which way is better if one is."""
         return f"{self.sentence.removesuffix('.')}; {self.better} is better." if self.better else self.sentence
 
 
 _BITS = Column(
     "bits_per_dim",
-    "Bits that an image takes for each pixel, at most: the bound on the likelihood of test images.",
+    "Bits per pixel that an image takes, at most: the bound on the likelihood of test images.",
     "lower",
     interval=True,
 )
 
 # Each in the order of its table.
 REPRESENTATIONS = (
-    Column("dims", "How many numbers stand for an image.", None, kind="fact"),
-    Column("bytes_per_image", "What an image takes so represented, in bytes.", None, kind="fact"),
+    Column("dims", "How many numbers represent an image.", None, kind="fact"),
+    Column("bytes_per_image", "Size of an image in this representation, in bytes.", None, kind="fact"),
     Column(
         "model_bytes",
-        "Size of the file of what was fitted, in bytes; that of PCA holds all components, in float64.",
+        "Size of the fitted model's file, in bytes; PCA's holds all components, in float64.",
         None,
         kind="fact",
     ),
-    Column("knn_k", "How many neighbours the kNN classifier asks.", None, kind="fact"),
+    Column("knn_k", "How many neighbours the kNN classifier uses.", None, kind="fact"),
     Column(
         "knn_leave_one_out",
-        "Accuracy of kNN on each train image by the others, by which k and weights were chosen, and rows may be.",
+        "Accuracy of kNN on each train image by the others; k and weights were chosen by it, and rows may be too.",
         "higher",
     ),
     Column("knn_accuracy", "Share of the test images that kNN gets right.", "higher", interval=True),
     Column(
         "knn_minus_raw",
-        "Accuracy of kNN less that on raw pixels on the same images; the interval of a real difference excludes zero.",
+        "Accuracy of kNN minus that on raw pixels of the same images; the interval of a real difference excludes zero.",
         "higher",
         interval=True,
     ),
@@ -76,18 +76,18 @@ REPRESENTATIONS = (
     ),
     Column(
         "linear_probe_minus_raw",
-        "Accuracy of the linear classifier less that on raw pixels on the same images.",
+        "Accuracy of the linear classifier minus that on raw pixels of the same images.",
         "higher",
         interval=True,
     ),
     Column(
         "trustworthiness",
-        "How far the nearest images in the representation are near in pixels too, at most 1.",
+        "How far the nearest images in the representation are also near in pixels, at most 1.",
         "higher",
     ),
     Column(
         "continuity",
-        "How far the nearest images in pixels are near in the representation too, at most 1.",
+        "How far the nearest images in pixels are also near in the representation, at most 1.",
         "higher",
     ),
     Column(
@@ -97,7 +97,7 @@ REPRESENTATIONS = (
     ),
     Column(
         "auc_r_nx",
-        "Share of the nearest images that are kept beyond chance, over neighbourhoods of all sizes, small ones first.",
+        "Share of nearest images kept, beyond chance, over neighbourhoods of all sizes; small ones count most.",
         "higher",
         interval=True,
     ),
@@ -163,12 +163,12 @@ GENERATORS = (
         interval=True,
     ),
     Column(
-        "cas", "Accuracy on test images of a linear classifier taught by these images alone.", "higher", interval=True
+        "cas", "Accuracy on test images of a linear classifier trained on these images alone.", "higher", interval=True
     ),
     Column("classes_present", "How many classes the classifier sees among the images.", None),
     Column(
         "rarest_class_share",
-        "Share of the images that are of the rarest class; a tenth would be balanced among ten.",
+        "Share of the images that belong to the rarest class; with ten classes, a tenth would be balanced.",
         None,
     ),
     Column(
@@ -181,7 +181,7 @@ GENERATORS = (
     _BITS,
     Column(
         "classifier",
-        "Hash of the classifier that judged, or of the components after `pca:`; distances under others do not compare.",
+        "Hash of the classifier that judged, or of the components after `pca:`; compare distances under one hash only.",
         None,
         kind="word",
     ),
@@ -230,9 +230,9 @@ COMPARISONS: Mapping[str, tuple[Column, ...]] = {
     "generators": GENERATORS,
     "likelihoods": LIKELIHOODS,
 }
-# Of representations, what is kept of how images lie to each other in pixels: people see it as a table of its own.
+# How well representations keep the arrangement of images in pixels: people see it as a separate table.
 KEPT = ("trustworthiness", "continuity", "q_nx", "auc_r_nx", "spearman", "stress")
-# What the stage of a network writes of how its training ended.
+# What a network's stage writes about how its training ended.
 TRAINING = (
     Column(
         "best_epoch",
@@ -253,13 +253,13 @@ TRAINING = (
         "lower",
     ),
     Column("validation_kl", "The second part of a VAE's loss, the KL divergence, in nats for each image.", None),
-    Column("validation_total_correlation", "Total correlation of a VAE's latents, in nats, where it is weighed.", None),
-    Column("validation_commitment", "Mean squared distance of what a VQ-VAE encodes from its codes.", None),
-    Column("codes_used_share", "Share of a VQ-VAE's codes that some train image uses.", None),
-    Column("code_perplexity", "How many equally used codes would say as much as a VQ-VAE's do.", None),
+    Column("validation_total_correlation", "Total correlation of a VAE's latents, in nats, if it is weighted.", None),
+    Column("validation_commitment", "Mean squared distance between a VQ-VAE's encoder output and its codes.", None),
+    Column("codes_used_share", "Share of a VQ-VAE's codes that at least one train image uses.", None),
+    Column("code_perplexity", "How many equally used codes would carry as much as a VQ-VAE's do.", None),
     Column("bits_per_image", "How many bits the codes of an image take in a VQ-VAE.", None, kind="fact"),
 )
-# By name; what stands in several tables means the same in each, but for how many images there are.
+# By name; a column of several tables means the same in each, except for the number of images.
 BY_NAME: Mapping[str, Column] = {
     column.name: column for columns in (*COMPARISONS.values(), TRAINING) for column in columns
 }
@@ -276,5 +276,5 @@ def meanings(columns: Sequence[Column]) -> dict[str, str]:
 
 
 def better(name: str) -> Literal["higher", "lower"] | None:
-    """Return which values of a score are better; None where neither are, or nothing is known of it."""
+    """Return which values of a score are better; None if neither are, or if the score is unknown."""
     return BY_NAME[name].better if name in BY_NAME else None

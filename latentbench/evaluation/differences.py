@@ -1,4 +1,4 @@
-"""Whether one run scores otherwise than another by more than chance: paired intervals, p-values, their correction."""
+"""Whether two runs' scores differ by more than chance: paired intervals, p-values and their correction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from latentbench.evaluation.samples import jackknife
 from latentbench.evaluation.seeds import t_interval
 
 _BLOCK = 100  # resamples whose counts are held at once
-_FEW_KINDS = 4  # images of a kind, on average, from which on it is faster to draw kinds than images
+_FEW_KINDS = 4  # images of a kind, on average: with at least so many it is faster to draw kinds than images
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Change:
     """A difference of two scores.
 
     Attributes:
-        value, low, high: with its 95% interval.
+        value, low, high: the difference and its 95% interval.
         p: two-sided p-value of no difference.
     """
 
@@ -33,14 +33,14 @@ class Change:
 def by_jackknife(a: float, b: float, left_out_a: np.ndarray, left_out_b: np.ndarray) -> Change:
     """Return b - a of two scores whose jackknives left out the same groups in the same order.
 
-    What the groups do to both scores alike, such as held-out images that are hard for any model, cancels in it.
+    What affects both scores alike, such as held-out images that are hard for any model, cancels.
 
     Args:
         a, b: the scores.
         left_out_a, left_out_b: their values without each group in turn, (n_groups,) each.
 
     Raises:
-        InputError: they have not equally many groups.
+        InputError: their numbers of groups differ, or are below 2.
     """
     n_groups = len(left_out_a)
     if n_groups != len(left_out_b) or n_groups < 2:
@@ -51,16 +51,16 @@ def by_jackknife(a: float, b: float, left_out_a: np.ndarray, left_out_b: np.ndar
 
 
 def resampled_means(outcomes: np.ndarray, n_resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """Return the column means of resamples of images, the same for every column, as `by_resamples` takes them.
+    """Return the column means of resampled images, the same for every column, as `by_resamples` takes them.
 
-    Images with equal outcomes are drawn together: how many of each kind are in a resample is multinomial, so that what
-    takes few values, such as whether two classifiers are right, costs as much as it has kinds and not as it has images.
-    Its distribution is that of `classification.bootstrap_means`.
+    Images with equal outcomes are drawn together: the number of each kind in a resample is multinomial. So where there
+    are few values, such as whether two classifiers are right, the cost grows with the kinds and not with the images.
+    The distribution is that of `classification.bootstrap_means`.
 
     Args:
         outcomes: (n, m).
         n_resamples: number of resamples.
-        generator: of the resampling.
+        generator: for the resampling.
 
     Returns:
         (n_resamples, m) float64.
@@ -102,9 +102,9 @@ def over_seeds(values: Sequence[float]) -> Change:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for how many there are, in their order (Holm 1979).
+    """Return p-values corrected for their number, in their order (Holm 1979).
 
-    The chance of any false call among them then stays below the level that they are held against.
+    The chance of any false positive among them then stays below the level that they are tested at.
     """
     m, running = len(p_values), 0.0
     corrected = [0.0] * m

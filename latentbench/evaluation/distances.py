@@ -1,6 +1,6 @@
 """How well an embedding keeps distances, and the order of all neighbours: rank correlation, stress and co-ranking.
 
-All scores are of the same n points in two spaces and take n^2 numbers: of large sets, a part is scored.
+All scores compare the same n points in two spaces and need n^2 numbers: for large sets, a part is scored.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ import numpy as np
 from latentbench.core.errors import InputError, check_finite
 
 _N_GROUPS = 20  # of points, over which an interval is taken
-_LEAST = 4  # points, below which a neighbourhood is one point or all
+_LEAST = 4  # points; with fewer, a neighbourhood is one point or all
 
 
 class Space:
-    """Points in one space, as far as scores ask.
+    """Points in one space, with what the scores need of them.
 
     Args:
         distances: (n, n) float64, symmetric.
@@ -27,7 +27,7 @@ class Space:
 
     def __init__(self, distances: np.ndarray) -> None:
         if len(distances) < _LEAST:
-            raise InputError(f"distances are compared of at least {_LEAST} points, not {len(distances)}")
+            raise InputError(f"comparing distances needs at least {_LEAST} points, not {len(distances)}")
         self.distances = distances
 
     @classmethod
@@ -43,7 +43,7 @@ class Space:
         return cls(squareform(pdist(np.asarray(points, dtype=np.float64))))
 
     def part(self, index: np.ndarray) -> "Space":
-        """Return the space of some points alone."""
+        """Return the space of some of the points."""
         return Space(self.distances[np.ix_(index, index)])
 
     @cached_property
@@ -54,7 +54,7 @@ class Space:
 
     @cached_property
     def ordered(self) -> np.ndarray:
-        """The ranks of these among each other, from 1 on; equal ones share their mean."""
+        """The ranks of these distances, from 1; equal ones share their mean rank."""
         from scipy.stats import rankdata
 
         found: np.ndarray = rankdata(self.pairs)
@@ -64,7 +64,7 @@ class Space:
     def places(self) -> np.ndarray:
         """The rank of each point among the neighbours of each, (n, n) int64: 1 for the nearest, 0 for the point itself.
 
-        Of points at one distance the lower index comes first.
+        Among points at the same distance, the lower index comes first.
         """
         apart = self.distances.copy()
         np.fill_diagonal(apart, -1.0)
@@ -84,7 +84,7 @@ class Estimate:
 
 
 def spearman(first: Space, second: Space) -> float:
-    """Return Spearman's rank correlation of the distances of all pairs (Spearman 1904); 0 where one are all equal."""
+    """Return Spearman's rank correlation of the distances of all pairs (Spearman 1904); 0 if one set is constant."""
     a, b = (each.ordered - each.ordered.mean() for each in (first, second))
     scale = np.sqrt(np.square(a).sum() * np.square(b).sum())
     return float((a * b).sum() / scale) if scale > 0.0 else 0.0
@@ -93,24 +93,24 @@ def spearman(first: Space, second: Space) -> float:
 def stress(first: Space, second: Space) -> float:
     """Return the normalised stress of the second space's distances at their best scale, from 0 to 1.
 
-    sqrt(sum (d - s e)^2 / sum d^2) over all pairs (Kruskal 1964), with the s that makes it least: distances in another
-    unit are as good. 1 where all points of the second space are one.
+    sqrt(sum (d - s e)^2 / sum d^2) over all pairs (Kruskal 1964), with the s that minimises it: the unit of distances
+    does not matter. 1 if all points of the second space are the same.
 
     Raises:
-        InputError: all points of the first space are one.
+        InputError: all points of the first space are the same.
     """
     d, e = first.pairs, second.pairs
     if not d.any():
-        raise InputError("there is no stress where all points are the same")
+        raise InputError("stress is undefined when all points are the same")
     squares = np.square(d).sum() * np.square(e).sum()
     return float(np.sqrt(max(0.0, 1.0 - (d * e).sum() ** 2 / squares))) if squares > 0.0 else 1.0
 
 
 def common_neighbors(first: Space, second: Space) -> np.ndarray:
-    """Return how many of the K nearest points of each are the same in both spaces, (n, n - 1) int64, for K from 1 on.
+    """Return how many of each point's K nearest are the same in both spaces, (n, n - 1) int64, for K from 1 on.
 
-    A point is among the K nearest in both from the larger of its two ranks on: summed over all points, these are the
-    sums of the upper left blocks of the co-ranking matrix (Lee & Verleysen 2009).
+    A point is among the K nearest in both once K reaches the larger of its two ranks. Summed over all points, these are
+    the sums of the upper left blocks of the co-ranking matrix (Lee & Verleysen 2009).
     """
     n = len(first.places)
     later = np.maximum(first.places, second.places)  # 0 for the point itself
@@ -141,7 +141,7 @@ def r_nx(common: np.ndarray) -> np.ndarray:
 
 
 def areas(common: np.ndarray) -> np.ndarray:
-    """Return the area under R_NX over log K of each point alone, (n,); their mean is that of all (Lee et al. 2015).
+    """Return each point's own area under R_NX over log K, (n,); their mean is that of all (Lee et al. 2015).
 
     The mean of R_NX(K) with weights 1 / K, so that small neighbourhoods count most: 1 is perfect, 0 is chance.
     Arguments as for `q_nx`.
@@ -154,10 +154,10 @@ def areas(common: np.ndarray) -> np.ndarray:
 
 
 def groups(n: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """Return n points dealt into groups at random, 20 where they are enough, of 4 at least: arrays of indices.
+    """Split n points into groups at random, 20 if there are enough, each of at least 4: arrays of indices.
 
     Raises:
-        InputError: they are not enough for two groups.
+        InputError: there are too few for two groups.
     """
     if n < 2 * _LEAST:
         raise InputError(f"an interval needs at least {2 * _LEAST} points, not {n}")
@@ -169,9 +169,9 @@ def of_pairs(
 ) -> Estimate:
     """Return a score of pairs of points with its interval.
 
-    The score of each group by itself leaves out the pairs across groups. Where these add little, as in a mean over
-    pairs whose error comes from the points (Hoeffding 1948), the mean of the groups' scores varies as the score of all
-    does, or a little more.
+    The score of a single group leaves out the pairs across groups. Where these add little, as in a mean over pairs
+    whose error comes from the points (Hoeffding 1948), the mean of the groups' scores varies as much as the score of
+    all points, or a little more.
 
     Args:
         score: such as `spearman`.

@@ -1,4 +1,4 @@
-"""What a latent space is like: what each latent says, how near they are to the prior, what lies between two points."""
+"""What a latent space is like: what each latent carries, how near they are to the prior, what lies between points."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from latentbench.networks.vaes import base as vaes
 from latentbench.networks.vaes.base import VAE
 
 _BLOCK = 1000  # draws
-_PARALLEL = 1e-4  # sine of the angle below which two directions are one line
+_PARALLEL = 1e-4  # sine of the angle below which two directions count as one line
 
 
 @torch.no_grad()
@@ -34,7 +34,7 @@ def divergences(means: Tensor, log_vars: Tensor) -> np.ndarray:
 def frechet_to_prior(draws: np.ndarray) -> float:
     """Return the squared Fréchet distance of a Gaussian with the moments of draws (n, d) from N(0, I).
 
-    Of draws of the prior itself it is not zero but about d (d + 5) / (4 n): compare with as many.
+    For draws from the prior itself it is not zero but about d (d + 5) / (4 n): compare with as many of those.
     """
     n, dim = draws.shape
     prior = Moments(n, np.zeros(dim), (n - 1) * np.eye(dim))  # sums that give mean 0 and covariance I
@@ -44,8 +44,8 @@ def frechet_to_prior(draws: np.ndarray) -> float:
 def kernel_to_prior(draws: np.ndarray) -> float:
     """Return the squared maximum mean discrepancy between the law of draws (n, d) and N(0, I).
 
-    Unbiased (Gretton et al. 2012, lemma 6), with the Gaussian kernel exp(-|x - y|^2 / (2 d)); what involves the prior
-    is exact: a Gaussian integrates over a Gaussian in closed form. Below zero by chance where the two laws are alike.
+    Unbiased (Gretton et al. 2012, lemma 6), with the Gaussian kernel exp(-|x - y|^2 / (2 d)); terms with the prior
+    are exact: a Gaussian integrates over a Gaussian in closed form. If the laws are alike it may be below zero.
 
     Raises:
         InputError: a draw is not finite.
@@ -59,7 +59,7 @@ def kernel_to_prior(draws: np.ndarray) -> float:
         block = slice(start, start + _BLOCK)
         exponents = torch.addmm(-0.5 * squares, points[block], points.T).sub_(0.5 * squares[block, None])
         within += exponents.clamp_(max=0.0).exp_().sum(dtype=torch.float64).item()
-    pairs = (within - n) / (n * (n - 1))  # a point with itself is no pair
+    pairs = (within - n) / (n * (n - 1))  # a point and itself are not a pair
     across = (dim / (dim + 1.0)) ** (dim / 2.0) * torch.exp(-squares.double() / (2.0 + 2.0 / dim)).mean().item()
     return float(pairs - 2.0 * across + (dim / (dim + 2.0)) ** (dim / 2.0))
 
@@ -68,7 +68,7 @@ def silhouette(points: np.ndarray, labels: np.ndarray, n_most: int, generator: n
     """Return how much nearer points (n, d) are to their own class than to the next one (Rousseeuw 1987).
 
     From -1 to 1: the mean of (b - a) / max(a, b), where a is the mean Euclidean distance to the point's own class and b
-    the least such mean to another. Over at most `n_most` points, drawn by `generator`.
+    the smallest such mean to another class. Over at most `n_most` points, drawn by `generator`.
     """
     chosen = generator.permutation(len(points))[:n_most]
     from sklearn.metrics import silhouette_score
@@ -77,16 +77,16 @@ def silhouette(points: np.ndarray, labels: np.ndarray, n_most: int, generator: n
 
 
 def straight(first: Tensor, second: Tensor, shares: Tensor) -> Tensor:
-    """Return the points at shares (s,) of the straight way from first (n, d) to second (n, d), (n, s, d)."""
+    """Return the points at shares (s,) of the straight line from first (n, d) to second (n, d), (n, s, d)."""
     return torch.lerp(first[:, None], second[:, None], shares[:, None])
 
 
 def spherical(first: Tensor, second: Tensor, shares: Tensor, centre: Tensor) -> Tensor:
-    """Return the points at shares (s,) of the way around a centre (d,) from first (n, d) to second (n, d), (n, s, d).
+    """Return the points at shares (s,) of the arc around a centre (d,) from first (n, d) to second (n, d), (n, s, d).
 
     The weights of the ends are sin((1 - t) angle) / sin(angle) and sin(t angle) / sin(angle) (Shoemake 1985; White
-    2016): the way keeps the distance from the centre where the ends have the same. Where the ends lie on one line with
-    the centre there is no angle to go around, and the way is straight.
+    2016): the arc keeps its distance from the centre if both ends have the same. If the ends lie on one line with the
+    centre there is no angle to go around, and the arc is a straight line.
     """
     a, b = (first - centre).double(), (second - centre).double()
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1.0, 1.0)

@@ -21,7 +21,7 @@ _BATCH = 100  # images at a time
 
 
 class Model(Protocol):
-    """What is asked of a VAE: the posterior of images, the decoder's output, and how that output scores images."""
+    """What is needed of a VAE: the posterior of images, the decoder's output, and how that output scores images."""
 
     @property
     def likelihood(self) -> Likelihood:
@@ -58,7 +58,7 @@ class Parts:
 
 
 def is_proper(likelihood: Likelihood, images: Tensor) -> bool:
-    """Tell whether `likelihood` gives a probability to these images (n, ...) in [0, 1], and not merely a loss."""
+    """Return whether `likelihood` gives these images (n, ...) in [0, 1] a probability, and not merely a loss."""
     return likelihood.proper_on_grey or bool(((images == 0) | (images == 1)).all())
 
 
@@ -71,7 +71,7 @@ def parts(model: Model, images: Tensor, generator: torch.Generator, n_draws: int
     Args:
         model: in evaluation mode.
         images: (n, ...) floats in [0, 1].
-        generator: of the draws.
+        generator: for the draws.
         n_draws: for each image.
     """
     found = []
@@ -100,8 +100,8 @@ def importance_bounds(
         model: in evaluation mode.
         images: (n, ...) floats in [0, 1].
         n_samples: K.
-        generator: of the samples.
-        block: samples of a batch of images that are decoded at once; it bounds the memory and changes nothing else.
+        generator: for the samples.
+        block: samples of a batch of images that are decoded at once; it limits the memory and changes nothing else.
         label: what the progress bar says.
 
     Returns:
@@ -129,7 +129,7 @@ def importance_bounds(
 
 
 def bits_per_dim(nats: Nats, n_pixels: int) -> Nats:
-    """Return what `nats` for an image of `n_pixels` are in bits for each pixel; numbers or tensors alike."""
+    """Convert `nats` for an image of `n_pixels` to bits per pixel; for numbers and tensors alike."""
     return nats / (n_pixels * math.log(2.0))
 
 
@@ -143,7 +143,7 @@ def mean_with_interval(values: Tensor) -> Estimate:
 
 
 def _noise(mean: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw noise for one sample of each image: draws of one size each make the size of a block irrelevant."""
+    """Draw noise for one sample of each image: since all draws have one size, the block size does not matter."""
     return torch.randn(mean.shape, dtype=mean.dtype, generator=generator).to(mean.device)
 
 
@@ -152,6 +152,6 @@ def _log_weights(model: Model, images: Tensor, mean: Tensor, log_var: Tensor, no
     latents = vaes.reparameterise(mean, log_var, noise)  # (size, n, latent_dim)
     repeated = images.expand(len(noise), *images.shape).flatten(0, 1)
     nats = model.likelihood.nats(model.output(latents.flatten(0, 1)), repeated).unflatten(0, noise.shape[:2])
-    # Of two normal densities whose constants cancel.
+    # Ratios of two normal densities, whose constants cancel.
     log_ratios = 0.5 * (noise.double().square() + log_var.double() - latents.double().square())
     return torch.sub(log_ratios.sum(dim=-1), nats.double())

@@ -46,11 +46,11 @@ def kept_share(ranked: np.ndarray, k: int, n: int) -> float:
 
 
 def kept_shares(ranked: np.ndarray, k: int, n: int) -> np.ndarray:
-    """Return, for each point, 1 less the normalised excess of the ranks of its first k, (m,) float64.
+    """Return, for each point, 1 minus the normalised excess of the ranks of its first k, (m,) float64.
 
-    Its mean over all n points is trustworthiness (Venna & Kaski 2006, eq. 1) where `ranked` are the ranks in the
-    original space of the nearest points in the embedding, and continuity (eq. 2) where it is the other way round. 1 is
-    perfect; a random embedding has about 0.5.
+    Its mean over all n points is trustworthiness (Venna & Kaski 2006, eq. 1) if `ranked` are the ranks in the original
+    space of the nearest points in the embedding, and continuity (eq. 2) if it is the other way round. 1 is perfect; a
+    random embedding has about 0.5.
 
     Args:
         ranked: (m, at least k), what `ranks` returned for nearest neighbours.
@@ -58,7 +58,7 @@ def kept_shares(ranked: np.ndarray, k: int, n: int) -> np.ndarray:
         n: number of points.
 
     Raises:
-        InputError: k is not below n / 2, where the normalisation holds.
+        InputError: k is not below n / 2, as the normalisation requires.
     """
     if not 1 <= k < n / 2:
         raise InputError(f"the size of a neighbourhood must be at least 1 and below {n / 2}, not {k}")

@@ -1,4 +1,4 @@
-"""How much of the classes a linear classifier finds in a representation (Alain & Bengio 2017)."""
+"""How well a linear classifier finds the classes in a representation (Alain & Bengio 2017)."""
 
 import warnings
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from latentbench.core.errors import InputError, check_finite
 
-_PENALTY = 1e-3  # of half the squared norm of the coefficients, beside the mean cross-entropy of a point
-_TOLERANCE = 1e-4  # of the gradient's largest entry; a fifth of it moves 5 labels of 10,000, and costs twice the time
+_PENALTY = 1e-3  # on half the squared norm of the coefficients, added to the mean cross-entropy of a point
+_TOLERANCE = 1e-4  # on the gradient's largest entry; a fifth of it changes 5 labels of 10,000, and costs twice the time
 _SHARE = 0.1  # of the first residual, at which a step is close enough
-_MOST_POINTS = 2048  # that the Hessian is estimated from, to precondition
-_MOST_FITTED = 60_000  # train points: in float64 they lie in memory
+_MOST_POINTS = 2048  # that the Hessian is estimated from for preconditioning
+_MOST_FITTED = 60_000  # train points: they are held in memory in float64
 _MAX_STEPS = 50
 _MAX_PRODUCTS = 200  # of the Hessian with a vector, in one step
 
@@ -23,14 +23,14 @@ def predictions(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.n
     """Classify test points by a multinomial logistic regression fitted to train points, and return their labels (m,).
 
     Coordinates are centred, and divided by one number, the root of their mean variance: the labels stay the same when
-    a representation is scaled, shifted or rotated. The mean cross-entropy is minimised, and beside it a penalty on the
-    coefficients, chosen on no data and the same for every representation. The minimum is found in float64, by
-    Newton's method with conjugate gradients (Nocedal & Wright 2006, algorithm 7.1), so that it does not depend on
-    where a first-order method happens to stop. Of more than 60,000 train points, as many are taken, evenly spread.
+    a representation is scaled, shifted or rotated. The mean cross-entropy is minimised together with a penalty on the
+    coefficients, which was tuned on no data and is the same for every representation. The minimum is found in float64,
+    by Newton's method with conjugate gradients (Nocedal & Wright 2006, algorithm 7.1), so that it does not depend on
+    where a first-order method happens to stop. Beyond 60,000 train points, only 60,000 are used, evenly spread.
 
     Args:
         train: (n, d) float32 or float64.
-        labels: (n,) of the train points, of at least two classes.
+        labels: (n,) of the train points, with at least two classes.
         test: (m, d).
 
     Raises:
@@ -51,7 +51,7 @@ def predictions(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.n
     spread = float(np.sqrt(train.var(axis=0, dtype=np.float64).mean())) or 1.0
     known, asked = ((points - mean) / spread for points in (train, test))
     if len(known) < known.shape[1]:
-        # The penalty keeps the coefficients in the span of the train points, which is turned into the first axes.
+        # The penalty keeps the coefficients in the span of the train points, which is rotated onto the first axes.
         axes, _ = np.linalg.qr(known.T)
         known, asked = known @ axes, asked @ axes
     design, asked = (np.c_[points, np.ones(len(points))] for points in (known, asked))
@@ -65,7 +65,7 @@ def _minimum(design: np.ndarray, targets: np.ndarray, n_classes: int) -> np.ndar
     penalty = np.full((d, 1), _PENALTY)
     penalty[-1] = 0.0  # of the constant
     single = design.astype(np.float32)  # products with the Hessian only choose the direction of a step
-    # Of the points behind the preconditioner: more would save fewer products than they cost.
+    # For the preconditioner: more points would cost more than the products that they save.
     stride = max(1, n // min(2 * d, _MOST_POINTS))
 
     def evaluate(weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -99,7 +99,7 @@ def _minimum(design: np.ndarray, targets: np.ndarray, n_classes: int) -> np.ndar
                 break
             length /= 2
             if length < 1e-6:
-                warnings.warn("a linear probe can be fitted no closer", ConvergenceWarning, stacklevel=3)
+                warnings.warn("a linear probe cannot be fitted any closer", ConvergenceWarning, stacklevel=3)
                 return weights
         weights, loss = weights + length * direction, found
     warnings.warn(f"a linear probe has not converged in {_MAX_STEPS} steps", ConvergenceWarning, stacklevel=3)
@@ -107,7 +107,7 @@ def _minimum(design: np.ndarray, targets: np.ndarray, n_classes: int) -> np.ndar
 
 
 def _preconditioner(points: np.ndarray, shares: np.ndarray, penalty: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the solver of the Hessian's diagonal blocks, one for each class, by some of the points."""
+    """Return a solver for the Hessian's diagonal blocks, one for each class, estimated from some of the points."""
     factors = []
     for weights in (shares * (1.0 - shares)).T:
         block = ((points * weights[:, None]).T @ points / len(points)).astype(np.float64)

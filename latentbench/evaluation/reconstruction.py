@@ -27,7 +27,7 @@ def squared_errors(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarra
 
     Raises:
         ValueError: the shapes differ.
-        InputError: a reconstruction is not finite, or one of the two is of another type.
+        InputError: a reconstruction is not finite, or one of the two has another dtype.
     """
     return np.concatenate([np.square(x - y).mean(axis=(1, 2, 3)) for x, y in _pairs(images, reconstructions)])
 
@@ -36,8 +36,8 @@ def psnr(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
     """Return the peak signal-to-noise ratio of each image in decibels, 10 log10(1 / mse), (n,) float64.
 
     Their mean is the mean of the ratios, not the ratio of the mean error: a few bad images weigh less. An error below
-    that of rounding to 8 bits, a uniform one with the variance 1 / (12 * 255^2), counts as that: so the best there is
-    are 58.9 decibels.
+    that of rounding to 8 bits, which is uniform with variance 1 / (12 * 255^2), counts as that error: so the maximum
+    is 58.9 decibels.
 
     Args:
         images: (n, c, h, w) uint8.
@@ -45,7 +45,7 @@ def psnr(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: the shapes differ.
-        InputError: a reconstruction is not finite, or one of the two is of another type.
+        InputError: a reconstruction is not finite, or one of the two has another dtype.
     """
     ratios: np.ndarray = -10.0 * np.log10(squared_errors(images, reconstructions).clip(min=_ROUNDING_ERROR))
     return ratios
@@ -54,11 +54,11 @@ def psnr(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
 def ssim(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
     """Return the mean structural similarity of each image (Wang et al. 2004, eq. 13 and 17), (n,) float64; 1 if equal.
 
-    Of images in colour it is the mean over the channels, each taken as a grey image, as scikit-image's `channel_axis`
-    and torchmetrics have it. As there: an 11x11 Gaussian window of standard deviation 1.5, K1 = 0.01 and K2 = 0.03; the
-    range of pixels is 1. Windows lie wholly within the image. Where it has fewer than 11 rows or columns, the window
-    has the largest odd number that fits in that direction, so that values for images of such different sizes do not
-    compare.
+    For colour images it is the mean over the channels, each treated as a grey image, as in scikit-image's
+    `channel_axis` and torchmetrics. Also as there: an 11x11 Gaussian window of standard deviation 1.5, K1 = 0.01 and
+    K2 = 0.03; the range of pixels is 1. Windows lie entirely within the image. If it has fewer than 11 rows or columns,
+    the window has the largest odd size that fits in that direction, so values for images of such different sizes are
+    not comparable.
 
     Args:
         images: (n, c, h, w) uint8.
@@ -66,7 +66,7 @@ def ssim(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
 
     Raises:
         ValueError: the shapes differ.
-        InputError: a reconstruction is not finite, or one of the two is of another type.
+        InputError: a reconstruction is not finite, or one of the two has another dtype.
     """
     rows, columns = (_window_means(size) for size in images.shape[2:])
     found = []

@@ -15,7 +15,7 @@ _LEAST_VARIANCE = 1e-11  # of the mean square of features; rounding makes about 
 
 @dataclass(frozen=True)
 class Moments:
-    """What a Fréchet distance sees of a set of features: how many, their sum, and the sum of their outer products."""
+    """What a Fréchet distance needs of a set of features: their number, sum, and sum of outer products."""
 
     n: int
     total: np.ndarray  # (d,)
@@ -40,7 +40,7 @@ def moments(features: np.ndarray) -> Moments:
     """Sum features (n, d) in float64.
 
     Raises:
-        InputError: some of them are no finite numbers, or so far from zero that their variance is lost in these sums.
+        InputError: some are not finite, or are so far from zero that their variance is lost in these sums.
     """
     check_finite(features, "features")
     features = features.astype(np.float64)
@@ -61,7 +61,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     to run, would show in the fifth digit of a small distance where features are never active.
 
     Raises:
-        InputError: one of them is of a single image, which has no covariance, or they are of different features.
+        InputError: one side is a single image, which has no covariance, or the two sides have different features.
     """
     if a.total.shape != b.total.shape:
         raise InputError(f"the two sides must have the same features, not {len(a.total)} and {len(b.total)} of them")
@@ -71,11 +71,11 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     cross = np.linalg.svd(_root(covariance_a) @ _root(covariance_b), compute_uv=False).sum()
     shift = np.square(a.mean() - b.mean()).sum()
     distance = shift + np.trace(covariance_a) + np.trace(covariance_b) - 2.0 * cross
-    return float(max(distance, 0.0))  # of equal sides it is rounding, of either sign
+    return float(max(distance, 0.0))  # for equal sides it is rounding, of either sign
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """Return the symmetric square root; what is zero up to rounding is zero."""
+    """Return the symmetric square root; eigenvalues that are zero up to rounding count as zero."""
     values, vectors = np.linalg.eigh(covariance)
     rounding = len(values) * np.finfo(np.float64).eps * values.max()
     root: np.ndarray = (vectors * np.sqrt(np.where(values > rounding, values, 0.0))) @ vectors.T
@@ -88,8 +88,8 @@ class Estimate:
 
     Attributes:
         value, low, high: of the score.
-        left_out: of a jackknife, its values without each group in turn; two rows whose groups are the same have
-            a paired interval for their difference by them (`differences.by_jackknife`).
+        left_out: for a jackknife, its values without each group in turn; for two rows with the same groups they give
+            a paired interval of the difference (`differences.by_jackknife`).
     """
 
     value: float
@@ -109,10 +109,10 @@ def frechet_estimate(
     Args:
         features_a, features_b: (n, d) each; with equal n the bias is equal in every row of a table.
         n_groups: groups that are left out in turn.
-        generator: of the grouping.
+        generator: for the grouping.
 
     Raises:
-        InputError: the sets differ in size, or are smaller than two images a group.
+        InputError: the sets differ in size, or have fewer than two images per group.
     """
     groups = list(zip(*_groups(features_a, features_b, n_groups, generator), strict=True))
     whole_a, whole_b = moments(features_a), moments(features_b)
@@ -126,8 +126,8 @@ def kernel_estimate(
     """Return the kernel distance between two equally large sets of features with a 95% interval.
 
     The unbiased squared maximum mean discrepancy with the kernel (x . y / d + 1)^3 (Binkowski et al. 2018, eq. 4),
-    over all pairs. It may fall below zero by chance; unlike the Fréchet distance it does not depend on n but for noise.
-    Arguments, interval and errors are those of `frechet_estimate`, without the cut at zero.
+    over all pairs. It may fall below zero by chance. Unlike the Fréchet distance it does not depend on n, except for
+    noise. Arguments, interval and errors are those of `frechet_estimate`, without the cut at zero.
     """
     dim = features_a.shape[1]
     groups_a, groups_b = _groups(features_a, features_b, n_groups, generator)
@@ -145,7 +145,7 @@ def kernel_estimate(
     a, b = features_a.astype(np.float64), features_b.astype(np.float64)
     within_a, within_b = sums(a, a, groups_a, groups_a), sums(b, b, groups_b, groups_b)
     across = sums(a, b, groups_a, groups_b)
-    # A point with itself is no pair.
+    # A point and itself are not a pair.
     selves_a, selves_b = (
         np.array([((np.square(x[group]).sum(axis=1) / dim + 1.0) ** 3).sum() for group in groups])
         for x, groups in ((a, groups_a), (b, groups_b))
@@ -170,14 +170,14 @@ def density_and_coverage(
 ) -> tuple[Estimate, Estimate]:
     """Return density and coverage with 95% intervals (Naeem et al. 2020, eq. 3 and 4).
 
-    Around each real image lies a ball that reaches to its k-th nearest other one. Density is the mean number of balls
+    Each real image has a ball around it that reaches to its k-th nearest other one. Density is the mean number of balls
     that a generated image lies in, divided by k: 1 where it is as likely as real ones, 0 far from them. Coverage is the
-    share of balls with a generated image inside: small where kinds of images are missing, however good the others are.
+    share of balls with a generated image inside: small if kinds of images are missing, however good the others are.
 
     Args:
         real, generated: features (n, d) each, equally many.
         k: neighbours.
-        n_groups, generator: of the jackknife, as for `frechet_estimate`; the balls stay those of all real images.
+        n_groups, generator: for the jackknife, as in `frechet_estimate`; the balls stay those of all real images.
 
     Raises:
         InputError: the sets differ in size, are too small, or hold NaN or infinity.
@@ -186,7 +186,7 @@ def density_and_coverage(
     radii = nearest(real, real, k, exclude_self=True, label="density: radii").distances[:, -1]
     nearby = np.empty((n_groups, len(real)))  # distance of the nearest generated image, by its group
     counts = np.empty((n_groups, n_groups))  # of pairs with the second inside the ball of the first
-    centre = real.mean(axis=0, dtype=np.float64)  # the less is subtracted below, the less is lost
+    centre = real.mean(axis=0, dtype=np.float64)  # the smaller the numbers subtracted below, the less is lost
     a = real - centre
     squares = np.square(a).sum(axis=1)
     for column, group in enumerate(groups_generated):
@@ -213,7 +213,7 @@ def ratio_estimate(a: np.ndarray, b: np.ndarray, n_groups: int, generator: np.ra
 
     Arguments, interval and errors are those of `frechet_estimate`.
     """
-    whole = np.array([a.sum(), b.sum()])  # of equally many: their ratio is that of the means
+    whole = np.array([a.sum(), b.sum()])  # both sums have n terms: their ratio is that of the means
     left_out = []
     for i, j in zip(*_groups(a, b, n_groups, generator), strict=True):
         kept = (whole - [a[i].sum(), b[j].sum()]) / [len(a) - len(i), len(b) - len(j)]
@@ -252,7 +252,7 @@ def _groups(
     if len(b) != n or n < 2 * n_groups:
         raise InputError(f"needs two equal sets of at least {2 * n_groups} images, not {n} and {len(b)}")
     if a.shape[1:] != b.shape[1:]:
-        raise InputError(f"the two sets must have the same features, not {a.shape[1:]} and {b.shape[1:]} an image")
+        raise InputError(f"the two sets must have the same features, not {a.shape[1:]} and {b.shape[1:]} per image")
     for values in (a, b):
         check_finite(values, "features")
     first, second = (np.array_split(generator.permutation(n), n_groups) for _ in range(2))
@@ -264,9 +264,9 @@ def _size(groups: Sequence[np.ndarray], kept: np.ndarray) -> int:
 
 
 def jackknife(value: float, left_out: Sequence[float], low: float = 0.0) -> Estimate:
-    """Return a value with the interval that its values without each group in turn give, cut off at `low`.
+    """Return a value with its jackknife interval, from its values without each group in turn, cut off at `low`.
 
-    Shao & Tu 1995, section 2.3, for groups that are left out; Student's t on one degree of freedom less than groups.
+    Shao & Tu 1995, section 2.3, for groups that are left out; Student's t with one degree of freedom fewer than groups.
     """
     n_groups, others = len(left_out), np.array(left_out)
     variance = (n_groups - 1) / n_groups * np.square(others - others.mean()).sum()

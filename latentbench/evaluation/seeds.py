@@ -1,4 +1,4 @@
-"""What the seed of a training changes: a score as the mean over seeds, with an interval."""
+"""How much the seed of a training matters: a score as the mean over seeds, with an interval."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from latentbench.core.errors import InputError
 def t_interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Return the mean of a score over seeds (n,) with its 95% interval, as (mean, low, high).
 
-    Student's t on n - 1 degrees of freedom (Student 1908): exact where scores of trainings that differ in their seed
-    alone are normal, which so few of them cannot tell.
+    Student's t on n - 1 degrees of freedom (Student 1908): exact if scores of trainings that differ only in their seed
+    are normal, which so few of them cannot show.
 
     Raises:
         InputError: there are fewer than two values, or one is not finite.

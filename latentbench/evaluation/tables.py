@@ -1,4 +1,4 @@
-"""Comparison tables for people: what their cells say, and Markdown of it. Pages in HTML show the same cells."""
+"""Comparison tables for people: the text of their cells, and Markdown of it. HTML pages show the same cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ def ordered(values: Mapping[str, V], names: Sequence[str]) -> dict[str, V]:
     """Return values by name in the order of `names`, each followed by the ends of its interval, `_lo` and `_hi`.
 
     Raises:
-        KeyError: there is a value that no name is for.
+        KeyError: a value has no matching name.
     """
     found = {f"{name}{end}": values[f"{name}{end}"] for name in names for end in _ENDS if f"{name}{end}" in values}
     if len(found) < len(values):
@@ -44,7 +44,7 @@ def cells(table: pd.DataFrame) -> Cells:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return a table in Markdown; of representations two, the second of what they keep of how images lie in pixels."""
+    """Return a table in Markdown; for representations two, the second on how well they keep the layout in pixels."""
     kept = [name for name in table if str(name).removesuffix("_lo").removesuffix("_hi") in KEPT]
     others = [name for name in table if name not in kept]
     if "row" not in others or not kept or len(others) == 1:

@@ -1,4 +1,4 @@
-"""A row that is listed and cannot be there, as the images lack what it takes: it can do nothing, and nobody asks it."""
+"""A row that is listed but cannot be made, because the images lack what it needs: it can do nothing."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -11,5 +11,5 @@ class Method:
 
     @classmethod
     def load(cls, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Self:  # noqa: ARG003
-        """Return it."""
+        """Return an instance."""
         return cls()

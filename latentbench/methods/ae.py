@@ -30,10 +30,10 @@ class Method:
         return cls(network)
 
     def n_compared(self, latent_dim: int) -> None:
-        """Return None: its latents are as many as it was trained with."""
+        """Return None: all the latents that it was trained with are compared."""
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
-        """Map images (n, c, h, w) uint8 to latents (n, latent_dim) float32, or to their first numbers."""
+        """Map images (n, c, h, w) uint8 to latents (n, latent_dim) float32, or to the first of them."""
         latents = inference.apply(lambda batch: self.network.encode(inference.to_unit(batch)), torch.tensor(images))
         return latents.numpy()[:, :first]
 

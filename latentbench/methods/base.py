@@ -1,8 +1,8 @@
 """What a method can do for a row of the comparison, once it is fitted.
 
-Each file beside this one is a method, and defines `Method`. It has the name of the list in `rows` whose rows it makes,
-or, for a row of `rows.reductions`, that which the row's section names. Whoever scores, judges, explores or times a row
-asks by the protocols below what its method can do, and not which method it is.
+Each file beside this one is a method, and defines `Method`. It is named after the list in `rows` whose rows it makes,
+or, for rows of `rows.reductions`, after the method in the row's section. Code that scores, judges, explores or times a
+row uses the protocols below to ask what its method can do, not which method it is.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from latentbench.data.dataset import Dataset
 
 
 class Fitted(Protocol):
-    """What every method has: it comes back from the files that its stage wrote."""
+    """What every method has: it can be loaded from the files that its stage wrote."""
 
     @classmethod
     def load(cls, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Self:
-        """Return what `artifacts.read_model` read.
+        """Return the method, given what `artifacts.read_model` read.
 
         Raises:
-            WeightsError: the arrays are not those of the model that is described beside them.
+            WeightsError: the arrays do not match the description beside them.
         """
 
 
@@ -31,8 +31,8 @@ class Material:
     """What a method is fitted to.
 
     Attributes:
-        dataset: the images; of the test images, a fit sees none.
-        seed: of all chance, its own.
+        dataset: the images; a fit sees none of the test images.
+        seed: for all of its random choices.
         classifier: arrays and description of the reference network, as `artifacts.read_model` read them.
     """
 
@@ -43,18 +43,18 @@ class Material:
 
 @runtime_checkable
 class FitsAtOnce(Protocol):
-    """It is fitted without a training loop: the stage `reduce` does that, and needs to know no more of it.
+    """It is fitted without a training loop: the stage `reduce` does that, and needs to know nothing more about it.
 
-    What `fit` returns may have the representation of the train images as `embedding`; one that does not encode must.
+    What `fit` returns may have the representation of the train images as `embedding`; if it does not encode, it must.
     """
 
     @classmethod
     def fit(cls, material: Material, **options: Any) -> Self | None:
-        """Return what was fitted to the train images; None where they lack what it takes, such as labels.
+        """Return what was fitted to the train images; None if they lack what it needs, such as labels.
 
         Args:
-            material: what there is.
-            options: what the row's section in params.yaml says beside its method, by name.
+            material: what to fit to.
+            options: the params in the row's section of params.yaml besides its method, by name.
         """
 
     def kept(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -66,12 +66,12 @@ class Represents(Protocol):
     """It represents images by numbers: its stage writes those of the train and the test images."""
 
     def n_compared(self, latent_dim: int) -> int | None:
-        """Return how many of those numbers are compared where the project's size is `latent_dim`; None for all."""
+        """Return how many of those numbers are compared if the project's size is `latent_dim`; None for all."""
 
 
 @runtime_checkable
 class Encodes(Protocol):
-    """It represents an image by numbers that follow from the image and what is kept."""
+    """It represents an image by numbers that depend only on the image and what is kept."""
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
         """Map images (n, c, h, w) uint8 to representations (n, dims) float32, or to their `first` numbers."""
@@ -79,10 +79,10 @@ class Encodes(Protocol):
 
 @runtime_checkable
 class Places(Protocol):
-    """It represents an image by its place among the train images, with more than is kept."""
+    """It represents an image by its place among the train images, which needs more than is kept."""
 
     def place(self, images: np.ndarray, train: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-        """Do the work of mapping images (n, c, h, w) uint8 to (n, dims), for the clock.
+        """Do the work of mapping images (n, c, h, w) uint8 to (n, dims), to be timed.
 
         Args:
             images: to be placed.
@@ -93,7 +93,7 @@ class Places(Protocol):
 
 @runtime_checkable
 class Decodes(Protocol):
-    """It goes back from numbers to images."""
+    """It maps numbers back to images."""
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Map representations (n, dims), or their first numbers, to images (n, c, h, w) in about [0, 1]."""
@@ -103,7 +103,7 @@ class Decodes(Protocol):
 class Draws(Protocol):
     """It generates images."""
 
-    calls: int | None  # of a network, for each image; None where no network draws them
+    calls: int | None  # network calls per image; None if no network draws them
 
     def draw(self, n: int, seed: int) -> np.ndarray:
         """Return images (n, c, h, w) uint8."""
@@ -111,9 +111,9 @@ class Draws(Protocol):
 
 @runtime_checkable
 class DrawsClasses(Protocol):
-    """It can be told of which class an image is to be."""
+    """It can generate images of a given class."""
 
-    calls_guided: int | None  # as `calls`; None where it was trained without classes
+    calls_guided: int | None  # as `calls`; None if it was trained without classes
 
     def draw_classes(self, labels: np.ndarray, seed: int) -> np.ndarray:
         """Return images (n, c, h, w) uint8 of classes (n,)."""
@@ -129,7 +129,7 @@ class HasPosterior(Protocol):
 
 @runtime_checkable
 class Completes(Protocol):
-    """It makes images that are partly made up more likely."""
+    """It makes partly made-up images more likely."""
 
     def complete(self, images: np.ndarray) -> np.ndarray:
         """Map images (n, c, h, w) in [0, 1] to images of the same shape."""
@@ -137,13 +137,13 @@ class Completes(Protocol):
 
 @dataclass(frozen=True)
 class Bound:
-    """What a model says of the likelihood of the test images.
+    """What a model says about the likelihood of the test images.
 
     Attributes:
         parts: numbers by name, intervals as `_lo` and `_hi`.
         likelihood: the observation model.
-        bits_per_dim: (n_test,) float64, of each test image; None where there is a loss and no likelihood.
-        kl_per_latent: (latent_dim,) float64 nats, falling; empty for what is no VAE.
+        bits_per_dim: (n_test,) float64, for each test image; None if there is a loss but no likelihood.
+        kl_per_latent: (latent_dim,) float64 nats, in decreasing order; empty if it is not a VAE.
     """
 
     parts: Mapping[str, float]
@@ -153,19 +153,19 @@ class Bound:
 
 
 class Effort(Protocol):
-    """How closely a likelihood is bounded; a method reads what concerns it, as the params of `evaluate` have it."""
+    """How tightly to bound a likelihood; a method reads what concerns it from the params of `evaluate`."""
 
     @property
     def importance_samples(self) -> int:
-        """Samples of the tighter bound of a VAE, for each image."""
+        """Samples per image for the tighter bound of a VAE."""
 
     @property
     def likelihood_images(self) -> int | None:
-        """Test images of that bound, from the first on; None for all."""
+        """How many test images that bound uses, from the first on; None for all."""
 
     @property
     def bound_draws(self) -> int:
-        """Noise levels of the bound of a diffusion model, for each image."""
+        """Noise levels per image for the bound of a diffusion model."""
 
 
 @runtime_checkable
@@ -173,18 +173,18 @@ class Bounds(Protocol):
     """It bounds the likelihood of images."""
 
     def bound(self, dataset: Dataset, row: str, seed: int, effort: Effort) -> Bound | None:
-        """Bound the likelihood of the test images; None where what was trained bounds none.
+        """Bound the likelihood of the test images; None if what was trained bounds none.
 
         Args:
             dataset: the images.
             row: for progress bars, and for the draws.
             seed: of the draws.
-            effort: how closely.
+            effort: how tightly.
         """
 
 
 class Map:
-    """A map of the train images, with nothing else that is kept: what t-SNE and UMAP have in common.
+    """A map of the train images, and nothing else is kept: what t-SNE and UMAP have in common.
 
     Args:
         embedding: (n_train, dims) float32.
@@ -203,4 +203,4 @@ class Map:
         return {"embedding": self.embedding}, {}
 
     def n_compared(self, latent_dim: int) -> None:
-        """Return None: its number of dimensions is a param of its own, since the first of many make no good map."""
+        """Return None: its number of dimensions is a param of its own, since the first few make a poor map."""

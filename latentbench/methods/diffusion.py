@@ -23,8 +23,8 @@ class Method:
 
     Args:
         model: in evaluation mode.
-        sampling: of its samples.
-        guidance: scale of its guidance; None where it was trained without classes.
+        sampling: how it was sampled.
+        guidance: scale of its guidance; None if it was trained without classes.
     """
 
     def __init__(self, model: DiffusionModel, sampling: Sampling, guidance: float | None) -> None:

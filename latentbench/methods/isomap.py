@@ -1,4 +1,4 @@
-"""Isomap, as far as it is kept: new images can be placed, but not decoded."""
+"""What is kept of Isomap: new images can be placed, but not decoded."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -32,10 +32,10 @@ class Method:
         """Return None: its number of components is a param of its own."""
 
     def place(self, images: np.ndarray, train: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-        """Do the work of placing images (n, c, h, w) uint8, for the clock; return (n, dims).
+        """Do the work of placing images (n, c, h, w) uint8, to be timed; return (n, dims).
 
         The geodesic distances from the train images to the landmarks are not kept (240 MB). Straight distances in the
-        embedding stand in for them: what placing takes does not depend on their values, where it places does.
+        embedding stand in for them: the time does not depend on their values, only the result does.
 
         Args:
             images: to be placed.

@@ -1,4 +1,4 @@
-"""Kernel PCA by landmarks."""
+"""Kernel PCA with landmarks."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -25,10 +25,10 @@ class Method:
 
     @classmethod
     def fit(cls, material: Material, *, n_components: int, n_landmarks: int, bandwidth: float) -> Self:
-        """Fit it to the train images, by landmarks drawn from them.
+        """Fit it to the train images, with landmarks drawn from them.
 
         Args:
-            material: what there is.
+            material: what to fit to.
             n_components: of the scores.
             n_landmarks: train images that stand for all.
             bandwidth: of the kernel, in medians of the distances between the landmarks.
@@ -39,7 +39,7 @@ class Method:
         points = material.dataset.train_points
         m = min(n_landmarks, len(points))
         if m < n_landmarks:
-            progress.note(f"n_landmarks: {n_landmarks} is cut to {m}, the train images")
+            progress.note(f"n_landmarks: {n_landmarks} is cut to {m}, the number of train images")
         drawn = seeding.numpy_generator(material.seed, "landmarks").permutation(len(points))[:m]
         landmarks = points[np.sort(drawn)]
         scale = bandwidth * nystroem.median_distance(landmarks)
@@ -56,7 +56,7 @@ class Method:
         return arrays, {"bandwidth": self.fitted.bandwidth}
 
     def n_compared(self, latent_dim: int) -> int:
-        """Return `latent_dim`, or all there are: the first numbers are compared, as many as networks have."""
+        """Return `latent_dim`, or all there are: as many are compared, from the first, as networks have."""
         return min(latent_dim, len(self.fitted.shift))
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:

@@ -15,7 +15,7 @@ class Method:
 
     Args:
         mean: (p,) of the points.
-        components: (m, p), all there are, which scores are multiplied by.
+        components: (m, p), all there are; scores are multiplied by them.
         deviations: of the first scores, as many as are drawn; the others stay at 0.
         scale: (p,) by which the coordinates were divided first; ones for plain PCA.
         image_shape: channels, height and width of an image.
@@ -40,13 +40,13 @@ class Method:
         return cls(**arrays, image_shape=description["image_shape"])
 
     def n_compared(self, latent_dim: int) -> int:
-        """Return `latent_dim`, or all there are: the first numbers are compared, as many as networks have."""
+        """Return `latent_dim`, or all there are: as many are compared, from the first, as networks have."""
         return min(latent_dim, len(self.components))
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
         """Map images (n, c, h, w) uint8 to scores (n, m) float32, or to the first of them."""
         points = to_unit(images.reshape(len(images), -1))
-        # What scores are multiplied by is already times the scale.
+        # The components already include the scale.
         scores: np.ndarray = ((points - self.mean) / self.scale**2 @ self.components[:first].T).astype(np.float32)
         return scores
 

@@ -12,9 +12,9 @@ from latentbench.methods.base import Material
 
 
 class Method:
-    """Products with directions that were drawn.
+    """Products with random directions.
 
-    By the lemma of Johnson & Lindenstrauss (1984) they keep distances, the better the more there are.
+    By the lemma of Johnson & Lindenstrauss (1984) they preserve distances, and the more there are, the better.
 
     Args:
         directions: (m, p) float32, entries N(0, 1 / m).
@@ -25,10 +25,10 @@ class Method:
 
     @classmethod
     def fit(cls, material: Material, *, n_components: int) -> Self:
-        """Draw `n_components` directions; more than an image has values would be no smaller than the image."""
+        """Draw `n_components` directions, but no more than an image has values: that would not reduce its size."""
         size = int(np.prod(material.dataset.train_images.shape[1:]))
         if n_components > size:
-            progress.note(f"n_components: {n_components} is cut to {size}, the values of an image")
+            progress.note(f"n_components: {n_components} is cut to {size}, the number of values in an image")
         m = min(n_components, size)
         drawn = seeding.numpy_generator(material.seed, "directions").normal(scale=m**-0.5, size=(m, size))
         return cls(drawn.astype(np.float32))
@@ -43,7 +43,7 @@ class Method:
         return {"directions": self.directions}, {}
 
     def n_compared(self, latent_dim: int) -> int:
-        """Return `latent_dim`, or all there are: fewer directions are a random projection as well."""
+        """Return `latent_dim`, or all there are: fewer directions are still a random projection."""
         return min(latent_dim, len(self.directions))
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the reference network sees, in few numbers: it was taught the classes, and is the ceiling of the comparison."""
+"""The reference network's features in few numbers: trained on the classes, it is the ceiling of the comparison."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -23,8 +23,8 @@ class Method:
         network: in evaluation mode.
         shape: what `Classifier` rebuilds it from.
         mean: (f,) of the features of the train images.
-        components: (m, f), by falling variance.
-        embedding: of the train images, (n_train, m) float32, where they were just represented.
+        components: (m, f), in order of decreasing variance.
+        embedding: of the train images, (n_train, m) float32, if they were just represented.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Method:
 
     @classmethod
     def fit(cls, material: Material, *, n_components: int) -> Self | None:
-        """Find the components of the features of the train images; None where these have no labels.
+        """Find the components of the features of the train images; None if these have no labels.
 
         Args:
-            material: what there is.
-            n_components: of the scores; fewer where the network has fewer features.
+            material: what to fit to.
+            n_components: of the scores; fewer if the network has fewer features.
 
         Raises:
-            WeightsError: the weights are not of the network that is described beside them.
+            WeightsError: the weights do not match the description beside them.
         """
         if not material.dataset.labelled:
             return None
@@ -57,7 +57,7 @@ class Method:
         features = _features(network, material.dataset.train_images)
         most = min(len(features) - 1, features.shape[1])
         if n_components > most:
-            progress.note(f"n_components: {n_components} is cut to {most}, the most that the features have")
+            progress.note(f"n_components: {n_components} is cut to {most}, the most that the features allow")
         fitted = PCA(min(n_components, most)).fit(features)
         embedding = _scores(features, fitted.mean_, fitted.components_)
         return cls(network, description["network"], fitted.mean_, fitted.components_, embedding)
@@ -76,7 +76,7 @@ class Method:
         return {**arrays, "mean": self.mean, "components": self.components}, {"network": dict(self.shape)}
 
     def n_compared(self, latent_dim: int) -> int:
-        """Return `latent_dim`, or all there are: the first numbers are compared, as many as other networks have."""
+        """Return `latent_dim`, or all there are: as many are compared, from the first, as other networks have."""
         return min(latent_dim, len(self.components))
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""t-SNE: new images are placed among the train images, and none is decoded."""
+"""t-SNE: new images are placed among the train images, and cannot be decoded."""
 
 from typing import Self
 
@@ -13,7 +13,7 @@ class Method(base.Map):
 
     @classmethod
     def fit(cls, material: base.Material, *, n_components: int, perplexity: float, n_iter: int) -> Self:
-        """Map the train images; `latentbench.reduction.tsne.fit` says what the options are."""
+        """Map the train images; `latentbench.reduction.tsne.fit` explains the options."""
         return cls(tsne.fit(material.dataset.train_points, n_components, perplexity=perplexity, n_iter=n_iter))
 
     def place(self, images: np.ndarray, train: np.ndarray, embedding: np.ndarray) -> np.ndarray:

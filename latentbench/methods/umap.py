@@ -1,4 +1,4 @@
-"""UMAP: new images are placed among the train images, and none is decoded."""
+"""UMAP: new images are placed among the train images, and cannot be decoded."""
 
 from typing import Self
 
@@ -23,7 +23,7 @@ class Method(base.Map):
         spread: float,
         n_epochs: int,
     ) -> Self:
-        """Map the train images; `latentbench.reduction.umap.UMAP` says what the options are.
+        """Map the train images; `latentbench.reduction.umap.UMAP` explains the options.
 
         Raises:
             InputError: an option is out of range.

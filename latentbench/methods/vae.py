@@ -35,10 +35,10 @@ class Method:
         return cls(network)
 
     def n_compared(self, latent_dim: int) -> None:
-        """Return None: its latents are as many as it was trained with."""
+        """Return None: all the latents that it was trained with are compared."""
 
     def encode(self, images: np.ndarray, first: int | None = None) -> np.ndarray:
-        """Map images (n, c, h, w) uint8 to posterior means (n, latent_dim) float32, or to their first numbers."""
+        """Map images (n, c, h, w) uint8 to posterior means (n, latent_dim) float32, or to the first of them."""
         encoded = inference.apply(lambda batch: self.network.encode(inference.to_unit(batch)), torch.tensor(images))
         return encoded.numpy()[:, :first]
 
@@ -61,7 +61,7 @@ class Method:
         return inference.apply(lambda batch: inference.to_pixels(self.network.decode(batch)), draws).numpy()
 
     def bound(self, dataset: Dataset, row: str, seed: int, effort: Effort) -> Bound:
-        """Return the parts of the bound on the test images, and a tighter one by importance samples.
+        """Return the parts of the bound on the test images, and a tighter one from importance samples.
 
         Binary cross-entropy on grey pixels bounds no likelihood: then the parts are those of a loss.
         """

@@ -1,4 +1,4 @@
-"""The classifier by name: `from latentbench.neighbors import KNeighborsClassifier`, imported when it is asked for."""
+"""The classifier by name: `from latentbench.neighbors import KNeighborsClassifier`, imported when asked for."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

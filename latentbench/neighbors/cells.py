@@ -1,8 +1,7 @@
-"""Near neighbours among many points, most of them found: an inverted file (Jégou, Douze & Schmid 2011, section 4).
+"""Approximate nearest neighbours among many points: an inverted file (Jégou, Douze & Schmid 2011, section 4).
 
-The points are dealt into cells around the centres that k-means finds. The neighbours of a cell's points are looked for
-in the cells that are nearest to it, and there exactly, by the search that `nearest` has. What lies in another cell is
-missed.
+The points are assigned to cells around the centres that k-means finds. The neighbours of a cell's points are looked for
+in the cells nearest to it, and there exactly, by the same search as in `nearest`. Neighbours in other cells are missed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ from latentbench.neighbors.search import Neighbors, Turn, nearest
 
 _PER_CELL = 32  # points that k-means sees for each cell
 _N_ROUNDS = 10  # of k-means
-_BLOCK = 8192  # points that are dealt at once
+_BLOCK = 8192  # points that are assigned at once
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,10 @@ class Cells:
 
     Attributes:
         turn: the axes that distances are bounded in.
-        rows: (n, at most 99) float32, what it makes of the points.
-        members: (n,) int64, the points cell after cell, rising within each.
-        starts: (c + 1,) where the cells start among them.
-        order: (c, c) int64, the cells by their distance from each, itself first.
+        rows: (n, at most 99) float32, what `turn.rows` makes of the points.
+        members: (n,) int64, the points cell by cell, rising within each.
+        starts: (c + 1,) where the cells start in `members`.
+        order: (c, c) int64, for each cell all cells by their distance from it, itself first.
     """
 
     turn: Turn
@@ -42,7 +41,7 @@ class Cells:
 
     @classmethod
     def of(cls, points: np.ndarray, generator: np.random.Generator) -> "Cells":
-        """Deal points (n, d) into about the square root of n cells."""
+        """Assign points (n, d) to about the square root of n cells."""
         n = len(points)
         turn = Turn.of(points, points)
         rows = turn.rows(points)
@@ -57,11 +56,11 @@ class Cells:
         return cls(turn, rows, members, starts, apart.argsort(axis=1, kind="stable"))
 
     def pairs(self, n_probes: int, least: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the points of each cell that has any, and those of the cells nearest to it, both rising.
+        """Yield the points of each non-empty cell, and those of the cells nearest to it, both rising.
 
         Args:
-            n_probes: how many cells that are.
-            least: more cells are taken until there are so many points.
+            n_probes: how many nearest cells are taken.
+            least: more cells are taken until there are at least this many points.
         """
         sizes = self.starts[1:] - self.starts[:-1]
         for cell in np.flatnonzero(sizes).tolist():
@@ -80,16 +79,16 @@ def nearest_in_cells(
     *,
     label: str = "neighbours",
 ) -> Neighbors:
-    """Find near points of each of many points: most of the k nearest others, by Euclidean distance.
+    """Find most of the k nearest others of each of many points, by Euclidean distance.
 
-    It takes n * `n_probes` * sqrt(n) bounds, where all pairs are n^2 / 2, and beside the points, which may be a memory
-    map, room for some 100 numbers of each.
+    It computes n * `n_probes` * sqrt(n) bounds, where all pairs are n^2 / 2. Besides the points, which may be a memory
+    map, it needs memory for some 100 numbers of each.
 
     Args:
         points: (n, d) float32, float64 or uint8.
         k: 1 to n - 1.
         n_probes: cells that are searched for each point, its own among them.
-        generator: of the points that k-means sees.
+        generator: for choosing the points that k-means sees.
         label: what the progress bar says.
 
     Raises:
@@ -109,10 +108,10 @@ def nearest_in_cells(
 
 
 def check(n: int, k: int, n_probes: int) -> None:
-    """Refuse to look for k neighbours of each of n points in so many cells where that cannot be.
+    """Refuse a k or an `n_probes` that is impossible for n points.
 
     Raises:
-        InputError: it cannot.
+        InputError: one of them is out of range.
     """
     if not 1 <= k < n:
         raise InputError(f"k must be in 1..{n - 1} for {n} points, not {k}")
@@ -121,7 +120,7 @@ def check(n: int, k: int, n_probes: int) -> None:
 
 
 def gathered(parts: Iterable[tuple[np.ndarray, Neighbors]], n: int, k: int, label: str) -> Neighbors:
-    """Return the k neighbours of all n points from those of parts of them, given by index, with a progress bar."""
+    """Join the k neighbours of parts of n points, given by index, into those of all, with a progress bar."""
     indices, distances = np.zeros((n, k), np.int64), np.zeros((n, k))
     with progress.counter(total=n, desc=label, unit="point", unit_scale=True, delay=1.0) as bar:
         for members, near in parts:
@@ -140,7 +139,7 @@ def among(
     turn: Turn,
     k: int,
 ) -> Neighbors:
-    """Return the k nearest of some points to each of others, which are among them; indices are those of all points.
+    """Return the k nearest of `others` to each of `members`, which are among them; indices are those of all points.
 
     Args:
         members, others: (q,) and (m,) indices of points, the latter rising.
@@ -160,8 +159,8 @@ def recall(points: np.ndarray, near: Neighbors, n: int, generator: np.random.Gen
     Args:
         points: (m, d), all points.
         near: of each of them among the others.
-        n: how many are looked at.
-        generator: of the draw.
+        n: how many points are checked.
+        generator: for the draw.
     """
     some = np.sort(generator.permutation(len(points))[:n])
     k = near.indices.shape[1]
@@ -171,9 +170,9 @@ def recall(points: np.ndarray, near: Neighbors, n: int, generator: np.random.Gen
 
 
 def _k_means(points: np.ndarray, n_cells: int) -> np.ndarray:
-    """Return the centres (n_cells, d) that Lloyd's method (1982) finds in points (n, d), from some of them on.
+    """Return the centres (n_cells, d) that Lloyd's method (1982) finds in points (n, d), starting from some of them.
 
-    These are spread evenly over the points. A cell that loses all its points keeps its centre.
+    The starting points are spread evenly over the points. A cell that loses all its points keeps its centre.
     """
     centres = points[np.linspace(0, len(points) - 1, n_cells).astype(int)].astype(np.float64)
     for _ in range(_N_ROUNDS):
@@ -192,7 +191,7 @@ def _nearest_centre(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 
 def _squares(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Return squared distances (n, c), but for a number of each point that is the same for all centres."""
+    """Return squared distances (n, c), up to a number for each point that is the same for all centres."""
     left, right = torch.from_numpy(np.ascontiguousarray(points)), torch.from_numpy(centres)
     found: np.ndarray = torch.addmm(right.square().sum(dim=1), left, right.T, alpha=-2.0).numpy()
     return found

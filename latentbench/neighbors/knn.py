@@ -13,7 +13,7 @@ from latentbench.neighbors.search import Neighbors, nearest
 
 Weights = Literal["uniform", "distance"]
 WEIGHTS: tuple[Weights, ...] = ("uniform", "distance")
-# All of so many points are classified by the others; of more, as many as make these pairs, but at least 2,000.
+# Up to this many points, all are classified by the others; of more, as many as make these pairs, but at least 2,000.
 _MOST_WHOLE, _MOST_PAIRS, _LEAST_POINTS = 63_000, 2e9, 2000
 _TYPES = [np.float64, np.float32, np.uint8]
 
@@ -21,7 +21,7 @@ _TYPES = [np.float64, np.float32, np.uint8]
 class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
     """Classify by the nearest fitted points; a drop-in for scikit-learn's, with its parameter names.
 
-    The search is exact. There is no `metric` but `p`, and neither sparse input nor precomputed distances are taken.
+    The search is exact. There is no `metric` other than `p`; sparse input and precomputed distances are not accepted.
 
     Args:
         n_neighbors: k.
@@ -42,8 +42,8 @@ class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
         """Keep points X (n, d) and their labels y (n,).
 
         Raises:
-            ValueError: they are no finite numbers, or differ in length.
-            InputError: a parameter is none of its allowed values.
+            ValueError: they are not finite, or differ in length.
+            InputError: a parameter does not have one of its allowed values.
         """
         if self.weights not in WEIGHTS:
             raise InputError(f"weights must be one of {WEIGHTS}, not {self.weights!r}")
@@ -57,7 +57,7 @@ class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
         """Return distances (m, k) float64 and indices (m, k) int64 of the nearest fitted points of rows X (m, d).
 
         Raises:
-            ValueError: they are no finite numbers, or have another number of coordinates.
+            ValueError: they are not finite, or have a different number of coordinates.
             InputError: there are fewer fitted points than `n_neighbors`, or `p` is neither 1 nor 2.
         """
         check_is_fitted(self)
@@ -70,13 +70,13 @@ class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
         return near.distances, near.indices
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Return the share of the votes that each class has, (m, n_classes) float64."""
+        """Return the share of the votes that each class gets, (m, n_classes) float64."""
         votes = self._votes(X)
         shares: np.ndarray = votes / votes.sum(axis=1, keepdims=True)
         return shares
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Return the label of most votes for each row of X (m, d); ties go to the lower label."""
+        """Return the label with the most votes for each row of X (m, d); ties go to the lower label."""
         most = self._votes(X).argmax(axis=1)
         labels: np.ndarray = self.classes_[most]
         return labels
@@ -90,7 +90,7 @@ class KNeighborsClassifier(ClassifierMixin, BaseEstimator):
 def count_votes(neighbors: Neighbors, labels: np.ndarray, k: int, weights: Weights, n_classes: int) -> np.ndarray:
     """Add up the votes of each query's first k neighbours, (n, n_classes) float64.
 
-    With weights "distance" a neighbour counts by the inverse of its distance; where some are at distance 0, they alone
+    With weights "distance" a neighbour counts by the inverse of its distance; if some are at distance 0, only they
     count.
 
     Args:
@@ -112,7 +112,7 @@ class Choice:
     """The k and the weights with the best leave-one-out accuracy, and the accuracies of all that were tried.
 
     Attributes:
-        k, weights: the best pair; among equals the smaller k, then "uniform".
+        k, weights: the best pair; ties go to the smaller k, then to "uniform".
         accuracies: (k_max,) float64 for each weighting; entry i is that of k = i + 1.
     """
 
@@ -131,7 +131,7 @@ def leave_one_out(
 ) -> Choice:
     """Choose k and the weights by how well each of the points is classified by the others.
 
-    Of more than 63,000 points, some are classified by all others: as many as take about the same time, evenly spread.
+    Beyond 63,000 points, only some are classified by all others: as many as take about the same time, evenly spread.
 
     Args:
         points: (n, d) float32, float64 or uint8.
@@ -152,7 +152,7 @@ def leave_one_out(
 
 
 def spread(n: int, most: int) -> np.ndarray:
-    """Return indices into n points, rising: all, or `most` of them at equal distances."""
+    """Return indices into n points, rising: all, or `most` of them evenly spaced."""
     return np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)
 
 

@@ -1,9 +1,9 @@
-"""Exact nearest neighbours, most pairs of points ruled out by a bound that costs a fraction of their distance.
+"""Exact nearest neighbours: most pairs of points are ruled out by a bound that costs a fraction of their distance.
 
-Turned so that the first axes carry most of the variance, and cut after p of them, a point x is a head h and a rest of
+Rotated so that the first axes carry most of the variance, and cut after p of them, a point x is a head h and a rest of
 length r, and |x - y|^2 >= |h_x - h_y|^2 + (r_x - r_y)^2. One matrix product gives this bound for a block of pairs; the
-true distance is computed only where the bound is below the k-th distance found so far. Among points themselves each
-bound is computed once, for both of its points.
+true distance is computed only where the bound is below the k-th distance found so far. If the queries are the points
+themselves, each bound is computed once, for both of its points.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from latentbench.core.errors import InputError, check_finite
 _HEAD = 96  # axes of the bound
 _TILE = 1024  # points at a time, which stay in the cache
 _BLOCK = 4096  # queries at a time
-_SAMPLE = 2000  # points that the axes are found from; any axes are right, good ones rule out more
-_LEAST_SHARE = 1e-10  # of the largest variance along an axis of the bound, where these are found by products of points
+_SAMPLE = 2000  # points that the axes are found from; any axes are correct, good ones rule out more
+_LEAST_SHARE = 1e-10  # of the largest variance along an axis of the bound, if axes are found by products of points
 _LANES = 64  # bounds that are compared at once
 _LEAST_REACH = 1e-150  # from the mean to the farthest point; squares of less are rounded to zero
-_CHUNK = 56  # coordinates of an absolute sum between looks at the k-th
+_CHUNK = 56  # coordinates of an absolute sum between comparisons with the k-th
 _FAST = {"reassoc", "contract", "nsz"}  # sums may be vectorised; infinity keeps its meaning
 
 
@@ -53,8 +53,8 @@ def nearest(
 ) -> Neighbors:
     """Find the exact k nearest points of each query.
 
-    Distances are summed in float64 from differences: duplicates are at distance 0, and d(x, y) = d(y, x). Beside the
-    points, which may be a memory map, there is room for some 100 numbers of each query.
+    Distances are summed in float64 from differences: duplicates are at distance 0, and d(x, y) = d(y, x). Besides the
+    points, which may be a memory map, it needs memory for some 100 numbers of each query.
 
     Args:
         queries: (n, d) float32, float64 or uint8.
@@ -62,15 +62,15 @@ def nearest(
         k: 1 to m (to m - 1 with `exclude_self` or `own`).
         p: 2 for Euclidean distance, 1 for the sum of absolute differences.
         exclude_self: `queries` are the points themselves, and none is its own neighbour.
-        own: (n,) the rows of the points that the queries are, some of them: none is its own neighbour.
+        own: (n,) the row of the point that each query is, if they are some of the points: none is its own neighbour.
         label: what the progress bar says.
 
     Raises:
         InputError: k or p is out of range, or a coordinate is not finite, or so large or small that its square is not;
-            or `own` is not of the queries, or given with `exclude_self`.
+            or `own` does not fit the queries, or is given with `exclude_self`.
     """
     if own is not None and (exclude_self or len(own) != len(queries)):
-        raise InputError(f"own must name the point that each of {len(queries)} queries is, without exclude_self")
+        raise InputError(f"own needs one row for each of {len(queries)} queries, without exclude_self")
     available = len(points) - (0 if own is None and not exclude_self else 1)
     if not 1 <= k <= available:
         raise InputError(f"k must be in 1..{available} for {len(points)} points, not {k}")
@@ -102,7 +102,7 @@ def nearest(
 
 
 def _plain(points: np.ndarray) -> np.ndarray:
-    """Return points as compiled loops take them: row by row in memory, in the machine's order of bytes."""
+    """Return points as compiled loops need them: row by row in memory, in native byte order."""
     return np.ascontiguousarray(points, dtype=points.dtype.newbyteorder("="))
 
 
@@ -133,14 +133,14 @@ def search(
     own: np.ndarray,
     k: int,
 ) -> Neighbors:
-    """Find the exact k nearest points of queries that were turned before, by Euclidean distance.
+    """Find the exact k nearest points of queries that are already rotated, by Euclidean distance.
 
     Args:
-        queries, points: (n, d) and (m, d), in memory row by row.
+        queries, points: (n, d) and (m, d), row by row in memory.
         of_queries, of_points: what `turn.rows` makes of them.
         turn: of both, or of more points than these.
-        own: (n,) the points that the queries are, -1 for none.
-        k: at most as many as there are points, the query itself left out.
+        own: (n,) the point that each query is, -1 for none.
+        k: at most the number of points, not counting the query itself.
     """
     found = _Found.of(len(queries), k)
     _fill(found, queries, points, of_queries, of_points, turn, own)
@@ -162,8 +162,8 @@ def _fill(
     Args:
         found: filled in.
         queries, points, turn, own: as for `search`.
-        of_queries, of_points: likewise; None makes the latter tile by tile. Where both are one array, the queries are
-            the points, and each bound serves both ways.
+        of_queries, of_points: likewise; None makes the latter tile by tile. If both are one array, the queries are the
+            points, and each bound serves both ways.
         done: called with numbers of pairs.
     """
     symmetric = of_points is of_queries
@@ -171,7 +171,7 @@ def _fill(
         those = slice(tile, tile + _TILE)
         right = _right(turn.rows(points[those]) if of_points is None else of_points[those])
         n_points = right.shape[1]
-        # Among themselves, what is before the tile has met it.
+        # Among points themselves, those before the tile have already met it.
         for block in range(tile if symmetric else 0, len(queries), _BLOCK):
             left = torch.from_numpy(of_queries[block : block + _BLOCK])
             bounds: np.ndarray = torch.mm(left, right).numpy()
@@ -187,7 +187,7 @@ def _fill(
 def closest_pairs(
     points: np.ndarray, parts: np.ndarray, *, p: int = 2, label: str = "parts"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the two points of each two parts that are nearest to each other, ties broken by the lower indices.
+    """Find the closest points of each pair of parts, ties broken by the lower indices.
 
     Args:
         points: (n, d) float32, float64 or uint8.
@@ -199,7 +199,7 @@ def closest_pairs(
         Indices in the lower part, indices in the higher part, and distances float64, (m (m - 1) / 2,) each.
 
     Raises:
-        InputError: p is neither 1 nor 2, or there are not two parts.
+        InputError: p is neither 1 nor 2, or there are fewer than two parts.
     """
     if p not in (1, 2):
         raise InputError(f"p must be 1 or 2, not {p}")
@@ -246,16 +246,16 @@ def _meet(
 
 @dataclass(frozen=True)
 class Turn:
-    """The turned axes in which distances are bounded.
+    """The rotated axes in which distances are bounded.
 
     A bound is the product of a query's row (-2 head, -2 rest, 1, |x|^2) with a point's column (head, rest, |y|^2, 1).
 
     Attributes:
-        centre: (d,) float64, which is taken off first.
+        centre: (d,) float64, which is subtracted first.
         axes: (d, at most 96) float64, of the head.
-        reach: by which coordinates are divided: squared distances are in multiples of its square, so that no float32
+        reach: what coordinates are divided by: squared distances are in multiples of its square, so that no float32
             overflows.
-        slack: how far, at most, rounding lifts a bound above its exact value.
+        slack: how far, at most, rounding raises a bound above its exact value.
     """
 
     centre: np.ndarray
@@ -273,7 +273,7 @@ class Turn:
         """Find the axes from points (n, d), for distances to them from queries (m, d).
 
         Raises:
-            InputError: they lie so near or far from each other that float64 has no squares of that.
+            InputError: they are so close together or so far apart that float64 cannot hold the squares.
         """
         starts = range(0, len(points), _TILE)
         centre = sum(points[start : start + _TILE].sum(axis=0, dtype=np.float64) for start in starts) / len(points)
@@ -289,7 +289,7 @@ class Turn:
         reach = max(reaches)
         if reach and not _LEAST_REACH < reach < 1.0 / _LEAST_REACH:
             raise InputError(
-                f"points lie up to {reach:.1e} from their mean: float64 has no squares of that; scale them"
+                f"points lie up to {reach:.1e} from their mean: float64 cannot hold the square of that; scale them"
             )
         reach = reach or 1.0
         axes = _main_axes(points[:: -(-len(points) // _SAMPLE)] - centre)
@@ -302,7 +302,7 @@ class Turn:
     def rows(self, points: np.ndarray) -> np.ndarray:
         """Return the rows of points (n, d) as queries, (n, at most 99) float32.
 
-        In float64 until the last: the length of the rest is a small difference of squares.
+        Computed in float64 until the end: the length of the rest is a small difference of squares.
         """
         width = self.axes.shape[1]
         rows = np.ones((len(points), width + 3), np.float32)
@@ -325,20 +325,20 @@ def _main_axes(sample: np.ndarray) -> np.ndarray:
         _, axes = np.linalg.eigh(sample.T @ sample)
         main: np.ndarray = axes[:, ::-1][:, :_HEAD]
         return main
-    # Of large images, the products of m points are far fewer than those of d pixels.
+    # For large images, the products of m points are far fewer than those of d pixels.
     squares, sides = np.linalg.eigh(sample @ sample.T)
-    kept = squares > _LEAST_SHARE * max(squares[-1], 0.0)  # less is rounding, of no direction
+    kept = squares > _LEAST_SHARE * max(squares[-1], 0.0)  # less is rounding, without a direction
     spans = sample.T @ sides[:, kept][:, ::-1][:, :_HEAD]
     axes, _ = np.linalg.qr(spans)
     return axes
 
 
 def _right(rows: np.ndarray) -> torch.Tensor:
-    """Return the columns of points, whose rows are given."""
+    """Return the columns of points, given their rows."""
     columns = np.empty(rows.shape[::-1], np.float32)
     columns[:-2] = rows[:, :-2].T * np.float32(-0.5)
     columns[-2], columns[-1] = rows[:, -1], 1.0
-    # torch multiplies: next to its threads our own loops ran twice as fast as next to NumPy's.
+    # torch multiplies: our own loops ran twice as fast next to its threads as next to NumPy's.
     return torch.from_numpy(columns)
 
 
@@ -355,12 +355,12 @@ def _merge_squares(
     sums: np.ndarray,
     indices: np.ndarray,
 ) -> None:
-    """Merge points, by their columns of the bounds, into the nearest of queries, by their rows."""
+    """Merge points (columns of the bounds) into the nearest of queries (rows)."""
     for row in numba.prange(bounds.shape[0]):
         query = first_query + row
         ceiling, width = np.inf, bounds.shape[1] // sums.shape[1]
         if sums[query, -1] == np.inf and width > 1:
-            # The first tile: k points, of least bound in a part of it each, tell how far the k-th can be at most.
+            # In the first tile, k points, each of least bound in its part, limit how far the k-th can be.
             ceiling = 0.0
             for part in range(sums.shape[1]):
                 best, least = 0, np.float32(np.inf)
@@ -395,7 +395,7 @@ def _merge_transposed(
     sums: np.ndarray,
     indices: np.ndarray,
 ) -> None:
-    """Merge points, by their rows of the bounds, into the nearest of queries, by their columns; none is both."""
+    """Merge points (rows of the bounds) into the nearest of queries (columns); none is both."""
     n_groups = (bounds.shape[1] + _LANES - 1) // _LANES
     for group in numba.prange(n_groups):
         start = group * _LANES
@@ -416,7 +416,7 @@ def _merge_transposed(
                     limits[column - start] = np.float32(sums[query, -1] / unit + slack)
 
 
-# Counting without a branch, in 32 bits, takes a fraction of the time of looking at each.
+# Counting without a branch, in 32 bits, takes a fraction of the time of checking each.
 @compiled.loop(fastmath=_FAST)
 def _n_below(bounds: np.ndarray, limit: np.float32) -> np.int32:
     count = np.int32(0)
@@ -468,7 +468,7 @@ def _merge_absolutes(
             if point == own[query]:
                 continue
             total, axis = 0.0, 0
-            while axis < points.shape[1] and total <= sums[query, -1]:  # what is too far already is not summed further
+            while axis < points.shape[1] and total <= sums[query, -1]:  # what is already too far is not summed further
                 end = min(axis + _CHUNK, points.shape[1])
                 for one in range(axis, end):
                     total += abs(np.float64(queries[query, one]) - np.float64(points[point, one]))
@@ -479,7 +479,7 @@ def _merge_absolutes(
 
 @compiled.loop()
 def _insert(sums: np.ndarray, indices: np.ndarray, query: int, total: float, point: int) -> None:
-    """Put a point among the k nearest so far, after those that are as near: points come in order of their index."""
+    """Insert a point into the k nearest so far, after equally near ones: points come in order of their index."""
     place = sums.shape[1] - 1
     while place > 0 and sums[query, place - 1] > total:
         sums[query, place], indices[query, place] = sums[query, place - 1], indices[query, place - 1]

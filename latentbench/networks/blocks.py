@@ -1,4 +1,4 @@
-"""What several networks are made of."""
+"""Building blocks of several networks."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from torch.nn import functional
 
 # Channels of the residual networks at half and at a quarter of the resolution.
 _FINE, _COARSE = 16, 48
-# Numbers in the widest of the dense layers between pixels and latents: half of a 32x32 image in colour. Beyond, halves
-# of the pixels make networks of gigabytes that learn nothing more: of 64x64 in colour, 200 million weights.
+# Width of the widest dense layer between pixels and latents: half of a 32x32 image in colour. Beyond that, halving the
+# pixels makes networks of gigabytes that learn nothing more: for 64x64 in colour, 200 million weights.
 _WIDEST = 1536
 
 
@@ -40,18 +40,18 @@ class CropToImage(nn.Module):
 
 
 class UpsampledConv2d(nn.Conv2d):
-    """A 3x3 convolution of maps that are first doubled in size by repeating every pixel, without making those.
+    """A 3x3 convolution of maps that are doubled in size by repeating every pixel, without making the doubled maps.
 
     Each of the four pixels that one becomes sees only 2x2 different pixels of the small maps, through sums of the
     kernel's weights. So it is a convolution at the small size with four times the channels, which are then laid out
-    as the four pixels (sub-pixel convolution, Shi et al. 2016). Parameters and results are those of the plain way.
+    as the four pixels (sub-pixel convolution, Shi et al. 2016). Parameters and results are those of the plain one.
     """
 
     taps: Tensor
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(channels_in, channels_out, 3, padding=1)
-        # taps[a, h, k]: whether the pixel at offset a of 2 sees, through weight k of 3, the small pixel h of 3 around.
+        # taps[a, h, k]: whether the pixel at offset a of 2 sees, through weight k of 3, small pixel h of the 3 around.
         taps = torch.tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]])
         self.register_buffer("taps", taps.float(), persistent=False)
 
@@ -133,8 +133,8 @@ def residual_decoder(latent_dim: int, image_shape: Sequence[int]) -> nn.Sequenti
 def halved(image_shape: Sequence[int], latent_dim: int) -> list[int]:
     """Return the widths of dense layers from all pixels down by halves to an eighth, but none below `latent_dim`.
 
-    A narrower layer would keep the latent from being used: of 8x8 images, an eighth is 8. Of more than 3,072 pixels
-    they are those of 3,072.
+    A narrower layer would keep the latent from being used: for 8x8 images, an eighth is 8. Beyond 3,072 pixels the
+    halves are those of 3,072.
     """
     pixels = math.prod(image_shape)
     widest = min(pixels, 2 * _WIDEST)
@@ -142,10 +142,10 @@ def halved(image_shape: Sequence[int], latent_dim: int) -> list[int]:
 
 
 def shorter_steps(image_shape: Sequence[int]) -> float:
-    """Return by what the learning rate of dense layers from all pixels is multiplied, at most 1.
+    """Return the factor for the learning rate of dense layers from all pixels, at most 1.
 
-    Recipes are for 784 pixels. The wider a layer, the more its outputs move where each weight moves by the same: steps
-    are shorter in proportion to the width (Yang et al. 2022, arXiv 2203.03466, table 3).
+    Recipes are for 784 pixels. The wider a layer, the more its outputs move when each weight moves by the same amount:
+    steps shrink in proportion to the width (Yang et al. 2022, arXiv 2203.03466, table 3).
     """
     return min(1.0, 784 / math.prod(image_shape))
 

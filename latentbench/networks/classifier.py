@@ -1,4 +1,4 @@
-"""The supervised reference network: the ceiling of the comparison, and the eye that judges generated images."""
+"""The supervised reference network: the ceiling of the comparison, and the judge of generated images."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Networks for diffusion: told noisy data, how noisy it is and perhaps a class, they predict a tensor like the data."""
+"""Networks for diffusion: given noisy data, its level and perhaps a class, they predict a tensor like the data."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ _FREQUENCIES = (0.4, 40.0)  # lowest and highest, in radians for each unit of lo
 
 
 class Condition(nn.Module):
-    """One vector for what a network is told beside its input.
+    """One vector for what a network is conditioned on.
 
     Args:
         width: of the vector.
-        n_classes: of the labels, and one more for "any class"; None for a network without labels.
+        n_classes: of the labels; one more label means any class. None for a network without labels.
     """
 
     def __init__(self, width: int, n_classes: int | None) -> None:
@@ -28,7 +28,7 @@ class Condition(nn.Module):
         self.embed_label = None if n_classes is None else nn.Embedding(n_classes + 1, width)
 
     def forward(self, noise: Tensor, labels: Tensor | None) -> Tensor:
-        """Map log(level) / 4 (n,) and labels (n,), None where all may be of any class, to (n, width)."""
+        """Map log(level) / 4 (n,) and labels (n,), None for any class, to (n, width)."""
         condition = self.embed_noise(waves(noise))
         if self.embed_label is not None:
             anyone = self.embed_label.num_embeddings - 1
@@ -43,32 +43,32 @@ class UNet(nn.Module):
     Args:
         image_shape: channels, height and width of an image; any size, padded inside to a multiple of 4.
         channels: width of the upper level, a multiple of 8; the lower one has twice as many.
-        n_classes: of the labels that it may be told; None for none.
+        n_classes: how many classes it can be conditioned on; None if it is unconditional.
     """
 
     def __init__(self, image_shape: Sequence[int], channels: int, n_classes: int | None = None) -> None:
         super().__init__()
-        colours, height, width = image_shape
-        told = 4 * channels
-        self.condition = Condition(told, n_classes)
+        colours, rows, columns = image_shape
+        width = 4 * channels
+        self.condition = Condition(width, n_classes)
         self.pad, self.crop = PadToMultiple(image_shape), CropToImage(image_shape)
         self.stem = nn.Conv2d(4 * colours, channels, 3, padding=1)
-        self.down = _ConvBlock(channels, channels, told)
+        self.down = _ConvBlock(channels, channels, width)
         self.shrink = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
-        positions = math.ceil(height / 4) * math.ceil(width / 4)
+        positions = math.ceil(rows / 4) * math.ceil(columns / 4)
         self.middle = nn.ModuleList()
         for _ in range(2):
-            self.middle.append(_ConvBlock(2 * channels, 2 * channels, told))
-            self.middle.append(_GlobalBlock(2 * channels, positions, told))
+            self.middle.append(_ConvBlock(2 * channels, 2 * channels, width))
+            self.middle.append(_GlobalBlock(2 * channels, positions, width))
         self.grow = nn.Conv2d(2 * channels, channels, 3, padding=1)
-        self.up = nn.ModuleList([_ConvBlock(2 * channels, channels, told), _ConvBlock(channels, channels, told)])
+        self.up = nn.ModuleList([_ConvBlock(2 * channels, channels, width), _ConvBlock(channels, channels, width)])
         self.unfold = nn.Sequential(
             nn.GroupNorm(8, channels),
             nn.SiLU(),
             nn.Conv2d(channels, 4 * _FINE_CHANNELS, 3, padding=1),
             nn.PixelShuffle(2),
         )
-        # At full resolution, with the input beside it: without this, the grid of patches shows in the samples.
+        # At full resolution, alongside the input: without this, the grid of patches shows in the samples.
         self.head = nn.Sequential(
             nn.Conv2d(_FINE_CHANNELS + colours, 2 * _FINE_CHANNELS, 3, padding=1),
             nn.SiLU(),
@@ -77,18 +77,18 @@ class UNet(nn.Module):
 
     def forward(self, noisy: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map noisy images (n, *image_shape), log(level) / 4 (n,) and labels (n,) to a prediction like the images."""
-        told = self.condition(noise, labels)
+        condition = self.condition(noise, labels)
         padded = self.pad(noisy)
         patches = functional.pixel_unshuffle(padded, 2)
         patches = patches.contiguous(memory_format=torch.channels_last)  # (n, 4 * colours, h/2, w/2)
-        upper = self.down(self.stem(patches), told)  # (n, channels, h/2, w/2)
+        upper = self.down(self.stem(patches), condition)  # (n, channels, h/2, w/2)
         lower = self.shrink(upper)  # (n, 2 * channels, h/4, w/4)
         for block in self.middle:
-            lower = block(lower, told)
+            lower = block(lower, condition)
         raised = self.grow(functional.interpolate(lower, scale_factor=2.0))
         hidden = torch.cat([raised, upper], dim=1)
         for block in self.up:
-            hidden = block(hidden, told)
+            hidden = block(hidden, condition)
         return torch.as_tensor(self.crop(self.head(torch.cat([self.unfold(hidden), padded], dim=1))))
 
 
@@ -99,7 +99,7 @@ class ResidualMLP(nn.Module):
         dim: of the vectors.
         width: of the blocks.
         n_blocks: how many.
-        n_classes: of the labels that it may be told; None for none.
+        n_classes: how many classes it can be conditioned on; None if it is unconditional.
     """
 
     def __init__(self, dim: int, width: int, n_blocks: int, n_classes: int | None = None) -> None:
@@ -111,62 +111,62 @@ class ResidualMLP(nn.Module):
 
     def forward(self, noisy: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map noisy vectors (n, dim), log(level) / 4 (n,) and labels (n,) to a prediction (n, dim)."""
-        told = self.condition(noise, labels)
+        condition = self.condition(noise, labels)
         hidden = self.first(noisy)
         for block in self.blocks:
-            hidden = block(hidden, told)
+            hidden = block(hidden, condition)
         return torch.as_tensor(self.last(hidden))
 
 
 class _ConvBlock(nn.Module):
-    """Two convolutions with the condition in between, around a skip connection, which is all there is at first."""
+    """Two convolutions with the condition in between, and a skip connection, which is all there is at first."""
 
-    def __init__(self, channels_in: int, channels_out: int, told: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, condition_width: int) -> None:
         super().__init__()
         self.first = nn.Sequential(
             nn.GroupNorm(8, channels_in),
             nn.SiLU(),
             nn.Conv2d(channels_in, channels_out, 3, padding=1),
         )
-        self.shift_scale = nn.Linear(told, 2 * channels_out)
+        self.shift_scale = nn.Linear(condition_width, 2 * channels_out)
         self.norm = nn.GroupNorm(8, channels_out)
         self.second = nn.Sequential(nn.SiLU(), _zero(nn.Conv2d(channels_out, channels_out, 3, padding=1)))
         self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
-    def forward(self, maps: Tensor, told: Tensor) -> Tensor:
-        shift, scale = self.shift_scale(told)[:, :, None, None].chunk(2, dim=1)
+    def forward(self, maps: Tensor, condition: Tensor) -> Tensor:
+        shift, scale = self.shift_scale(condition)[:, :, None, None].chunk(2, dim=1)
         hidden = self.norm(self.first(maps)) * (1 + scale) + shift
         return torch.as_tensor(self.skip(maps) + self.second(hidden))
 
 
 class _GlobalBlock(nn.Module):
-    """Dense layers over all positions of a few channels, around a skip connection. It starts as the identity."""
+    """Dense layers over all positions of a few channels, with a skip connection. It starts as the identity."""
 
-    def __init__(self, channels: int, positions: int, told: int) -> None:
+    def __init__(self, channels: int, positions: int, condition_width: int) -> None:
         super().__init__()
         narrow = channels // 4
         self.gather = nn.Sequential(nn.GroupNorm(8, channels), nn.Conv2d(channels, narrow, 1), nn.Flatten())
         self.first = nn.Linear(narrow * positions, 8 * channels)
-        self.shift_scale = nn.Linear(told, 16 * channels)
+        self.shift_scale = nn.Linear(condition_width, 16 * channels)
         self.norm = nn.LayerNorm(8 * channels, elementwise_affine=False)
         self.second = nn.Sequential(nn.SiLU(), nn.Linear(8 * channels, narrow * positions))
         self.spread = _zero(nn.Conv2d(narrow, channels, 1))
 
-    def forward(self, maps: Tensor, told: Tensor) -> Tensor:
-        shift, scale = self.shift_scale(told).chunk(2, dim=1)
+    def forward(self, maps: Tensor, condition: Tensor) -> Tensor:
+        shift, scale = self.shift_scale(condition).chunk(2, dim=1)
         seen = self.second(self.norm(self.first(self.gather(maps))) * (1 + scale) + shift)
         return torch.as_tensor(maps + self.spread(seen.unflatten(1, (-1, *maps.shape[2:]))))
 
 
 class _DenseBlock(nn.Module):
-    def __init__(self, width: int, told: int) -> None:
+    def __init__(self, width: int, condition_width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = _zero(nn.Linear(told, 3 * width))
+        self.modulation = _zero(nn.Linear(condition_width, 3 * width))
         self.branch = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
-    def forward(self, hidden: Tensor, told: Tensor) -> Tensor:
-        shift, scale, gate = self.modulation(told).chunk(3, dim=1)
+    def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
+        shift, scale, gate = self.modulation(condition).chunk(3, dim=1)
         return torch.as_tensor(hidden + gate * self.branch(self.norm(hidden) * (1 + scale) + shift))
 
 

@@ -22,16 +22,16 @@ LARGEST_DIFFERENCE = 1e-5
 
 _BATCH = 100
 
-# It tells at every export that torchvision is not installed, whose operators nothing here uses.
+# At every export it warns that torchvision, whose operators nothing here uses, is not installed.
 logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
 
 
-# Tells which outputs (n, ...) for inputs (n, ...) each cannot jump by rounding.
+# Maps inputs (n, ...) each to which outputs (n, ...) cannot jump through rounding.
 Settled = Callable[..., Tensor]
 
 
 class ExportError(LatentbenchError):
-    """An exported network is not the network that was exported."""
+    """An exported network differs from the trained one."""
 
 
 class Coder(Protocol):
@@ -46,26 +46,26 @@ class Coder(Protocol):
 
 @runtime_checkable
 class Jumping(Protocol):
-    """What an encoder has besides that jumps between values: near a jump, rounding may decide."""
+    """What an encoder also has if its outputs jump between values: near a jump, rounding may decide."""
 
     def settled(self, images: Tensor) -> Tensor:
-        """Tell which latents of images (n, c, h, w) rounding cannot make jump, (n, latent_dim) bool."""
+        """Return which latents of images (n, c, h, w) rounding cannot make jump, (n, latent_dim) bool."""
 
 
 class Encoder(nn.Module):
-    """The first half of an autoencoder or VAE, as a module of its own."""
+    """The first half of an autoencoder or VAE, as a separate module."""
 
     def __init__(self, network: Coder) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (n, c, h, w) float32 in [0, 1] to latents (n, latent_dim), of a VAE the posterior means."""
+        """Map images (n, c, h, w) float32 in [0, 1] to latents (n, latent_dim), for a VAE the posterior means."""
         return self.network.encode(images)
 
 
 class Decoder(nn.Module):
-    """The second half of an autoencoder or VAE, as a module of its own."""
+    """The second half of an autoencoder or VAE, as a separate module."""
 
     def __init__(self, network: Coder) -> None:
         super().__init__()
@@ -79,25 +79,25 @@ class Decoder(nn.Module):
 def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], output: str) -> bytes:
     """Return the ONNX file of a module in evaluation mode: for batches of any size, with all its weights inside.
 
-    Equal weights give equal bytes, whatever the example holds, however the weights lie in memory, and in whatever
-    folder this runs.
+    Equal weights give equal bytes, whatever the values of the examples, the memory layout of the weights and the
+    working folder.
 
     Args:
-        module: takes tensors and returns one, each with the batch as first axis; it is left as it is.
-        examples: its inputs (n, ...) in order, by the names that the file gives them; only their shapes after the
-            batch and their dtypes count. The first axis is called "n".
-        output: what the file calls the output.
+        module: takes tensors and returns one, each with the batch as first axis; it is not changed.
+        examples: its inputs (n, ...) in order, by their names in the file; only their shapes after the batch and their
+            dtypes matter. The first axis is called "n".
+        output: the name of the output in the file.
     """
     import onnx
 
     evaluated = copy.deepcopy(module).eval().cpu()
     evaluated.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's annotations
-    # A batch of one would be taken for a constant, and a network may take a logarithm.
+    # A batch of one would be treated as a constant, and a network may take a logarithm.
     blanks = tuple(torch.ones((2, *example.shape[1:]), dtype=example.dtype) for example in examples.values())
     n = torch.export.Dim("n")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "# The axis name: n will not be used")  # by the second input: it is the same
-        # torch's own use, in a copy that it makes of its graph
+        warnings.filterwarnings("ignore", "# The axis name: n will not be used")  # for the second input: it is the same
+        # torch itself uses it when it copies its graph
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
         program = torch.onnx.export(
             evaluated,
@@ -119,10 +119,10 @@ def to_onnx(module: nn.Module, examples: Mapping[str, Tensor], output: str) -> b
 
 
 def _runtime() -> ModuleType:
-    """Return onnxruntime, which this alone imports.
+    """Return onnxruntime, which only this function imports.
 
-    It reports its use to its makers, and keeps an identifier for that under the home folder, unless it finds a variable
-    of the environment when it is first imported.
+    It reports its use to its makers, and keeps an identifier for that under the home folder, unless an environment
+    variable is set when it is first imported.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
@@ -135,7 +135,7 @@ def session(model: bytes) -> Any:
     """Open an ONNX file with onnxruntime, on one thread of the CPU.
 
     Raises:
-        ExportError: it is no ONNX file, or names other files that hold weights, which may be any on this machine.
+        ExportError: it is not an ONNX file, or names other files for weights, which could be any on this machine.
     """
     import onnx
 
@@ -149,7 +149,7 @@ def session(model: bytes) -> Any:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except ExportError:
         raise
-    except Exception as error:  # onnxruntime has a dozen of its own, with no common base
+    except Exception as error:  # onnxruntime has a dozen exceptions, with no common base
         raise ExportError(f"onnxruntime cannot open the file: {error}") from error
 
 
@@ -188,7 +188,7 @@ def largest_difference(
 def check(
     name: str, model: bytes, function: Callable[..., Tensor], *inputs: Tensor, settled: Settled | None = None
 ) -> None:
-    """Make sure that an ONNX file is whole and computes what it should.
+    """Make sure that an ONNX file is complete and computes what it should.
 
     Args:
         name: of what was exported, for the message.
@@ -225,7 +225,7 @@ def _outside(message: "onnx.ModelProto") -> Iterator[str]:
 
 
 def _strip(message: "onnx.ModelProto") -> None:
-    """Clear, in a protobuf message and in all that it contains, where its parts came from: source paths among it."""
+    """Clear where the parts of a protobuf message came from, at every depth: source paths, for example."""
     for name in ("metadata_props", "doc_string"):
         if name in message.DESCRIPTOR.fields_by_name:
             message.ClearField(name)

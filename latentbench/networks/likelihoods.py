@@ -1,4 +1,4 @@
-"""What a VAE's decoder says about pixels: observation models p(x | z) that share one interface."""
+"""How a VAE's decoder scores pixels: observation models p(x | z) that share one interface."""
 
 import math
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ class Likelihood(nn.Module, ABC):
 
     Attributes:
         name: of the model.
-        proper_on_grey: whether `nats` is a negative log-likelihood on grey pixels, and not on black and white alone.
+        proper_on_grey: whether `nats` is a negative log-likelihood on grey pixels too, and not only on black and white.
     """
 
     name: Name
@@ -46,7 +46,7 @@ class Bernoulli(Likelihood):
         return torch.sigmoid(output)
 
     def nats(self, output: Tensor, images: Tensor) -> Tensor:
-        """Return the binary cross-entropy (n,). On black and white it is -log p(x | z), on grey a loss and no more."""
+        """Return the binary cross-entropy (n,). On black and white it is -log p(x | z), on grey only a loss."""
         pixelwise = functional.binary_cross_entropy_with_logits(output, images, reduction="none")
         return pixelwise.flatten(1).sum(dim=1)
 
@@ -56,7 +56,7 @@ class DiscretizedLogistic(Likelihood):
 
     The decoder's output is the location on the scale [0, 1]. Nothing bounds it: far below 0, all mass falls into the
     bin of black, which is open to minus infinity as that of white is to plus infinity, so that plain background costs
-    nothing. Each channel of each pixel has a scale of its own, the same for all images.
+    nothing. Each channel of each pixel has its own scale, the same for all images.
 
     Args:
         image_shape: channels, height and width of an image; `log_scale` is a parameter with a number for each value of
@@ -74,19 +74,19 @@ class DiscretizedLogistic(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """Map locations m (n, c, h, w) to the expected pixels in [0, 1], as if levels were continuous.
 
-        What lies beyond an edge counts as the edge, so that with the scale s this is the integral over [0, 1] of
+        Values beyond an edge count as the edge, so that with the scale s this is the integral over [0, 1] of
         P(X > x) = sigmoid((m - x) / s), which is s (softplus(m / s) - softplus((m - 1) / s)).
         """
         scale = self._scale()
         below, above = functional.softplus(output / scale), functional.softplus((output - 1.0) / scale)
-        return (scale * (below - above)).clamp(0.0, 1.0)  # rounding may leave it by a little
+        return (scale * (below - above)).clamp(0.0, 1.0)  # rounding may leave the range slightly
 
     def nats(self, output: Tensor, images: Tensor) -> Tensor:
         """Return -log P(x | z) of the 8-bit pixels x = round(255 images), (n,).
 
         With a and b the upper and lower edge of a bin in units of the scale from the location, its probability is
-        sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)). The logarithm of the product loses nothing
-        however far off the location or small the scale, and its last factor depends on the scale alone.
+        sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)). The logarithm of the product loses nothing,
+        however far off the location or small the scale; its last factor depends only on the scale.
         """
         per_level = 1.0 / (_TOP * self._scale())  # width of a bin in units of the scale
         pixels = (_TOP * images).round()

@@ -1,4 +1,4 @@
-"""How much fine detail an image has where: what a squared error of pixels makes a network smooth away."""
+"""How much fine detail an image has, and where: a squared error of pixels makes a network smooth it away."""
 
 import torch
 from torch import Tensor
@@ -15,8 +15,8 @@ def energies(images: Tensor) -> Tensor:
 
     Each channel has amplitudes of its own: (n, 6 * channels, h, w).
 
-    These are Laws' texture energy measures (Laws 1980) of all pairs of his three-tap filters that answer neither to
-    flat nor to evenly sloping areas, each filter scaled to norm 1.
+    These are Laws' texture energy measures (Laws 1980) of all pairs of his three-tap filters that respond neither
+    to flat nor to evenly sloping areas, each filter scaled to norm 1.
     """
     filters = torch.stack([torch.outer(torch.tensor(down), torch.tensor(across)) for down, across in _DETAILS])
     filters = (filters / filters.flatten(1).norm(dim=1)[:, None, None]).to(images)
@@ -29,6 +29,6 @@ def energies(images: Tensor) -> Tensor:
 def loss(images: Tensor, originals: Tensor) -> Tensor:
     """Return the mean squared difference of the energies of two batches of images, both (n, c, h, w).
 
-    Detail that is as strong as the original's costs nothing here, wherever its lines lie exactly.
+    Detail that is as strong as the original's costs nothing here, wherever exactly its lines lie.
     """
     return functional.mse_loss(energies(images), energies(originals))

@@ -1,7 +1,7 @@
-"""The loss of beta-TC-VAE (Chen et al. 2018, arXiv 1802.04942), which weighs the latents' total correlation apart.
+"""The loss of beta-TC-VAE (Chen et al. 2018, arXiv 1802.04942), which weights total correlation separately.
 
-Over images, the divergence of the posteriors from the prior is the sum of three terms (eq. 2): what the latents say of
-the image, their total correlation KL(q(z) || prod_k q(z_k)), and how far each alone is from the prior.
+Over images, the divergence of the posteriors from the prior is the sum of three terms (eq. 2): what the latents say
+about the image, their total correlation KL(q(z) || prod_k q(z_k)), and how far each one alone is from the prior.
 """
 
 import math
@@ -13,13 +13,13 @@ from latentbench import parallel
 from latentbench.networks.vaes import base
 from latentbench.networks.vaes.base import VAE
 
-_ROWS = 50  # draws at a time: it bounds the memory where there are no gradients
+_ROWS = 50  # draws at a time: it limits the memory when there are no gradients
 
 
 def negative_elbo(network: VAE, images: Tensor, noise: Tensor, beta: float, weight: float) -> dict[str, Tensor]:
-    """Return the loss reconstruction + beta * (KL + (weight - 1) * total correlation), the mean nats per image.
+    """Return the loss reconstruction + beta * (KL + (weight - 1) * total correlation), in mean nats per image.
 
-    Of beta = 1 it is the loss of beta-TC-VAE (eq. 4, with alpha = gamma = 1 and `weight` as its beta). The divergence
+    With beta = 1 it is the loss of beta-TC-VAE (eq. 4, with alpha = gamma = 1 and `weight` as its beta). The divergence
     is exact, the total correlation is estimated from the batch.
 
     Args:
@@ -30,7 +30,7 @@ def negative_elbo(network: VAE, images: Tensor, noise: Tensor, beta: float, weig
         weight: of the total correlation within it.
 
     Returns:
-        Scalars: "loss" and its parts "reconstruction", "kl" and "total_correlation", these two without weights.
+        Scalars: "loss" and its parts "reconstruction", "kl" and "total_correlation", the latter two without weights.
     """
     mean, log_var, latents, reconstruction = base.terms(network, images, noise)
     kl = base.kl_from_standard_normal(mean, log_var).mean()
@@ -46,11 +46,11 @@ def negative_elbo(network: VAE, images: Tensor, noise: Tensor, beta: float, weig
 def estimate(latents: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
     """Estimate the total correlation of q(z) = E_x q(z | x) from a batch, in nats, by minibatch-weighted sampling.
 
-    q(z), and each q(z_k) likewise, is taken for the mean of q(z | x) over the batch's images (Chen et al. 2018, eq. 5).
-    The paper divides by the number of all images besides. That adds a constant, which has no gradient, and would hide
-    the number itself: without it, a batch of all images gives no bias but that of the draws. Of a smaller batch, each
-    draw's own image counts too much. Where posteriors of different images do not overlap, the estimate tells the
-    batch's size and no more: (d - 1) log n at most.
+    q(z), and likewise each q(z_k), is estimated by the mean of q(z | x) over the batch's images (Chen et al. 2018, eq.
+    5). The paper also divides by the number of all images. That adds a constant, which has no gradient, and would hide
+    the value itself: without it, a batch of all images has no bias but that of the draws. In a smaller batch, each
+    draw's own image counts too much. If the posteriors of different images do not overlap, the estimate reflects only
+    the batch's size: (d - 1) log n at most.
 
     Args:
         latents: (m, d), draws from q(z | x) of some images of the batch.

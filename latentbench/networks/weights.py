@@ -1,4 +1,4 @@
-"""Between torch modules and the plain arrays that are kept in files."""
+"""Conversion between torch modules and the plain arrays that are saved in files."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The sections of autoencoders and VAEs: each row of `rows.ae` and `rows.vae` has one, named as the row."""
+"""The sections of autoencoders and VAEs: each row of `rows.ae` and `rows.vae` has one, named after the row."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from latentbench.params.training import Training
 
 
 class AutoencoderParams(Section):
-    """An autoencoder: its architecture, with what that takes besides, and its recipe."""
+    """An autoencoder: its architecture with its options, and its recipe."""
 
     architecture: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -19,7 +19,7 @@ class AutoencoderParams(Section):
 
 
 class VAEParams(AutoencoderParams):
-    """A VAE likewise; `latentbench.networks.likelihoods` says what the likelihoods are."""
+    """The same for a VAE; `latentbench.networks.likelihoods` explains the likelihoods."""
 
     likelihood: Literal["bernoulli", "discretized_logistic"]
     beta: Annotated[float, Field(ge=0)]

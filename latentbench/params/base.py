@@ -22,18 +22,18 @@ _POWER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+\Z")
 
 
 class ParamsError(LatentbenchError):
-    """params.yaml holds something that it must not; the message names each key, its value and what is allowed."""
+    """params.yaml holds something that is not allowed; the message names each key, its value and what is allowed."""
 
 
 class UndeclaredParamError(Exception):
-    """A stage read a param that it does not declare in dvc.yaml: a change of it would leave a stale result."""
+    """A stage read a param that it does not declare in dvc.yaml: changing it would leave a stale result."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes 1e-05 for a number, and refuses a key that stands twice in a section, of which YAML would take the last.
+    """Reads 1e-05 as a number, and refuses a key that appears twice in a section, where YAML would use the last.
 
-    DVC reads and writes YAML 1.2: `dvc exp run -S` leaves 1e-05 whether one writes 0.00001 or 1.0e-5, which YAML 1.1
-    takes for text.
+    DVC reads and writes YAML 1.2: `dvc exp run -S` writes 1e-05 for both 0.00001 and 1.0e-5, which YAML 1.1 reads as
+    text.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -42,7 +42,7 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 if key.value in first:
                     raise yaml.constructor.ConstructorError(
-                        f"{key.value} stands here", first[key.value], "and again", key.start_mark
+                        f"{key.value} appears here", first[key.value], "and again here", key.start_mark
                     )
                 first[key.value] = key.start_mark
         return super().construct_mapping(node, deep=deep)
@@ -56,13 +56,13 @@ def read(path: Path) -> Any:
 
     Raises:
         OSError: it cannot be read.
-        ValueError, RecursionError, yaml.YAMLError: it is no text or no YAML, or has a key twice.
+        ValueError, RecursionError, yaml.YAMLError: it is not text or not YAML, or has a key twice.
     """
     return parse(path.read_text(encoding="utf-8"))
 
 
 def parse(text: str | bytes) -> Any:
-    """Return the content of a params file that has this text, as `read` does."""
+    """Return the content of a params file with this text, as `read` does."""
     return _Loader(text).get_single_data()
 
 
@@ -72,7 +72,7 @@ S = TypeVar("S", bound="Section")
 class Section(BaseModel):
     """A part of params.yaml. Unknown keys, wrong types and impossible values are refused; nothing is coerced.
 
-    Sections that a `View` hands out also refuse to be asked for a key that the stage did not declare.
+    Sections that a `View` hands out also refuse access to a key that the stage did not declare.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -120,7 +120,7 @@ class View:
         """Return the section at a dotted `key` (the top level for an empty one) as `model`.
 
         Raises:
-            ParamsError: what stands there does not fit the model.
+            ParamsError: what is there does not fit the model.
         """
         content: Any = self._params
         for part in key.split(".") if key else []:
@@ -130,7 +130,7 @@ class View:
         return validate(model, content, key)._attach(self, f"{key}." if key else "")
 
     def content(self) -> dict[str, Any]:
-        """Return what stands at each declared key; none of it counts as read."""
+        """Return the content of each declared key; none of it counts as read."""
         found = {}
         for key in sorted(self._declared):
             content: Any = self._params
@@ -140,7 +140,7 @@ class View:
         return found
 
     def note_read(self, key: str, value: object) -> None:
-        """Take note that a key was read; sections are noted by what is read of them.
+        """Record that a key was read; for sections, only the keys read from them are recorded.
 
         Raises:
             UndeclaredParamError: the stage does not declare it.
@@ -183,7 +183,7 @@ def _describe(item: Any, model: type[Section], key: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return a value as text that fits into a message: by aliases, a few lines of YAML can stand for any length."""
+    """Return a value as text short enough for a message: with aliases, a few lines of YAML can expand to any length."""
     text = _SHORT.repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 

@@ -1,4 +1,4 @@
-"""The `data` section: which images are compared on, and how they are split."""
+"""The `data` section: which images to compare on, and how to split them."""
 
 from typing import Annotated
 

@@ -28,9 +28,11 @@ class Source(Section):
     @field_validator("http", mode="before")
     @classmethod
     def _no_secrets(cls, address: object) -> object:
-        """Refuse them before any other rule would tell the address."""
+        """Refuse secrets before any other rule could show the address."""
         if isinstance(address, str) and ("@" in address or "?" in address):
-            raise ValueError("it must hold no name, password or query: the file is in git, and addresses are logged")
+            raise ValueError(
+                "it must not contain a user name, password or query: the file is in git, and addresses are logged"
+            )
         return address
 
     @model_validator(mode="after")
@@ -38,7 +40,9 @@ class Source(Section):
         kinds = list(type(self).model_fields)
         given = [name for name in kinds if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"a source has exactly one of {', '.join(kinds)}, not {' and '.join(given) or 'none'}")
+            raise ValueError(
+                f"a source must have exactly one of {', '.join(kinds)}, not {' and '.join(given) or 'none'}"
+            )
         if self.folder is not None and not Path(self.folder).is_absolute():
             raise ValueError(f"folder must be an absolute path (experiments run in other folders), not {self.folder!r}")
         return self
@@ -48,10 +52,10 @@ class File(Section):
     """One file of a dataset.
 
     Attributes:
-        name: what it is called in a source, with or without `.gz` there.
-        member: the file inside it that is meant, where it is a zip or tar archive.
-        sha256: of its content, uncompressed where the file is gzipped.
-        md5: of the file as its publisher has it.
+        name: its name in a source, where it may also end in `.gz`.
+        member: which file inside it to use, if it is a zip or tar archive.
+        sha256: of its content, uncompressed if the file is gzipped.
+        md5: of the file as published.
     """
 
     name: Annotated[str, Field(pattern=r"^[^/\\]+$")]
@@ -65,16 +69,16 @@ class Description(Section):
 
     Attributes:
         title: for people.
-        licence, citation, home: what its publisher says of it.
+        licence, citation, home: what its publisher says about it.
         format: of the files: a module in latentbench/data/formats.
         sources: the first one that works is taken.
-        files: by what each is for, as the format tells: `train_images`, say. None of a folder of pictures.
-        classes: names of the labels 0, 1, ...; None where the files name them, or where there are no labels.
-        channels: 1 for grey, 3 for colour; None for what the files have.
-        size: height and width; None for what the files have.
-        fit: how a picture of another shape is brought to `size`.
+        files: by role, as the format defines it: `train_images`, for example. Empty for a folder of pictures.
+        classes: names of the labels 0, 1, ...; None if the files name them, or if there are no labels.
+        channels: 1 for grey, 3 for colour; None to keep what the files have.
+        size: height and width; None to keep what the files have.
+        fit: how to bring a picture of another shape to `size`.
         background: what shows where a picture is transparent, or was padded: a grey level, or red, green and blue.
-        options: what else the format takes.
+        options: other options of the format.
     """
 
     title: Annotated[str, Field(min_length=1)]
@@ -99,9 +103,9 @@ class Description(Section):
 
 
 def fingerprint(description: Description, folder: Path) -> str | None:
-    """Return what tells whether the files of a source folder have changed: a hash of names, sizes and times.
+    """Return a hash of names, sizes and times, which shows whether the files of a source folder have changed.
 
-    None where each file has a checksum, which then tells more.
+    None if every file has a checksum, which shows more.
     """
     if not description.files:
         watched = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -118,21 +122,21 @@ def fingerprint(description: Description, folder: Path) -> str | None:
 
 
 def names() -> list[str]:
-    """Return the names of the datasets that there are, in alphabetical order."""
+    """Return the names of the available datasets, in alphabetical order."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def load(name: str) -> Description:
-    """Read and check the file of a dataset, in the folder of this process.
+    """Read and check the file of a dataset, relative to the working directory.
 
     Raises:
-        ParamsError: there is no such file, it is no YAML, or something in it is wrong.
+        ParamsError: there is no such file, it is not YAML, or something in it is wrong.
     """
     path = FOLDER / f"{name}.yaml"
     if not path.is_file():
         raise ParamsError(
-            f"data.dataset: there is no {path}; there are {', '.join(names()) or 'none'}, a file each "
-            "('make dataset' writes one for a folder of yours)"
+            f"data.dataset: there is no {path}; available: {', '.join(names()) or 'none'} "
+            "('make dataset' writes the file for your own folder)"
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from latentbench.params.base import Section
 
 
 class DensitiesParams(Section):
-    """The `densities` section: what is fitted to latents after training, and drawn from."""
+    """The `densities` section: which densities are fitted to latents after training, and drawn from."""
 
     compared: list[str]
     components: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1)]
@@ -18,5 +18,5 @@ class DensitiesParams(Section):
         for name in ("compared", "components"):
             given = getattr(self, name)
             if len(set(given)) < len(given):
-                raise ValueError(f"each of {name} stands once, not as in {given}")
+                raise ValueError(f"list each of {name} only once, not as in {given}")
         return self

@@ -9,7 +9,7 @@ from latentbench.params.training import Training
 
 
 class Process(Section):
-    """What the network learns; `latentbench.diffusion` says what each choice is."""
+    """What the network learns; `latentbench.diffusion` explains each choice."""
 
     schedule: Literal["linear", "cosine", "karras", "flow"]
     n_steps: Annotated[int, Field(ge=21, le=100_000)]
@@ -19,7 +19,7 @@ class Process(Section):
 
 
 class Sampling(Section):
-    """How samples are drawn; `latentbench.diffusion.models.Sampling` says what each is."""
+    """How samples are drawn; `latentbench.diffusion.models.Sampling` explains each param."""
 
     sampler: str
     calls: Annotated[int, Field(ge=3)]
@@ -29,12 +29,12 @@ class Sampling(Section):
     @model_validator(mode="after")
     def _eta_is_of_ddim(self) -> Self:
         if self.eta and self.sampler != "ddim":
-            raise ValueError(f"eta ({self.eta:g}) must be 0 for the sampler {self.sampler}: it belongs to ddim")
+            raise ValueError(f"eta ({self.eta:g}) must be 0 for the sampler {self.sampler}: only ddim uses it")
         return self
 
 
 class Guidance(Section):
-    """Whether the network is told classes, and how strongly samples follow them."""
+    """Whether the network is trained with classes, and how strongly samples follow them."""
 
     scale: Annotated[float, Field(ge=0)]
     dropped_share: Annotated[float, Field(gt=0, lt=1)]
@@ -74,7 +74,7 @@ class LatentSize(Section):
 
 
 class DiffusionParams(Section):
-    """What the sections of all diffusion models have: each row of `rows.diffusion` has one, named as the row."""
+    """What the sections of all diffusion models share: each row of `rows.diffusion` has one, named after the row."""
 
     space: Literal["pixels", "latents"]
     process: Process
@@ -90,7 +90,7 @@ class PixelDiffusionParams(DiffusionParams):
 
 
 class LatentDiffusionParams(DiffusionParams):
-    """A diffusion model on the latents of an autoencoder of its own."""
+    """A diffusion model on the latents of its own autoencoder."""
 
     small: LatentSize
     large: LatentSize

@@ -1,6 +1,6 @@
-"""The whole of params.yaml. `python -m latentbench.params.file params.yaml` says what is wrong with one.
+"""The whole of params.yaml. `python -m latentbench.params.file params.yaml` reports what is wrong with it.
 
-No stage imports this module: it knows every section, so a change of any would rerun every stage.
+No stage imports this module: it knows every section, so a change to any of them would rerun every stage.
 """
 
 import argparse
@@ -37,13 +37,13 @@ _RECIPES: dict[str, type[Section]] = {
     "vae": VAEParams,
     "diffusion": PixelDiffusionParams,
 }
-_RAW = Path("data/raw/dataset.json")  # what the stage download tells of the files that it read
+_RAW = Path("data/raw/dataset.json")  # what the stage download recorded about the files that it read
 _SAMPLERS, _DENSITIES = "latentbench.diffusion.samplers", "latentbench.densities"
 _ARCHITECTURES = {"ae": "latentbench.networks.autoencoders", "vae": "latentbench.networks.vaes"}
 
 
 class Params(Project):
-    """All of params.yaml but the sections of the rows, which `model_of` adds."""
+    """All of params.yaml except the sections of the rows, which `model_of` adds."""
 
     rows: Rows
     data: Data
@@ -86,7 +86,7 @@ class Params(Project):
         named = [*(self.latent_explore.interpolations or []), *(self.latent_explore.arithmetic or [])]
         known = dataset.load(self.data.dataset).classes if named else None
         unknown = sorted({name for names in named for name in names} - set(known or []))
-        if unknown and known is not None:  # else the files tell them, and the stage says so
+        if unknown and known is not None:  # otherwise the files name the classes, and the stage checks them
             raise ValueError(
                 f"latent_explore names classes that {dataset.FOLDER}/{self.data.dataset}.yaml does not have: "
                 f"{', '.join(unknown)}"
@@ -96,11 +96,11 @@ class Params(Project):
         if self.evaluate.features not in ("auto", "classifier", *self.rows.pca):
             raise ValueError(
                 f"evaluate.features ({self.evaluate.features}) must be auto, classifier or a row of rows.pca "
-                f"({', '.join(self.rows.pca) or 'which has none'})"
+                f"({', '.join(self.rows.pca) or 'which is empty'})"
             )
 
     def _check_calls(self, row: str) -> None:
-        """Refuse more sampling steps, evenly in time, than a process of discrete steps has."""
+        """Refuse more sampling steps, evenly spaced in time, than a process of discrete steps has."""
         section: PixelDiffusionParams | LatentDiffusionParams = getattr(self, row)
         if section.process.schedule not in ("linear", "cosine") or section.sampling.spacing != "time":
             return
@@ -112,27 +112,27 @@ class Params(Project):
         ):
             if calls > n_steps:
                 raise ValueError(
-                    f"{name} ({calls}) must be at most {row}.process.n_steps ({n_steps}), or take another spacing"
+                    f"{name} ({calls}) must be at most {row}.process.n_steps ({n_steps}), or choose another spacing"
                 )
 
 
 def _check_choice(key: str, name: str, package: str) -> None:
     if name not in plugins.names(package):
         folder = package.replace(".", "/")
-        raise ValueError(f"{key}: there is no {name!r} in {folder}; there are {', '.join(plugins.names(package))}")
+        raise ValueError(f"{key}: there is no {name!r} in {folder}; choose one of {', '.join(plugins.names(package))}")
 
 
 def model_of(content: Mapping[str, Any]) -> type[Params]:
     """Return the model of a params file with this content: a section for each row that it lists.
 
     Raises:
-        ParamsError: the rows themselves are wrong, or one is named like another section.
+        ParamsError: the rows themselves are wrong, or one has the name of another section.
     """
     assert isinstance(content, Mapping)
     rows = validate(Rows, content["rows"], "rows")
     taken = sorted(set(rows.all()) & set(Params.model_fields))
     if taken:
-        raise ParamsError(f"rows: a row must have another name than {', '.join(taken)}, which params.yaml has already")
+        raise ParamsError(f"rows: a row must not be named {', '.join(taken)}: params.yaml already uses that name")
     fields: dict[str, Any] = {
         row: (_recipe(family, content.get(row)), ...) for family in _RECIPES for row in getattr(rows, family)
     }
@@ -148,7 +148,7 @@ def _recipe(family: str, section: object) -> type[Section]:
 
 
 def check(content: object) -> Params:
-    """Return the content of a params file as its model; the recipes of rows that it does not list are left out.
+    """Return the content of a params file as its model; the recipes of rows that it does not list are ignored.
 
     Raises:
         ParamsError: something in it is unknown, of the wrong type, impossible or contradictory.
@@ -164,7 +164,7 @@ def load(path: Path) -> Params:
     """Read and check a params file.
 
     Raises:
-        ParamsError: it is no YAML, has a key twice, or something in it is unknown, of the wrong type, impossible or
+        ParamsError: it is not YAML, has a key twice, or something in it is unknown, of the wrong type, impossible or
             contradictory.
     """
     try:
@@ -177,10 +177,10 @@ def load(path: Path) -> Params:
 def check_source(params: Params) -> None:
     """Make sure that the dataset is described, and that the user's own files are still those that `download` read.
 
-    Both in the folder of this process.
+    Both relative to the working directory.
 
     Raises:
-        ParamsError: it is not described rightly, or a file in the folder that they came from is new, gone or changed.
+        ParamsError: its description is wrong, or a file in the folder that they came from is new, gone or changed.
     """
     described = dataset.load(params.data.dataset)
     if not _RAW.is_file() or os.environ.get("DVC_STAGE") == "download":
@@ -191,12 +191,12 @@ def check_source(params: Params) -> None:
     if dataset.fingerprint(described, Path(raw["folder"])) != raw["fingerprint"]:
         raise ParamsError(
             f"data.dataset: files in {raw['folder']} have changed since they were read: "
-            "'dvc repro --force download' reads them again"
+            "read them again with 'dvc repro --force download'"
         )
 
 
 def main() -> None:
-    """Check one params file; exit with 1 and a line for each mistake when it has any."""
+    """Check one params file; exit with 1 and a line for each mistake if there are any."""
     parser = argparse.ArgumentParser(description="Check a params file.")
     parser.add_argument("path", type=Path, nargs="?", default=Path("params.yaml"))
     path = parser.parse_args().path

@@ -26,5 +26,5 @@ class Project(Section):
     @classmethod
     def _not_the_machines(cls, threads: object) -> object:
         if threads is None:
-            raise ValueError("it must be a valid integer, not None: results follow from it, and not from the machine")
+            raise ValueError("it must be a valid integer, not None: results must depend on it, not on the machine")
         return threads

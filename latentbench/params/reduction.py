@@ -28,7 +28,7 @@ class PCAParams(Section):
 
 
 class IsomapSearch(Section):
-    """Candidates beside the embedding that is kept."""
+    """Candidates besides the embedding that is kept."""
 
     n_neighbors: list[Annotated[int, Field(ge=1)]]
     n_components: list[Components]
@@ -39,7 +39,7 @@ class IsomapParams(Section):
 
     n_neighbors: Annotated[int, Field(ge=1)] | None
     radius: Annotated[float, Field(gt=0)] | None
-    p: Annotated[int, Field(ge=1, le=2)]  # of Literal[1, 2], true would be one
+    p: Annotated[int, Field(ge=1, le=2)]  # with Literal[1, 2], true would be allowed
     n_components: Components
     n_landmarks: Annotated[int, Field(ge=2)] | None
     neighbors: Literal["exact", "cells"]
@@ -52,7 +52,7 @@ class IsomapParams(Section):
     def _one_neighborhood(self) -> Self:
         if (self.n_neighbors is None) == (self.radius is None):
             raise ValueError(
-                f"one of n_neighbors ({self.n_neighbors}) and radius ({self.radius}) must be given, the other null"
+                f"one of n_neighbors ({self.n_neighbors}) and radius ({self.radius}) must be set, the other null"
             )
         if self.neighbors == "cells" and (self.n_neighbors is None or self.p != 2):
             raise ValueError("neighbors: cells finds n_neighbors by Euclidean distance: radius must be null, and p 2")
@@ -60,10 +60,10 @@ class IsomapParams(Section):
 
     @property
     def most_components(self) -> int:
-        """The most that any candidate has."""
+        """The most components that any candidate has."""
         return max(self.n_components, *self.search.n_components, 0)
 
     @property
     def most_neighbors(self) -> int:
-        """The most that any candidate has; 0 for neighbourhoods by radius."""
+        """The most neighbours that any candidate has; 0 for neighbourhoods by radius."""
         return max(self.n_neighbors, *self.search.n_neighbors, 0) if self.n_neighbors else 0

@@ -1,4 +1,4 @@
-"""The sections of `rows.reductions`: each has a method that is fitted at once, and what that takes."""
+"""The sections of `rows.reductions`: each has a method that is fitted in one go, and its params."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -11,9 +11,9 @@ Components = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Reduction(Section):
-    """What all of them have.
+    """What all of them share.
 
-    Where the method is none of these, nothing is said of the other params: they cannot be known.
+    If the method is none of these, the other params are not checked: they cannot be known.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -86,6 +86,6 @@ MODELS: dict[object, type[Reduction]] = {
 
 
 def model_of(section: object) -> type[Reduction]:
-    """Return the model of a row's section, by the method that it names; `Reduction` where it names none."""
+    """Return the model of a row's section, by the method that it names; `Reduction` if it names none."""
     method = section.get("method") if isinstance(section, Mapping) else None
     return MODELS.get(method, Reduction) if isinstance(method, str) else Reduction

@@ -8,13 +8,13 @@ from latentbench.params.base import Section
 
 Row = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
-_TAKEN = ("raw", "raw_l1", "real", "real_validation", "mean", "classifier")  # rows and names that are always there
+_TAKEN = ("raw", "raw_l1", "real", "real_validation", "mean", "classifier")  # rows and names that always exist
 
 
 class Rows(Section):
     """The rows of the comparison by the stage that makes them, in the order of tables; a list may be empty.
 
-    Beside them the raw pixels and real images are always compared.
+    The raw pixels and real images are always compared as well.
     """
 
     pca: list[Row]
@@ -29,10 +29,10 @@ class Rows(Section):
         names = self.all()
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"each row stands once, and not {', '.join(twice)} twice")
+            raise ValueError(f"list each row only once, not {', '.join(twice)} twice")
         taken = [name for name in names if name in _TAKEN or name.endswith("_guided")]
         if taken:
-            raise ValueError(f"a row must have another name than {', '.join(taken)}: the comparison uses it itself")
+            raise ValueError(f"a row must not be named {', '.join(taken)}: the comparison itself uses that name")
         return self
 
     def all(self) -> list[str]:
@@ -40,5 +40,5 @@ class Rows(Section):
         return [*self.pca, *self.isomap, *self.reductions, *self.coders(), *self.diffusion]
 
     def coders(self) -> list[str]:
-        """Return the rows whose latent spaces are looked into."""
+        """Return the rows whose latent spaces are explored."""
         return [*self.ae, *self.vae]

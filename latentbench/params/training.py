@@ -8,9 +8,9 @@ from latentbench.params.base import Section
 
 
 class Training(Section):
-    """How one network is trained; `latentbench.training.Plan` says what each means.
+    """How one network is trained; `latentbench.training.Plan` explains each param.
 
-    Its length is in images seen, and not in passes over the data: so it is the same for few images as for many.
+    Its length is in images seen, not in passes over the data, so it is the same for few images as for many.
     """
 
     images: Annotated[int, Field(ge=1)]

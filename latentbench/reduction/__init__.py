@@ -1,4 +1,4 @@
-"""The estimators by name: `from latentbench.reduction import Isomap`, each imported when it is asked for."""
+"""The estimators by name: `from latentbench.reduction import Isomap`, each imported when asked for."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,7 @@
-"""Principal components and neighbours of Dask arrays: points that lie in pieces, worked on by any number of workers.
+"""Principal components and neighbours of Dask arrays: points in pieces, processed by any number of workers.
 
-The results are those of the same steps in one process: what workers do is what `Moments.of` and the search in cells do.
-Dask runs it by the client that is in use, on threads of this process where there is none.
+The results are those of the same steps in one process: workers run `Moments.of` and the search in cells. Dask uses the
+active client, or threads of this process if there is none.
 """
 
 from collections.abc import Iterator
@@ -20,26 +20,26 @@ from latentbench.reduction.moments import Moments, joined
 if TYPE_CHECKING:
     import dask.array as da
 
-_AT_ONCE = 16  # cells, or chunks, that workers are given at a time: results come back before others go
+_AT_ONCE = 16  # cells, or chunks, that workers are given at a time: results come back before more are sent
 
 
 class _InPieces:
-    """What the search asks of an array, from one whose pieces are computed as they are asked for.
+    """What the search needs of an array, for one whose pieces are computed on demand.
 
     Args:
-        array: (n, d) of known sizes.
+        array: (n, d), with known chunk sizes.
     """
 
     def __init__(self, array: "da.Array") -> None:
         self._array, self.dtype, self.shape = array, array.dtype, array.shape
         self._ends = np.cumsum(array.chunks[0])
-        self._last, self._chunk = -1, np.empty(0)  # the chunk that was asked for last
+        self._last, self._chunk = -1, np.empty(0)  # the chunk that was computed last
 
     def __len__(self) -> int:
         return int(self.shape[0])
 
     def __getitem__(self, key: slice) -> np.ndarray:
-        """Return rows; of neighbouring ones each chunk is computed once."""
+        """Return rows; for neighbouring ones each chunk is computed once."""
         start, stop, step = key.indices(len(self))
         rows = np.arange(start, stop, step)
         chunks = np.searchsorted(self._ends, rows, side="right")
@@ -59,14 +59,14 @@ class _InPieces:
 def moments(array: "da.Array", unit: float = 1.0) -> Moments:
     """Return the moments of the rows of an array (n, p), for `PCA.fit_moments`.
 
-    They are joined in the order of its chunks: an array in chunks of other sizes has others in the last digits.
+    They are joined in the order of its chunks: with other chunk sizes, the last digits differ.
 
     Args:
         array: float32, float64 or uint8, in chunks of whole rows.
         unit: what coordinates are multiplied by first, such as 1/255 for uint8 pixels.
 
     Raises:
-        InputError: a chunk has no whole rows.
+        InputError: a chunk does not hold whole rows.
     """
     _check_rows(array)
     pieces: Any = array
@@ -77,14 +77,14 @@ def moments(array: "da.Array", unit: float = 1.0) -> Moments:
 def nearest_in_cells(array: "da.Array", k: int, n_probes: int, generator: np.random.Generator) -> Neighbors:
     """Find near points of each row of an array, as `latentbench.neighbors.cells.nearest_in_cells` does.
 
-    Cells are made here, from some 100 numbers of each row; workers search them.
+    The cells are made here, from some 100 numbers of each row; workers search them.
 
     Args:
         array: (n, d) float32, float64 or uint8, in chunks of whole rows.
         k, n_probes, generator: as there.
 
     Raises:
-        InputError: a chunk has no whole rows, k or `n_probes` is out of range, or a coordinate is not finite.
+        InputError: a chunk does not hold whole rows, k or `n_probes` is out of range, or a coordinate is not finite.
     """
     _check_rows(array)
     n = array.shape[0]
@@ -102,7 +102,7 @@ def nearest_in_cells(array: "da.Array", k: int, n_probes: int, generator: np.ran
 
 
 def _moments_of(block: np.ndarray, unit: float) -> Moments | None:
-    """Return the moments of a chunk, None of an empty one: filters leave some."""
+    """Return the moments of a chunk, None for an empty one, which filters may leave."""
     if not len(block):
         return None
     return Moments.of(block if unit == 1.0 else block * (unit if block.dtype == np.float64 else np.float32(unit)))
@@ -111,7 +111,7 @@ def _moments_of(block: np.ndarray, unit: float) -> Moments | None:
 def _among(
     members: np.ndarray, others: np.ndarray, points: np.ndarray, other_points: np.ndarray, turn: Turn, k: int
 ) -> Neighbors:
-    """Turn the points here rather than send them turned, and search."""
+    """Rotate the points here rather than send them rotated, and search."""
     return among(members, others, points, other_points, turn.rows(points), turn.rows(other_points), turn, k)
 
 

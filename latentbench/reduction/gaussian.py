@@ -12,14 +12,14 @@ def draw(
 ) -> np.ndarray:
     """Draw points from the Gaussian that principal components describe (Tipping & Bishop 1999, without their noise).
 
-    Scores are independent normals of the components' own deviations; directions that were not kept stay at the mean.
+    Scores are independent normals with the components' deviations; directions that were not kept stay at the mean.
 
     Args:
         mean: (p,) of the points.
         components: (m, p) rows that scores are multiplied by.
         deviations: (m,) of the scores.
         n: number of points.
-        generator: of the draws.
+        generator: for the draws.
 
     Returns:
         (n, p) float64.

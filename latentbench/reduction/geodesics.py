@@ -1,4 +1,4 @@
-"""Geodesic distances: shortest ways along a graph that joins each point to its neighbours."""
+"""Geodesic distances: shortest paths along a graph that joins each point to its neighbours."""
 
 import warnings
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ from latentbench.core import progress
 from latentbench.core.errors import InputError
 from latentbench.neighbors.search import Neighbors, closest_pairs
 
-_LANES = 16  # sources that are followed together: float32 values of one cache line and one vector register
-_REACH = 4000  # points around a source among which its companions are looked for
-# Groups of sources that are yielded at once: at most so many, and so many float32 ways, but one for each thread.
+_LANES = 16  # sources that are processed together: float32 values of one cache line and one vector register
+_REACH = 4000  # points around a source among which the rest of its group is looked for
+# Groups of sources yielded at once: at most this many, and this many float32 lengths, but at least one per thread.
 _SLAB, _SLAB_NUMBERS = 16, 2**26
-_MOST_EDGES = 2**31  # places in a graph are counted in 32 bits
-_MOST_MEETINGS = 10**11  # of points of different parts, which takes an hour
+_MOST_EDGES = 2**31  # positions in a graph are counted in 32 bits
+_MOST_MEETINGS = 10**11  # comparisons of points of different parts, which take an hour
 
 
 def graph_by_count(near: Neighbors, n_neighbors: int, unit: float = 1.0) -> csr_array:
     """Return the symmetric graph in which each point is joined to its first `n_neighbors`, lengths float64.
 
     Args:
-        near: of each point among the others, at least so many.
+        near: of each point among the others, at least `n_neighbors`.
         n_neighbors: how many of them are joined.
         unit: what distances are multiplied by.
     """
@@ -39,7 +39,7 @@ def graph_by_count(near: Neighbors, n_neighbors: int, unit: float = 1.0) -> csr_
 def graph_by_radius(points: np.ndarray, radius: float, p: int, unit: float = 1.0) -> csr_array:
     """Return the symmetric graph in which points (n, d) within `radius` of each other are joined, lengths float64.
 
-    `radius` is in the lengths that distances have once they are multiplied by `unit`. Points are in memory as floats.
+    `radius` is in the units of distances after they are multiplied by `unit`. Points are held in memory as floats.
     """
     points = points.astype(np.float32) if points.dtype == np.uint8 else points  # what scikit-learn is fast with
     found = radius_neighbors_graph(points, radius / unit, mode="distance", p=p).tocoo()
@@ -47,12 +47,12 @@ def graph_by_radius(points: np.ndarray, radius: float, p: int, unit: float = 1.0
 
 
 def undirected(graph: csr_array, n: int) -> csr_array:
-    """Return a graph (n, n) in which each edge leads both ways, lengths float64; a symmetric one is as it was.
+    """Return a graph (n, n) in which each edge leads both ways, lengths float64; a symmetric one stays as it is.
 
     scikit-learn's `kneighbors_graph` has edges that lead one way.
 
     Raises:
-        InputError: it is of another number of points, or a length is negative or not finite.
+        InputError: it has a different number of points, or a length is negative or not finite.
     """
     if graph.shape != (n, n):
         raise InputError(f"the neighbour graph of {n} points must have the shape ({n}, {n}), not {graph.shape}")
@@ -64,7 +64,7 @@ def undirected(graph: csr_array, n: int) -> csr_array:
 
 
 def joined(graph: csr_array, points: np.ndarray, p: int, unit: float = 1.0) -> tuple[csr_array, int]:
-    """Join the parts of a graph by the shortest edge between each two; return it and how many parts there were.
+    """Join each pair of parts of a graph by their shortest edge; return it and how many parts there were.
 
     As scikit-learn's Isomap does.
 
@@ -75,7 +75,7 @@ def joined(graph: csr_array, points: np.ndarray, p: int, unit: float = 1.0) -> t
         unit: what distances between points are multiplied by.
 
     Raises:
-        InputError: the parts are so many and large that their points take hours to compare.
+        InputError: the parts are so many and so large that comparing their points would take hours.
 
     Warns:
         UserWarning: there was more than one part.
@@ -85,9 +85,9 @@ def joined(graph: csr_array, points: np.ndarray, p: int, unit: float = 1.0) -> t
         return graph, 1
     sizes = np.bincount(parts).astype(np.float64)
     if (len(parts) ** 2 - np.square(sizes).sum()) / 2 > _MOST_MEETINGS:
-        raise InputError(f"the neighbour graph has {n_parts} parts, too many to join: take more neighbours")
+        raise InputError(f"the neighbour graph has {n_parts} parts, too many to join: use more neighbours")
     warnings.warn(
-        f"the neighbour graph has {n_parts} parts; joining each two by their shortest connection", stacklevel=3
+        f"the neighbour graph has {n_parts} parts; joining each pair by its shortest connection", stacklevel=3
     )
     edges = graph.tocoo()
     low, high, apart = closest_pairs(points, parts, p=p, label="joining the parts")
@@ -98,7 +98,7 @@ def joined(graph: csr_array, points: np.ndarray, p: int, unit: float = 1.0) -> t
 
 
 def _symmetric(rows: np.ndarray, columns: np.ndarray, lengths: np.ndarray, n: int) -> csr_array:
-    # A sparse graph takes a stored zero for no edge, so duplicates are joined by the smallest length there is.
+    # A sparse graph treats a stored zero as no edge, so duplicates are joined by the smallest length there is.
     lengths = np.maximum(lengths, np.finfo(np.float32).tiny)
     directed = csr_array((lengths, (rows, columns)), shape=(n, n))
     graph = csr_array(directed.maximum(directed.T))
@@ -109,11 +109,11 @@ def _symmetric(rows: np.ndarray, columns: np.ndarray, lengths: np.ndarray, n: in
 def shortest_paths(
     graph: csr_array, sources: np.ndarray, label: str = "geodesics"
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the shortest ways from sources to every point, exact up to the rounding of float32 sums.
+    """Yield the lengths of the shortest paths from sources to every point, exact up to the rounding of float32 sums.
 
-    Sources are taken in groups of 16 that lie near each other. Dijkstra's algorithm runs once for a group, from its
-    first source. The order in which it settles the points is nearly right for the other sources too; so all sixteen
-    are relaxed along it together, a vector instruction for each edge, again and again until nothing changes: then every
+    Sources are taken in groups of 16 that lie near each other. Dijkstra's algorithm runs once per group, from its first
+    source. The order in which it settles the points is nearly right for the other sources too. So all sixteen are
+    relaxed along it together, with one vector instruction per edge, again and again until nothing changes: then every
     distance satisfies Bellman's equation.
 
     Args:
@@ -122,13 +122,13 @@ def shortest_paths(
         label: what the progress bar says.
 
     Yields:
-        Positions (k,) in `sources`, and the ways (k, n) float32 from those; each position once.
+        Positions (k,) in `sources`, and the path lengths (k, n) float32 from those; each position once.
 
     Raises:
         InputError: the graph has 2^31 edges or more.
     """
     if graph.nnz >= _MOST_EDGES:
-        raise InputError(f"a graph of {graph.nnz:,} edges is too large: less than 2^31 can be followed")
+        raise InputError(f"a graph of {graph.nnz:,} edges is too large: it must have fewer than 2^31")
     n_threads = compiled.use_threads()
     edges = graph.indptr.astype(np.int32), graph.indices.astype(np.int32), graph.data
     groups = _groups(*edges, sources.astype(np.int64))
@@ -146,7 +146,7 @@ def shortest_paths(
 
 @compiled.loop()
 def _groups(starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """Put each source with the nearest ones that are not in a group yet: positions in `sources`, -1 for none."""
+    """Group each source with the nearest ones that are not in a group yet: positions in `sources`, -1 for none."""
     n = len(starts) - 1
     position = np.full(n, -1, np.int64)
     for i in range(len(sources)):
@@ -184,8 +184,8 @@ def _dijkstra(
 ) -> int:
     """Settle up to `limit` points nearest first (Dijkstra 1959): fill `distance` and `order`, return how many.
 
-    `keys` and `items` are room for a binary heap with one entry for each edge: a point may be in it several times, and
-    counts when it is taken out first.
+    `keys` and `items` have room for a binary heap with one entry per edge: a point may be in it several times, and
+    counts when it is first taken out.
     """
     distance[:] = np.inf
     distance[source] = 0.0
@@ -247,7 +247,7 @@ def _follow_groups(
         ways = np.empty((n, _LANES), np.float32)
         for group in range(thread, len(groups), n_threads):
             _dijkstra(starts, targets, lengths, sources[groups[group, 0]], n, distance, order, keys, items)
-            # No way is longer than the one over the first source; rounded up, so that none is taken for shorter.
+            # No path is longer than the one through the first source; rounded up, so that none is too short.
             ways[:] = np.inf
             for lane in range(_LANES):
                 if groups[group, lane] >= 0:
@@ -264,9 +264,9 @@ def _follow_groups(
 
 @compiled.loop(fastmath={"nnan"})
 def _relax(starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, order: np.ndarray, ways: np.ndarray) -> None:
-    """Shorten ways (n, _LANES) over neighbours, point after point along an order, until none can be shortened."""
+    """Shorten paths (n, _LANES) through neighbours, point by point along an order, until none can be shortened."""
     best = np.empty(_LANES, np.float32)
-    stale = np.ones(len(order), np.bool_)  # a neighbour's way has changed since the point was looked at
+    stale = np.ones(len(order), np.bool_)  # a neighbour's path has changed since the point was last visited
     changed = True
     while changed:
         changed = False

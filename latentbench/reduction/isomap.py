@@ -23,26 +23,26 @@ from latentbench.reduction.symmetric import SymmetricMatrix
 from latentbench.reduction.ways import Ways
 
 _BLOCK = 100
-_GATHERED = 2**25  # float32 ways to the landmarks that are read together
+_GATHERED = 2**25  # float32 distances to the landmarks that are read together
 _TYPES = [np.float64, np.float32, np.uint8]
 
 
 class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Embed points by their geodesic distances; a drop-in for scikit-learn's, with its parameter names.
 
-    Unlike scikit-learn's it has no `metric` but `p`, and takes neither sparse input nor precomputed distances; a
-    neighbour graph of one's own goes into `fit_graph`.
+    Unlike scikit-learn's it has no `metric` other than `p`, and accepts neither sparse input nor precomputed distances;
+    pass your own neighbour graph to `fit_graph`.
 
     Args:
-        n_neighbors: neighbours that each point is joined to; None where `radius` is given.
+        n_neighbors: neighbours that each point is joined to; None if `radius` is given.
         radius: join points within this distance instead.
         n_components: dimensions of the embedding.
         p: 2 for Euclidean distance, 1 for the sum of absolute differences.
-        n_landmarks: points whose geodesic distances to all points are computed, drawn at random; None, or as many as
-            there are points or more, for all of them: full Isomap, which is what scikit-learn computes.
-        memory_map: file for the geodesic distances, for more of them than fit into memory; it is overwritten. It is
-            mapped where all points are landmarks, and read in pieces otherwise.
-        random_state: of the choice of landmarks.
+        n_landmarks: points whose geodesic distances to all points are computed, drawn at random; None, or at least the
+            number of points, for all of them: full Isomap, which is what scikit-learn computes.
+        memory_map: file for the geodesic distances, if they do not fit into memory; it is overwritten. It is
+            mapped if all points are landmarks, and read in pieces otherwise.
+        random_state: for the choice of landmarks.
         unit: what distances between coordinates are multiplied by, such as 1/255 for uint8 pixels.
 
     Attributes:
@@ -77,7 +77,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Embed points X (n, d).
 
         Raises:
-            ValueError: they are no finite numbers.
+            ValueError: they are not finite.
             InputError: a parameter is out of range, or the distances have fewer dimensions than asked for.
 
         Warns:
@@ -99,14 +99,14 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self.fit_graph(points, graph)
 
     def fit_graph(self, points: np.ndarray, graph: csr_array) -> Self:
-        """Embed points (n, d) whose neighbour graph (n, n) is known already, from another fit say.
+        """Embed points (n, d) whose neighbour graph (n, n) is already known, for example from another fit.
 
         Args:
             points: (n, d).
-            graph: (n, n), of the lengths of the ways between neighbours; a neighbour of one is the other's too.
+            graph: (n, n), with the distances between neighbours; an edge in one direction counts in both.
 
         Raises:
-            InputError: as `fit`, or the graph is of other points, or a length is negative or not finite.
+            InputError: as `fit`, or the graph does not fit the points, or a length is negative or not finite.
         """
         n, self.n_features_in_ = points.shape
         graph = geodesics.undirected(graph, n)
@@ -151,18 +151,18 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def dist_matrix_(self) -> np.ndarray:
-        """Geodesic distances from the m landmarks to all points, (m, n) float32, made when asked for."""
+        """Geodesic distances from the m landmarks to all points, (m, n) float32, made on access."""
         check_is_fitted(self)
         return self._ways_from(np.arange(len(self.embedding_))).T
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803
         """Embed new points X (q, d) through the fitted points that they are joined to, (q, n_components) float64.
 
-        A new point's geodesic distance to a landmark is the shortest way over one of its neighbours.
+        A new point's geodesic distance to a landmark is the shortest path through one of its neighbours.
 
         Raises:
-            ValueError: they are no finite numbers, or have another number of coordinates.
-            InputError: there is no fitted point within `radius` of one.
+            ValueError: they are not finite, or have a different number of coordinates.
+            InputError: a new point has no fitted point within `radius`.
         """
         check_is_fitted(self)
         queries = validate_data(self, X, reset=False, dtype=_TYPES)
@@ -172,7 +172,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def residual_variance(self, n_components: int) -> float:
         """Return 1 - R^2 of geodesic and embedded distances in the first components (Tenenbaum et al. 2000, note 42).
 
-        Between the landmarks, or 1,000 of them spread evenly over their order where there are more.
+        Between the landmarks, or 1,000 of them spread evenly over their order if there are more.
         """
         check_is_fitted(self)
         some = np.unique(np.linspace(0, len(self.landmarks_) - 1, 1000).astype(int))
@@ -181,7 +181,7 @@ class Isomap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return float(1.0 - np.corrcoef(ways, pdist(self.embedding_[points, :n_components]))[0, 1] ** 2)
 
     def reconstruction_error(self) -> float:
-        """Return how far the kept dimensions are from the geodesic distances between landmarks, as scikit-learn."""
+        """Return how far the kept dimensions are from the geodesic distances between landmarks, as in scikit-learn."""
         check_is_fitted(self)
         return scaling.strain(self._between_landmarks, self.scaling_)
 
@@ -205,7 +205,7 @@ def placed(
         scaled: of the distances between landmarks.
 
     Raises:
-        InputError: there is no fitted point within `radius` of one.
+        InputError: a new point has no fitted point within `radius`.
     """
     if n_neighbors is not None:
         near = nearest(queries, points, n_neighbors, p=p, label="isomap: new points")
@@ -233,5 +233,5 @@ def placed(
 
 
 def _place(ways: np.ndarray, scaled: scaling.Scaling) -> np.ndarray:
-    """Place points by their ways (q, m) to the landmarks, some at a time: the squares are float64."""
+    """Place points by their distances (q, m) to the landmarks, some at a time: the squares are float64."""
     return np.concatenate([scaled.place(ways[start : start + _BLOCK]) for start in range(0, len(ways), _BLOCK)])

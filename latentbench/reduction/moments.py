@@ -10,7 +10,7 @@ from latentbench.core.errors import InputError
 
 @dataclass(frozen=True)
 class Moments:
-    """What points add up to.
+    """Number, mean and products of points.
 
     Attributes:
         n: how many.
@@ -51,5 +51,5 @@ def joined(parts: Iterable[Moments]) -> Moments:
         products += part.products
         products += np.outer(apart, apart * (before * part.n / n))  # eq. 2.1 of the paper, for products
     if n == 0:
-        raise InputError("there are no points to take the moments of")
+        raise InputError("there are no points to compute moments of")
     return Moments(n, mean, products)

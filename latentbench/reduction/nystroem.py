@@ -18,13 +18,13 @@ _LEAST = 1e-10  # eigenvalues of the landmarks' kernel, as a share of the larges
 
 @dataclass(frozen=True)
 class KernelPCA:
-    """What maps points to scores.
+    """A map from points to scores.
 
     Attributes:
         landmarks: (m, p), points.
         bandwidth: s of the kernel.
         projection: (m, c) float64, what the kernel's values at the landmarks are multiplied by.
-        shift: (c,) float64, what is taken off then: the mean over the points it was fitted to.
+        shift: (c,) float64, what is subtracted then: the mean over the points it was fitted to.
         variances: (c,) float64, falling, of the scores of those points, with n - 1 in the denominator.
     """
 
@@ -36,7 +36,7 @@ class KernelPCA:
 
     @classmethod
     def fit(cls, points: np.ndarray, landmarks: np.ndarray, n_components: int, bandwidth: float) -> Self:
-        """Find the directions of most variance of points (n, p) among what the landmarks span in feature space.
+        """Find the directions of most variance of points (n, p) within the landmarks' span in feature space.
 
         Nyström features of a point are L^(-1/2) U^T k, where k (m,) are the kernel's values at the landmarks and
         U L U^T is the kernel's matrix of the landmarks themselves. The scores are the principal components of these.
@@ -45,7 +45,7 @@ class KernelPCA:
         Args:
             points: (n, p), at least 2.
             landmarks: (m, p).
-            n_components: of the scores; fewer where the landmarks span fewer directions.
+            n_components: of the scores; fewer if the landmarks span fewer directions.
             bandwidth: s, above 0.
 
         Raises:
@@ -77,7 +77,7 @@ class KernelPCA:
         return cls(landmarks, bandwidth, projection * signs, mean @ directions * signs, variances)
 
     def scores(self, points: np.ndarray, first: int | None = None) -> np.ndarray:
-        """Map points (n, p) to scores (n, c) float32, or to their first numbers."""
+        """Map points (n, p) to scores (n, c) float32, or to the first of them."""
         projection, shift = self.projection[:, :first], self.shift[:first]
         found = np.empty((len(points), projection.shape[1]), np.float32)
         for start in range(0, len(points), _BLOCK):
@@ -95,7 +95,7 @@ def kernel(points: np.ndarray, others: np.ndarray, bandwidth: float) -> np.ndarr
 
 
 def median_distance(points: np.ndarray) -> float:
-    """Return the median of the distances between different ones of points (n, p): the usual scale of a kernel.
+    """Return the median of the distances between each two of points (n, p): the usual scale of a kernel.
 
     Raises:
         InputError: there are fewer than 2.

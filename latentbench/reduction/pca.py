@@ -16,13 +16,13 @@ BLOCK = 10_000  # points whose moments are taken together
 class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Orthogonal directions of most variance (Pearson 1901); a scikit-learn estimator.
 
-    Beside scikit-learn's there is `scale`, and the directions are found exactly, in float64: no
-    randomised or iterative solver, no whitening, no sparse input, and no share of the variance in the place of a number
-    of components, for which `components_for` answers.
+    Unlike scikit-learn's it has `scale`, and finds the directions exactly, in float64. There is no randomised or
+    iterative solver, no whitening and no sparse input. `n_components` cannot be a share of the variance: use
+    `components_for`.
 
     Args:
         n_components: directions that are kept; None for all there are, min(n - 1, p).
-        scale: (p,) by which coordinates are divided first: standardised PCA where it is their deviations, which keeps
+        scale: (p,) what coordinates are divided by first. Their deviations give standardised PCA, which keeps
             correlations instead of covariances and is not optimal in the error of the coordinates themselves. None for
             plain PCA.
 
@@ -31,7 +31,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         components_: (m, p) float64 rows of unit length, by falling variance, each signed so that its entry of largest
             magnitude is positive.
         variances_: (p,) float64, of all p components, with n - 1 in the denominator.
-        scale_: (p,) float64, by which coordinates are divided; ones for plain PCA.
+        scale_: (p,) float64, what coordinates are divided by; ones for plain PCA.
         n_features_in_: p.
     """
 
@@ -42,12 +42,13 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002, N803
         """Find the directions of points X (n, p).
 
-        The covariance is joined in float64 from blocks, so that no second copy of the points is needed. Of fewer points
-        than coordinates, the singular vectors of the centred points give the same directions for less.
+        The covariance is joined in float64 from blocks, so no second copy of the points is needed. With fewer points
+        than coordinates, the singular vectors of the centred points give the same directions at a lower cost.
 
         Raises:
-            ValueError: they are no finite numbers, or fewer than 2.
-            InputError: there are not so many components, or `scale` has another length, a zero, or no number.
+            ValueError: they are not finite, or fewer than 2.
+            InputError: there are fewer components than asked for, or `scale` has another length, a zero, or a value
+                that is not finite.
         """
         points = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         n, p = points.shape
@@ -62,7 +63,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self.fit_moments(joined(blocks))
 
     def fit_moments(self, moments: Moments) -> Self:
-        """Find the directions of points of which only the moments are known: of more than the memory holds, say.
+        """Find the directions of points from their moments alone, for example if they do not fit into memory.
 
         Raises:
             InputError: as `fit`, or there are fewer than 2 points.
@@ -103,10 +104,10 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self
 
     def first(self, n_components: int) -> Self:
-        """Return this fit with its first directions alone, as many as told.
+        """Return this fit with only its first `n_components` directions.
 
         Raises:
-            InputError: there are not so many.
+            InputError: there are fewer.
         """
         check_is_fitted(self)
         if not 1 <= n_components <= len(self.components_):
@@ -120,7 +121,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Map points X (n, p) to scores (n, m) of the same type, float32 or float64.
 
         Raises:
-            ValueError: they are no finite numbers, or have another number of coordinates.
+            ValueError: they are not finite, or have a different number of coordinates.
         """
         check_is_fitted(self)
         points = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])

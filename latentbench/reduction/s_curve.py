@@ -1,4 +1,4 @@
-"""What Isomap and PCA make of the S-curve, a sheet bent in space whose flat coordinates are known."""
+"""How Isomap and PCA flatten the S-curve, a sheet bent in space whose flat coordinates are known."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def trials(generator: np.random.Generator) -> Iterator[Trial]:
     """Yield the report's case first, then one condition varied at a time: neighbours, noise, and density.
 
     Noise is the standard deviation of what is added to each coordinate of a sheet that spans 2 x 2 x 4. Density is how
-    many times as many points one end of the bend has as the other.
+    many times as dense the points are at one end of the bend as at the other.
     """
     for n_neighbors in (N_NEIGHBORS, 5, 10, 20, 70, 150):
         yield _trial("neighbors", n_neighbors, *_sheet(generator), n_neighbors)

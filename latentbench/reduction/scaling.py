@@ -9,9 +9,9 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from latentbench.core.errors import InputError
 from latentbench.reduction.symmetric import SymmetricMatrix
 
-_DENSE = 1500  # up to so many landmarks, an eigensolver on the whole matrix is the fastest
+_DENSE = 1500  # up to this many landmarks, an eigensolver on the whole matrix is the fastest
 _BLOCK = 200
-_ROUNDING = 1e-5  # of the largest eigenvalue: what float32 sums of many lengths leave where there is no dimension
+_ROUNDING = 1e-5  # of the largest eigenvalue: what float32 sums of many lengths leave in place of zero
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Scaling:
 
     Attributes:
         eigenvalues: (k,) float64, of B = -J D^2 J / 2, falling.
-        triangulation: (k, m) float64: eigenvectors over the roots of their eigenvalues.
-        mean_squares: (m,) float64: of the squared distances from each landmark to all landmarks.
+        triangulation: (k, m) float64: eigenvectors divided by the roots of their eigenvalues.
+        mean_squares: (m,) float64: means of the squared distances from each landmark to all landmarks.
     """
 
     eigenvalues: np.ndarray
@@ -44,15 +44,15 @@ class Scaling:
 def scale(distances: SymmetricMatrix, n_components: int) -> Scaling:
     """Find the `n_components` directions of most variance of points with these distances (Torgerson 1952).
 
-    B = -J D^2 J / 2, with J the centring, is never formed where there are many landmarks: the Lanczos method needs only
-    its products with vectors, which are made from the distances as they are.
+    B = -J D^2 J / 2, with J the centring, is never formed if there are many landmarks: the Lanczos method needs only
+    its products with vectors, which are computed directly from the distances.
 
     Args:
         distances: (m, m).
         n_components: 1 to m - 1.
 
     Raises:
-        InputError: the distances have fewer dimensions than that, but for rounding.
+        InputError: up to rounding, the distances have fewer dimensions than that.
     """
     m = distances.n
     if m <= _DENSE:
@@ -84,7 +84,7 @@ def scale(distances: SymmetricMatrix, n_components: int) -> Scaling:
 
 
 def strain(distances: SymmetricMatrix, scaling: Scaling) -> float:
-    """Return the Frobenius norm of what the kept directions leave of B, over m: scikit-learn's reconstruction error."""
+    """Return the Frobenius norm of what the kept directions miss of B, over m: scikit-learn's reconstruction error."""
     m = distances.n
     grand_mean = scaling.mean_squares.mean()
     total = 0.0

@@ -1,4 +1,4 @@
-"""A symmetric matrix in half the room of a square one."""
+"""A symmetric matrix in half the memory of a square one."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class SymmetricMatrix:
         ]
 
     def set_rows(self, indices: np.ndarray, rows: np.ndarray) -> None:
-        """Set rows, given whole (k, n); of two mirrored entries the one below the diagonal counts."""
+        """Set whole rows (k, n); of two mirrored entries the one below the diagonal counts."""
         for index, row in zip(indices, rows, strict=True):
             block = self._blocks[index // _ROWS]
             block[index % _ROWS] = row[: block.shape[1]]
@@ -46,7 +46,7 @@ class SymmetricMatrix:
         return found
 
     def times_squares(self, vector: np.ndarray) -> np.ndarray:
-        """Multiply the elementwise squares of the matrix with a vector (n,), float64, reading each entry once."""
+        """Multiply the elementwise squares of the matrix by a vector (n,), float64, reading each entry once."""
         n_threads = compiled.use_threads()
         product = np.zeros(self.n)
         for start, block in zip(self._starts, self._blocks, strict=True):
@@ -62,7 +62,7 @@ def _add_squares(block: np.ndarray, start: int, vector: np.ndarray, product: np.
     of_rows = np.zeros((n_threads, n_rows))
     for thread in numba.prange(n_threads):
         first, last = thread * width, min((thread + 1) * width, n_columns)
-        mirrored = min(last, start)  # columns before the block's own rows stand for entries above the diagonal too
+        mirrored = min(last, start)  # columns before the block's own rows also represent entries above the diagonal
         for row in range(n_rows):
             total = 0.0
             weight = vector[start + row]

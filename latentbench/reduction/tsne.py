@@ -1,6 +1,6 @@
-"""t-SNE (van der Maaten & Hinton 2008) by openTSNE, among exact neighbours; new points are placed in the map.
+"""t-SNE (van der Maaten & Hinton 2008) by openTSNE, on exact neighbours; new points are placed in the map.
 
-Its library starts from nearest neighbours, which ours finds, and from principal components, scaled down.
+The library starts from nearest neighbours, which our search finds, and from principal components, scaled down.
 """
 
 from typing import Any
@@ -16,21 +16,21 @@ from latentbench.neighbors.search import Neighbors, nearest
 from latentbench.reduction.pca import PCA
 
 MOST_COMPONENTS = 2  # of its approximation by interpolation
-_MANY = 10_000  # fitted points, from which on repulsion is interpolated; a tree is faster for fewer
-_PER_PERPLEXITY = 3  # neighbours that have a share in a point's affinities
-_PLACED_PERPLEXITY = 5.0  # of new points, which go near few fitted ones (Poličar, Stražar & Zupan 2019)
+_MANY = 10_000  # fitted points; with at least so many, repulsion is interpolated; a tree is faster for fewer
+_PER_PERPLEXITY = 3  # neighbours with a share in a point's affinities, per unit of perplexity
+_PLACED_PERPLEXITY = 5.0  # of new points, which are placed near few fitted ones (Poličar, Stražar & Zupan 2019)
 
 
 def fit(points: np.ndarray, n_components: int, *, perplexity: float, n_iter: int) -> np.ndarray:
     """Map points (n, p) to (n, n_components) float32, so that near ones stay near.
 
-    250 steps of early exaggeration by 12 come before the others, and the rate of learning follows from n
-    (Belkina et al. 2019), as openTSNE has it. Nothing is drawn at random.
+    250 steps of early exaggeration by 12 come before the others, and the learning rate follows from n
+    (Belkina et al. 2019), as in openTSNE. Nothing is drawn at random.
 
     Args:
         points: float32 or float64.
         n_components: 1 or 2.
-        perplexity: about how many neighbours each point attends to; less where there are few points.
+        perplexity: about how many neighbours each point attends to; less if there are few points.
         n_iter: steps of the descent.
 
     Raises:
@@ -53,12 +53,12 @@ def fit(points: np.ndarray, n_components: int, *, perplexity: float, n_iter: int
         random_state=0,
     ).fit(affinities=known, initialization=start)
     found = np.asarray(embedding)
-    found -= (found.max(axis=0) + found.min(axis=0)) / 2  # as the library has it where it places new points
+    found -= (found.max(axis=0) + found.min(axis=0)) / 2  # as the library does when it places new points
     return found.astype(np.float32)
 
 
 def place(queries: np.ndarray, points: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-    """Place new points (q, p) in a map, each by itself among the fitted ones, (q, n_components) float32.
+    """Place new points (q, p) in a map, each on its own among the fitted ones, (q, n_components) float32.
 
     Each starts at the median of its nearest fitted points, and descends among them, which stay where they are.
 
@@ -76,11 +76,11 @@ def place(queries: np.ndarray, points: np.ndarray, embedding: np.ndarray) -> np.
 
 
 class _Affinities(affinity.Affinities):
-    """What the library asks of the fitted points, by exact neighbours.
+    """What the library needs of the fitted points, from exact neighbours.
 
     Args:
         points: (n, p), the fitted ones.
-        P: (n, n) sparse, of these among themselves; where new points are placed, only its length counts.
+        P: (n, n) sparse, of these among themselves; when new points are placed, only its length matters.
         n_jobs: threads.
     """
 

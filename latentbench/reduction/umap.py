@@ -30,7 +30,7 @@ _FAST = {"reassoc", "contract", "nsz", "arcp"}
 class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Map points so that near ones stay near, with umap-learn's parameter names.
 
-    Distances are Euclidean: there is no `metric`, and neither sparse input nor precomputed distances are taken.
+    Distances are Euclidean: there is no `metric`; sparse input and precomputed distances are not accepted.
 
     Args:
         n_components: dimensions of the map.
@@ -38,11 +38,11 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         min_dist: how near to each other neighbours may lie in the map, below `spread`.
         spread: scale of the map.
         n_epochs: passes over the edges of the neighbour graph.
-        seed: of the draws that push points apart.
+        seed: for the draws that push points apart.
 
     Attributes:
-        embedding_: (n, n_components) float32 or float64 as the points, the map of them, laid out in float32.
-        graph_: (n, n) symmetric memberships in [0, 1] that two points are joined with.
+        embedding_: (n, n_components) float32 or float64 like the points, their map, laid out in float32.
+        graph_: (n, n) symmetric memberships in [0, 1] with which two points are joined.
         n_features_in_: number of coordinates seen by `fit`.
     """
 
@@ -67,8 +67,8 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Map points X (n, d), starting from their principal components.
 
         Raises:
-            ValueError: they are no finite numbers.
-            InputError: a parameter is out of range, or the points have fewer coordinates than the map is to have.
+            ValueError: they are not finite.
+            InputError: a parameter is out of range, or the points have fewer coordinates than the map.
 
         Warns:
             UserWarning: there are fewer points than `n_neighbors`.
@@ -79,7 +79,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         n_neighbors = min(self.n_neighbors, len(points))
         if n_neighbors < self.n_neighbors:
             warnings.warn(
-                f"n_neighbors ({self.n_neighbors}) is more than the {n_neighbors} points: all of them are taken",
+                f"n_neighbors ({self.n_neighbors}) is more than the {n_neighbors} points: all of them are used",
                 stacklevel=2,
             )
         if not 0.0 <= self.min_dist < self.spread:
@@ -91,9 +91,9 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         generator = np.random.default_rng(self.seed)
         start = PCA(self.n_components).fit_transform(points)
         start *= _REACH / (np.abs(start).max() or 1.0)
-        start += generator.normal(scale=1e-4, size=start.shape)  # duplicates could not be pushed apart
+        start += generator.normal(scale=1e-4, size=start.shape)  # otherwise duplicates could not be pushed apart
         placed = start.astype(np.float32)
-        kept = self.graph_.data >= self.graph_.data.max() / max(self.n_epochs, 1)  # others would not be drawn once
+        kept = self.graph_.data >= self.graph_.data.max() / max(self.n_epochs, 1)  # others would never be drawn
         _lay_out(
             placed,
             np.repeat(np.arange(len(points)), np.diff(self.graph_.indptr))[kept],
@@ -117,10 +117,10 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Place points X (q, d) among the fitted ones, (q, n_components), float32 or float64 as the fitted points.
 
         Each is put at the mean of the map positions of the 8 nearest fitted points, weighted by the inverse of their
-        distances; a fitted point, where it was put by `fit`.
+        distances; a fitted point is put where `fit` put it.
 
         Raises:
-            ValueError: they are no finite numbers, or have another number of coordinates.
+            ValueError: they are not finite, or have a different number of coordinates.
         """
         check_is_fitted(self)
         queries = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
@@ -144,9 +144,9 @@ def place(queries: np.ndarray, points: np.ndarray, embedding: np.ndarray) -> np.
 def smoothed(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where each point's kernel begins and its scale, rho and sigma, (n,) each (McInnes et al., algorithm 3).
 
-    rho is the distance to the nearest neighbour that is no duplicate, 0 where all are; sigma solves
+    rho is the distance to the nearest neighbour that is not a duplicate, 0 if all are; sigma solves
     sum_j exp(-max(0, d_j - rho) / sigma) = log2(k + 1), by bisection. It is at least a thousandth of the mean distance
-    of the point, itself counted, or of all points where rho is 0.
+    of the point, counting itself, or of all points if rho is 0.
 
     Args:
         distances: (n, k) to the k nearest others, rising.
@@ -175,7 +175,7 @@ def fuzzy_graph(near: Neighbors) -> csr_array:
     """
     n, k = near.indices.shape
     rho, sigma = smoothed(near.distances)
-    scale = np.where(sigma > 0.0, sigma, 1.0)  # all points are one and the same
+    scale = np.where(sigma > 0.0, sigma, 1.0)  # 0 if all points are the same
     memberships = np.exp(-np.maximum(near.distances - rho[:, None], 0.0) / scale[:, None])
     directed = csr_array((memberships.ravel(), near.indices.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
     graph = csr_array(directed + directed.T - directed.multiply(directed.T))
@@ -184,13 +184,13 @@ def fuzzy_graph(near: Neighbors) -> csr_array:
 
 
 def curve(min_dist: float, spread: float) -> tuple[float, float]:
-    """Return a and b for which 1 / (1 + a x^(2 b)) is nearest to memberships in the map (ibid., definition 11).
+    """Return a and b for which 1 / (1 + a x^(2 b)) is closest to memberships in the map (ibid., definition 11).
 
     Those are 1 up to `min_dist` and fall as exp(-(x - min_dist) / spread) beyond; least squares on 300 distances up to
     3 `spread`.
     """
     nearest = min_dist / spread
-    x = np.linspace(0.0, 3.0, 300)  # in units of the spread: in others the search for a may leave what is positive
+    x = np.linspace(0.0, 3.0, 300)  # in units of the spread: in others the search for a may turn negative
     wanted = np.where(x < nearest, 1.0, np.exp(-(x - nearest)))
     (a, b), _ = curve_fit(lambda x, a, b: 1.0 / (1.0 + a * x ** (2.0 * b)), x, wanted)
     return float(a / spread ** (2.0 * b)), float(b)
@@ -219,15 +219,15 @@ def _lay_out(
 ) -> None:
     """Move positions (n, c) float32 down the cross-entropy of the fuzzy sets (ibid., algorithm 5 and section 3.2).
 
-    An edge of weight 1 attracts its ends in every epoch, others as often as they weigh. Each attraction of a head goes
-    with draws of points that push it away.
+    An edge of weight 1 attracts its ends in every epoch, others in proportion to their weight. Each attraction of a
+    head comes with draws of points that push it away.
 
     Args:
         positions: changed in place.
         heads, tails, weights: (m,) edges, each in both directions, largest weight 1.
         a, b: of `curve`.
         n_epochs: passes; the learning rate falls linearly from 1 to 0.
-        seed: of the draws.
+        seed: for the draws.
     """
     state = np.full(1, seed, np.uint64)
     n, n_components = positions.shape

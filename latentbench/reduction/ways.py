@@ -8,9 +8,9 @@ from latentbench.core import artifacts
 
 
 class Ways:
-    """The way from each of m landmarks to each of n points, float32.
+    """The geodesic distance from each of m landmarks to each of n points, float32.
 
-    A file of them is read and written in pieces, and not mapped into memory, where its pages would stay.
+    A file of them is read and written in pieces and not mapped into memory, where its pages would stay.
 
     Args:
         m, n: numbers of landmarks and points.
@@ -28,7 +28,7 @@ class Ways:
             self._offset: int = artifacts.zeros((m, n), file).offset  # type: ignore[attr-defined]  # of a memory map
 
     def set_rows(self, landmarks: np.ndarray, rows: np.ndarray) -> None:
-        """Set the ways from some landmarks, by their places (k,), to all points, (k, n)."""
+        """Set the distances from some landmarks, given by position (k,), to all points, (k, n)."""
         if self._path is None:
             self._array[landmarks] = rows
             return
@@ -39,7 +39,7 @@ class Ways:
                 file.write(np.ascontiguousarray(row, dtype=np.float32).tobytes())
 
     def at(self, points: np.ndarray) -> np.ndarray:
-        """Return the ways from some points (k,), given rising, to all landmarks, (k, m) float32."""
+        """Return the distances from some points (k,), in rising order, to all landmarks, (k, m) float32."""
         m, n = self._shape
         if self._path is None:
             return np.ascontiguousarray(self._array[:, points].T)

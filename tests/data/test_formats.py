@@ -269,13 +269,13 @@ def test_labels_that_count_from_one_and_labels_with_more_beside_them(data: Data,
         header = b"\0\0\x0c\x02" + len(table).to_bytes(4, "big") + (8).to_bytes(4, "big")
         (tmp_path / f"{split}_labels").write_bytes(header + table.tobytes())
     check_same(obtained(tmp_path, tmp_path / "raw", format="idx", files=files(*FOUR)), parts)
-    with pytest.raises(SourceError, match="has the label 0, and they count from 1"):
+    with pytest.raises(SourceError, match="has the label 0, but labels count from 1"):
         obtained(tmp_path, tmp_path / "raw2", format="idx", files=files(*FOUR), options={"first_label": 1})
 
 
 def test_a_pickle_is_refused_and_the_binary_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "data_batch_1").write_bytes(b"\x80\x02}q\x00." + bytes(5000))
-    with pytest.raises(SourceError, match=r"can run any code when it is read: take the binary one \(cifar-10-binary"):
+    with pytest.raises(SourceError, match=r"can run any code when it is read: use the binary one \(cifar-10-binary"):
         obtained(tmp_path, tmp_path / "raw", format="cifar", files={"train": {"name": "data_batch_1"}})
     assert not (tmp_path / "raw").exists()
 
@@ -284,11 +284,11 @@ def test_a_pickle_is_refused_and_the_binary_version_is_named(tmp_path: Path) -> 
     ("make", "says"),
     [
         (lambda folder: (folder / "a").mkdir(), "holds no pictures"),
-        (lambda folder: (folder / "test").mkdir(), "has test, but no train beside it"),
+        (lambda folder: (folder / "test").mkdir(), "has test, but no train folder beside it"),
         (lambda folder: lay(folder, "a/1.png", "2.png"), r"2\.png lies beside folders of classes"),
         (lambda folder: lay(folder, "a/1.png", "b/2.png", size={"b/2.png": (9, 12)}), r"2\.png is 9 x 12, .*1\.png is"),
-        (lambda folder: lay(folder, "a/1.png", size={"a/1.png": (5, 5)}), r"5 x 5 pixels; they may be from 8 x 8"),
-        (lambda folder: (lay(folder, "a/1.png"), (folder / "a/2.png").write_bytes(b"no")), r"2\.png: this is no"),
+        (lambda folder: lay(folder, "a/1.png", size={"a/1.png": (5, 5)}), r"5 x 5 pixels, but must be from 8 x 8"),
+        (lambda folder: (lay(folder, "a/1.png"), (folder / "a/2.png").write_bytes(b"no")), r"2\.png: this is not a"),
     ],
 )
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, make: Callable[[Path], Any], says: str) -> None:
@@ -357,7 +357,7 @@ def test_the_catalogue_is_right(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert found.title, name
         assert found.licence, name
         assert found.citation, name
-    with pytest.raises(ParamsError, match=r"there is no datasets/lost\.yaml; there are .*digits"):
+    with pytest.raises(ParamsError, match=r"there is no datasets/lost\.yaml; available: .*digits"):
         dataset.load("lost")
 
 
@@ -368,7 +368,7 @@ def test_a_pixel_that_is_none_is_told_with_its_image(tmp_path: Path, value: str)
         wrong = [*lines]
         wrong[place] = wrong[place].replace("7", value, 1)
         (tmp_path / "train.csv").write_text("\n".join(wrong))
-        says = f"image {place + 1}" if value not in ("", "x") else r"image|no table of numbers|has 64 values"
+        says = f"image {place + 1}" if value not in ("", "x") else r"image|not a table of numbers|has 64 values"
         with pytest.raises(SourceError, match=says):
             obtained(tmp_path, tmp_path / "raw", format="csv", files=files("train", suffix=".csv"), size=[8, 8])
 
@@ -377,12 +377,12 @@ def test_a_pixel_that_is_none_is_told_with_its_image(tmp_path: Path, value: str)
     ("line", "says"),
     [
         ("0 1:0.5 64:1.01", "is not between 0 and 1"),
-        ("0 65:1", "no lines of numbered values"),
-        ("0 0:1", "no lines of numbered values"),
-        ("0.5 1:1", "no whole number from 0"),
-        ("-1 1:1", "no whole number from 0"),
+        ("0 65:1", "not lines of numbered values"),
+        ("0 0:1", "not lines of numbered values"),
+        ("0.5 1:1", "not a whole number from 0"),
+        ("-1 1:1", "not a whole number from 0"),
         ("0 1:nan", "is not between 0 and 1"),
-        ("nothing", "no lines of numbered values"),
+        ("nothing", "not lines of numbered values"),
         ("0 " + " ".join(f"{place}:{'1' * 40}" for place in range(1, 65)), "a line of more than 2600 bytes"),
         ("", "has no lines"),
     ],

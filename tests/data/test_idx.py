@@ -41,7 +41,7 @@ def test_a_wrong_header_is_refused(header: bytes, says: str) -> None:
 def test_a_file_of_the_wrong_length_is_refused(tmp_path: Path, change: int) -> None:
     path = tmp_path / "images"
     path.write_bytes(struct.pack(">HBBIII", 0, 8, 3, 2, 4, 5) + bytes(40 + change))
-    with pytest.raises(FormatError, match=f"has {56 + change} bytes, its header announces 56"):
+    with pytest.raises(FormatError, match=f"has {56 + change} bytes, but its header declares 56"):
         idx.load(path)
 
 

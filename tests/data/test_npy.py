@@ -50,7 +50,7 @@ def test_an_array_of_objects_is_never_unpickled(tmp_path: Path) -> None:
 def test_a_file_of_the_wrong_length_is_refused(tmp_path: Path, change: int) -> None:
     path = tmp_path / "images"
     path.write_bytes(saved(np.zeros((2, 4, 5), dtype=np.uint8))[: 168 + change] + bytes(max(change, 0)))
-    with pytest.raises(FormatError, match=f"has {168 + change} bytes, its header announces 168"):
+    with pytest.raises(FormatError, match=f"has {168 + change} bytes, but its header declares 168"):
         npy.load(path, tmp_path)
 
 
@@ -115,7 +115,7 @@ def test_an_archive_of_other_names_needs_them_told(images: np.ndarray, tmp_path:
     path = tmp_path / "archive"
     with path.open("wb") as file:
         np.savez(file, pixels=images[:5], other=images[:2])
-    with pytest.raises(FormatError, match=r"holds other, pixels: name in options\.arrays"):
+    with pytest.raises(FormatError, match=r"holds other, pixels: set options\.arrays"):
         npy.read({"archive": path}, wanted(tmp_path))
     found = npy.read({"archive": path}, wanted(tmp_path, arrays={"train_images": "pixels"}))
     np.testing.assert_array_equal(found.splits["train"].images, images[:5])

@@ -115,7 +115,7 @@ def test_files_that_do_not_belong_together_never_arrive(tmp_path: Path, content:
     wrong = {
         "4 images but 6 labels": {"test_labels": content["train_labels"]},
         "differ in the shape of their images": {"test_images": idx_bytes(np.zeros((4, 12, 10), dtype=np.uint8))},
-        "label 3, but there are names for 3 classes": {
+        "label 3, but there are names for only 3 classes": {
             "test_labels": idx_bytes(np.array([0, 1, 2, 3], dtype=np.uint8))
         },
     }

@@ -180,10 +180,10 @@ def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
     expected = model.draw(3, range(5), how, torch.ones(5, dtype=torch.long), 1.0)
     np.testing.assert_array_equal(artifacts.read_array(tmp_path / "more.npy"), expected.numpy())
     for wrong, said in (
-        (["--class", "hat"], "no class 'hat'; there are 0 to 1: shoe, bag"),
+        (["--class", "hat"], "no class 'hat'; choose a number from 0 to 1 or a name: shoe, bag"),
         (["--calls", "1"], "too few for the sampler dpm_solver"),
         (["--guidance", "3"], "needs a --class"),
-        (["--eta", "1"], "eta belongs to the sampler ddim"),
+        (["--eta", "1"], "eta is an option of the sampler ddim"),
         (["--model", str(tmp_path / "nothing")], "cannot read the weights"),
     ):
         with pytest.raises(SystemExit, match=said):

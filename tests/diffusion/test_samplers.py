@@ -155,7 +155,7 @@ def test_as_many_calls_as_are_allowed(sampler: str, calls: int) -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     y, path = torch.zeros(1, 2), [1.0, 0.0]
-    with pytest.raises(ValueError, match="belongs to the sampler ddim"):
+    with pytest.raises(ValueError, match="is an option of the sampler ddim"):
         next(samplers.sample(gaussian.denoise, path, y, "heun", eta=0.5))
     with pytest.raises(ValueError, match="needs 1 generators, not 0"):
         next(samplers.sample(gaussian.denoise, path, y, "ancestral"))

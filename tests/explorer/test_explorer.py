@@ -699,7 +699,7 @@ def test_files_that_are_no_images_are_refused(session: Session, tmp_path: Path) 
     session.open()
     chooser = session.page.get_by_label("Image file")
     chooser.set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no image"})
-    session.until(lambda: "notes.txt is no image" in session.notices())
+    session.until(lambda: "notes.txt is not an image" in session.notices())
     session.page.get_by_role("button", name="Close").click()
     with (tmp_path / "huge.png").open("wb") as huge:
         huge.truncate(11 * 2**20)
@@ -708,9 +708,9 @@ def test_files_that_are_no_images_are_refused(session: Session, tmp_path: Path) 
     script = b"<svg xmlns='http://www.w3.org/2000/svg'><script>window.hacked = 1</script></svg>"
     for name, content, said in (
         ("many.png", png(10_000, 4_001), "many.png is too large: 10000"),
-        ("bomb.png", png_that_promises(2**31 - 1, 2**31 - 1), "bomb.png is no image"),
-        ("script.svg", script, "script.svg is no image"),
-        ("half.png", png(28, 28)[:40], "half.png is no image"),
+        ("bomb.png", png_that_promises(2**31 - 1, 2**31 - 1), "bomb.png is not an image"),
+        ("script.svg", script, "script.svg is not an image"),
+        ("half.png", png(28, 28)[:40], "half.png is not an image"),
     ):
         session.page.get_by_role("button", name="Close").click()
         chooser.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
@@ -746,7 +746,7 @@ def test_a_dropped_file_that_is_no_image_is_refused(session: Session) -> None:
         target.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
         }"""
     )
-    session.until(lambda: "trap.png is no image" in session.notices())
+    session.until(lambda: "trap.png is not an image" in session.notices())
     assert session.page.evaluate("[latentbench.ownImage, window.hacked ?? null]") == [None, None]
 
 
@@ -770,7 +770,7 @@ BLACK, WHITE, CLEAR = (0, 0, 0), (255, 255, 255), (0, 0, 0, 0)
 @pytest.mark.parametrize(
     ("picture", "said", "encoded"),
     [
-        pytest.param(shape((56, 56), CLEAR, (0, 0, 0, 255)), "inverted, something would", False, id="black on clear"),
+        pytest.param(shape((56, 56), CLEAR, (0, 0, 0, 255)), "Inverting it would help", False, id="black on clear"),
         pytest.param(shape((56, 56), CLEAR, (40, 30, 50, 255)), "nearly as dark", True, id="dark on clear"),
         pytest.param(shape((56, 56), WHITE, BLACK), "has a light background", True, id="black on white"),
         pytest.param(shape((90, 20), WHITE, (90, 0, 0)), "has a light background", True, id="a wide photo on white"),
@@ -851,8 +851,8 @@ def test_a_file_in_which_nothing_shows_is_told_and_not_encoded(session: Session,
     page.get_by_label("Image file").set_input_files(picture_file(picture))
     advice = page.locator("#own .notice")
     advice.wait_for()
-    assert advice.inner_text().startswith("mine.png is of one colour at 28")
-    assert advice.inner_text().endswith("Nothing shows, so nothing is encoded.")
+    assert advice.inner_text().startswith("mine.png has only one colour at 28")
+    assert advice.inner_text().endswith("Nothing is visible, so nothing is encoded.")
     session.announced("nothing is encoded")
     assert page.evaluate("latentbench.ownImage") is None
     assert page.locator("#own figure[data-row]").count() == 0  # what was rebuilt of the image before
@@ -868,7 +868,7 @@ def test_a_drawing_in_which_nothing_shows_is_told_and_not_encoded(session: Sessi
     page.get_by_role("button", name="Invert", exact=True).click()
     advice = page.locator("#own .notice")
     advice.wait_for()
-    assert "The sheet is of one colour" in advice.inner_text()
+    assert "The sheet has only one colour" in advice.inner_text()
     assert page.evaluate("latentbench.ownImage") is None
     page.get_by_role("button", name="Invert", exact=True).click()
     page.get_by_label("Sheet to draw on").press("Space")

@@ -109,7 +109,7 @@ def test_a_state_outlives_a_full_disk(finished: Workspace, tmp_path: Path, fault
         assert "Traceback" not in done.stderr
         assert "File too large" in done.stderr.splitlines()[-1], done.stderr[-2000:]
         assert state.read_bytes() == kept
-    assert "going on from step" in workspace.run(*command.split()).stderr
+    assert "resuming from step" in workspace.run(*command.split()).stderr
     alone.run(*command.split())
     assert workspace.outputs() == alone.outputs()
     assert list(run.checkpoints.iterdir()) == []

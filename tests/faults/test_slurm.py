@@ -81,7 +81,7 @@ def test_workers_and_the_command_die_and_all_experiments_are_as_alone(
         assert not list(chain.notes.glob("kill-*")), "two workers were killed"
         chain.ran()
         gone_on = chain.run(*command).stderr
-        assert all(f"{name}: has been run" in gone_on for name in before)
+        assert all(f"{name}: has already run" in gone_on for name in before)
         assert names(chain) == set(betas)
         again = chain.ran()
         assert not [line for line in again if line.startswith(("base", "a ", "b "))], "what was finished is not lost"

@@ -144,7 +144,7 @@ def test_non_finite_coordinates_are_refused(points: np.ndarray) -> None:
 @pytest.mark.parametrize("scale", [1e-200, 1e160])
 def test_coordinates_without_squares_are_refused(rng: np.random.Generator, scale: float) -> None:
     points = scale * rng.random((20, 3))
-    with pytest.raises(InputError, match="float64 has no squares of that; scale them"):
+    with pytest.raises(InputError, match="float64 cannot hold the square of that; scale them"):
         nearest(points, points, 2, exclude_self=True)
     assert np.array_equal(
         nearest(points, points, 2, p=1).indices, nearest(points / scale, points / scale, 2, p=1).indices

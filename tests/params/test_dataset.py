@@ -45,7 +45,7 @@ def test_four_lines_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ),
         ({"sources": [{}]}, "exactly one of folder, http, debian, python, hub, not none"),
         ({"sources": [{"folder": "images"}]}, "must be an absolute path"),
-        ({"sources": [{"http": "https://me:secret@example.org/x"}]}, "must hold no name, password or query"),
+        ({"sources": [{"http": "https://me:secret@example.org/x"}]}, "must not contain a user name, password or query"),
         ({"classes": ["a", "a"]}, "classes ['a', 'a'] must differ"),
         ({"classes": ["a"]}, "classes: list should have at least 2 items"),
         ({"files": {"train_images": {"name": "../labels"}}}, "files.train_images.name: string should match pattern"),
@@ -116,7 +116,9 @@ def test_a_folder_of_the_users_that_has_changed_since_it_was_read_is_told(
             (place / "dog/1.png").unlink()
         case "time":
             os.utime(place / "dog/1.png", (1, 1))
-    with pytest.raises(ParamsError, match=r"have changed since they were read: 'dvc repro --force download'"):
+    with pytest.raises(
+        ParamsError, match=r"have changed since they were read: read them again with 'dvc repro --force download'"
+    ):
         file.check_source(of_mine)
     monkeypatch.setenv("DVC_STAGE", "download")
     file.check_source(of_mine)  # which is about to read them again

@@ -124,9 +124,9 @@ def test_impossible_values_are_told(params: dict[str, Any], key: str, value: obj
         ({"isomap.n_landmarks": 20}, "isomap.search.n_components [10, 20, 30] must be below isomap.n_landmarks (20)"),
         (
             {"densities.compared": ["flow"]},
-            "densities.compared: there is no 'flow' in latentbench/densities; there are",
+            "densities.compared: there is no 'flow' in latentbench/densities; choose one of",
         ),
-        ({"densities.components": [5, 5]}, "each of components stands once, not as in [5, 5]"),
+        ({"densities.components": [5, 5]}, "list each of components only once, not as in [5, 5]"),
         (
             {"ae_dense.latent_dim": 2, "latent_explore.dimensions": [0, 5]},
             "[5] must be below latent_dim (2), of ae_dense",
@@ -159,8 +159,8 @@ def test_all_mistakes_are_told_at_once_by_the_command(params: dict[str, Any], ro
     [
         (b"latent_dim: [1", "cannot be read: while parsing"),
         (b"latent_dim: \xff", "cannot be read: 'utf-8' codec"),
-        (b"seed: 0\nlatent_dim: 64\nlatent_dim: 32", "line 2, column 1.*\n.*and again.*\n.*line 3"),
-        (b"ae: {dense: {training: {epochs: 1, epochs: 2}}}", "epochs stands here"),
+        (b"seed: 0\nlatent_dim: 64\nlatent_dim: 32", "line 2, column 1.*\n.*and again here.*\n.*line 3"),
+        (b"ae: {dense: {training: {epochs: 1, epochs: 2}}}", "epochs appears here"),
         (b"? [1, 2]\n: 3", "cannot be read: .*unhashable"),
         (b"a: " + b"[" * 5000, "cannot be read: .*recursion"),
         (b"!!python/object/apply:os.system [true]", "cannot be read: could not determine a constructor"),

@@ -37,7 +37,7 @@ def expected(start: Workspace) -> dict[str, bytes]:
     """Return what an uninterrupted run writes."""
     workspace = start.copy(start.folder.parent / "uninterrupted")
     done = workspace.run("dvc", "repro", "ae@ae_dense")
-    assert "going on from" not in done.stderr
+    assert "resuming from" not in done.stderr
     return written(workspace)
 
 
@@ -63,12 +63,12 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
         run.wait_until(run.has_saved)
         run.wait_until(run.is_saving)
         run.kill_group()
-        assert "going on from" not in run.said()
+        assert "resuming from" not in run.said()
         assert run.has_saved()
 
     # DVC alone: the training notices, saves, and ends.
     with Run(workspace, log, *command) as run:
-        run.wait_until(lambda: "going on from step" in run.said())
+        run.wait_until(lambda: "resuming from step" in run.said())
         time.sleep(moments.uniform(0.1, 0.3))
         run.dvc.kill()
         deadline = time.monotonic() + 15
@@ -79,7 +79,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
 
     # The training alone: DVC reports a failed stage.
     with Run(workspace, log, *command) as run:
-        run.wait_until(lambda: "going on from step" in run.said())
+        run.wait_until(lambda: "resuming from step" in run.said())
         time.sleep(moments.uniform(0.1, 0.3))
         os.kill(run.training(), signal.SIGKILL)
         assert run.end() != 0
@@ -95,7 +95,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(
 
     with Run(workspace, log, *command, save_every_s=1000) as run:
         assert run.end() == 0, run.said()
-        assert "going on from step" in run.said()
+        assert "resuming from step" in run.said()
         assert written(workspace) == expected
         assert list(run.checkpoints.iterdir()) == []
 
@@ -109,11 +109,11 @@ def test_an_experiment_in_a_temporary_copy_is_gone_on_with_in_another(
     with Run(workspace, log, *command) as run:
         run.wait_until(run.has_saved)
         run.kill_group()
-        assert "going on from" not in run.said()
+        assert "resuming from" not in run.said()
 
     with Run(workspace, log, *command, save_every_s=1000) as run:
         assert run.end() == 0, run.said()
-        assert "going on from step" in run.said()
+        assert "resuming from step" in run.said()
         assert list(run.checkpoints.iterdir()) == []
     workspace.run("dvc", "exp", "apply", "again")
     assert written(workspace) == expected
@@ -130,11 +130,11 @@ def test_a_stage_of_two_trainings_goes_on_in_the_second(finished: Workspace, tmp
     with Run(workspace, log, *command) as run:
         run.wait_until(lambda: len(list(run.checkpoints.glob("[!.]*.safetensors"))) == 2)
         run.kill_group()
-        assert "going on from" not in run.said()
+        assert "resuming from" not in run.said()
 
     with Run(workspace, log, *command, save_every_s=1000) as run:
         assert run.end() == 0, run.said()
-        assert run.said().count("going on from step") == 2  # the first one's last step, and the second's newest
+        assert run.said().count("resuming from step") == 2  # the first one's last step, and the second's newest
         assert list(run.checkpoints.iterdir()) == []
     assert written(workspace, row) == written(uninterrupted, row)
 

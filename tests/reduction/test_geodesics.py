@@ -84,5 +84,5 @@ def test_slabs_of_few_groups_hold_the_same_ways(points: np.ndarray, monkeypatch:
 def test_parts_that_take_hours_to_join_are_refused(points: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     far = np.concatenate([points[:60], points[60:120] + 50])
     monkeypatch.setattr(geodesics, "_MOST_MEETINGS", 60 * 60 - 1)
-    with pytest.raises(InputError, match="has 2 parts, too many to join: take more neighbours"):
+    with pytest.raises(InputError, match="has 2 parts, too many to join: use more neighbours"):
         geodesics.joined(graph_of(far, 5), far, 2)

@@ -31,7 +31,7 @@ def test_pinned_versions_are_exact(root: Path) -> None:
 
 def test_a_missing_npm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(explorer_libraries.LibrariesError, match="no npm on this machine; 'make setup'"):
+    with pytest.raises(explorer_libraries.LibrariesError, match="npm is not installed on this machine; 'make setup'"):
         explorer_libraries._run(tmp_path, "npm", "ci")
 
 

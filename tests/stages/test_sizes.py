@@ -17,13 +17,13 @@ def params(root: Path) -> dict[str, Any]:
 
 
 def test_a_size_that_fits_is_kept_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert sizes.at_most("a.key", 5, 5, "of 6 images") == 5
+    assert sizes.at_most("a.key", 5, 5, "for 6 images") == 5
     assert capsys.readouterr().err == ""
 
 
 def test_a_size_that_does_not_is_cut_and_the_key_and_the_reason_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert sizes.at_most("a.key", 6, 5, "of 6 images") == 5
-    assert capsys.readouterr().err == "a.key: 6 is cut to 5, the most of 6 images\n"
+    assert sizes.at_most("a.key", 6, 5, "for 6 images") == 5
+    assert capsys.readouterr().err == "a.key: 6 is cut to 5, the maximum for 6 images\n"
 
 
 @pytest.mark.parametrize(("n", "p", "most"), [(60_000, 784, 256), (60_000, 64, 64), (160, 784, 159), (2, 784, 1)])

@@ -40,4 +40,4 @@ def test_as_many_images_are_seen_whatever_the_dataset_has(n_images: int, budget:
 def test_shorter_steps_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     plan = trainings.plan(cast("trainings.Run", run_of(500, 1.0)), validate(Training, RECIPE), step_scale=0.25)
     assert plan.learning_rate == 2.5e-3
-    assert "learning_rate: 0.01 is for images of 784 values; 0.0025 is taken" in capsys.readouterr().err
+    assert "learning_rate: 0.01 is for images of 784 values; using 0.0025" in capsys.readouterr().err

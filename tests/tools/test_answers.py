@@ -64,10 +64,10 @@ def test_the_best_row_is_told_from_those_that_tie_with_it(run: Run) -> None:
     assert (following.behind.low, following.behind.high) == pytest.approx((45.5 / N, 75 / N), abs=1.5 / N)
     assert last.behind.p < 0.01
     assert words(classes) == (
-        "kNN on what ae_a makes of images gets 88.0% of the test images right. "
+        "kNN on the representation by ae_a gets 88.0% of the test images right. "
         f"ae_b is 0.15 points (0.00 to {100 * tie.behind.high:.2f}) behind, which may be chance. "
         f"Then comes pca, {CLASSES.lead(following.behind)} behind. "
-        "Sure over test images. Another training may differ: this run has no seeds of both rows ('make seeds')."
+        "This holds over test images. Another training may differ: this run lacks seeds of both ('make seeds')."
     )
 
 
@@ -86,10 +86,10 @@ def test_jackknives_over_the_same_groups_are_compared_and_real_images_do_not_com
     assert near.behind.high - near.behind.value == pytest.approx(2.262157 * 3 * 0.2)
     assert far.behind.value == pytest.approx(30.1)
     assert far.told_apart
-    assert "Real images come to 0.1." in words(frechet)
+    assert "Real images score 0.1." in words(frechet)
     everyone = Answers(run).of(COVERAGE)
     assert len(everyone.ties) == 2
-    assert words(everyone).endswith("No row is told apart from it.")
+    assert words(everyone).endswith("No row is clearly worse.")
 
 
 def test_seeds_have_to_say_the_same(run: Run) -> None:
@@ -113,7 +113,7 @@ def test_seeds_have_to_say_the_same(run: Run) -> None:
     # PCA is the same under every seed: those of the other row alone are enough.
     after = next(rival for rival in doubtful.rivals if rival.row == "pca")
     assert (after.n_seeds, after.told_apart) == (3, True)
-    assert "Sure over test images, and over 3 seeds." in words(doubtful)
+    assert "This holds over test images, and over 3 seeds." in words(doubtful)
     values = pd.read_csv(run.root / "metrics/seeds/values.csv")
     artifacts.write_table(run.root / "metrics/seeds/values.csv", values.assign(value=values["value"] + 0.01))
     assert Answers(run).of(CLASSES).rivals[-1].n_seeds == 0, "of another run"
@@ -129,7 +129,7 @@ def test_a_question_that_the_run_cannot_answer_is_left_out(run: Run) -> None:
 
 def test_missing_outcomes_are_told_with_the_way_out(run: Run) -> None:
     (run.root / "data/outcomes/model.safetensors").unlink()
-    with pytest.raises(CostsError, match=r"outcomes/model.safetensors is not there, .*'dvc checkout' brings"):
+    with pytest.raises(CostsError, match=r"outcomes/model.safetensors is missing, .*'dvc checkout' restores"):
         Answers(run).of(CLASSES)
 
 

@@ -21,12 +21,12 @@ def test_each_line_is_an_experiment_with_its_own_name_or_that_of_its_params(repo
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "it lists no experiment"),
-        ("latent_dim", "line 1: latent_dim: a param is given as KEY=VALUE"),
-        ("a: latent_dim=8\na: latent_dim=9", "line 2: there is another experiment a"),
+        ("", "it lists no experiments"),
+        ("latent_dim", "line 1: latent_dim: write a param as KEY=VALUE"),
+        ("a: latent_dim=8\na: latent_dim=9", "line 2: an experiment named a comes before"),
         ("latent=8", "line 1: latent: there is no such param"),
         ("latent_dim=8.5", "line 1: latent_dim=8.5: the committed value is 64"),
-        ("empty:", "line 1: an experiment changes at least one param"),
+        ("empty:", "line 1: an experiment must change at least one param"),
         ('a: latent_dim="8', "line 1: No closing quotation"),
     ],
 )
@@ -43,8 +43,8 @@ def test_options_that_contradict_each_other_are_told(
     path = str(Path(repository.folder) / "list.txt")
     for options, says in (
         (["--jobs", "0"], "at least 1 worker, not 0"),
-        (["--engine", "ssh"], "the machines of the engine ssh"),
-        (["--hosts", "a"], "the machines of the engine ssh, and of no other"),
+        (["--engine", "ssh"], "the engine ssh needs it"),
+        (["--hosts", "a"], "the engine ssh needs it, and no other engine takes it"),
     ):
         with pytest.raises(SystemExit):
             call(batch, path, *options, monkeypatch=monkeypatch)

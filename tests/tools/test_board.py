@@ -25,7 +25,7 @@ def test_a_log_line_names_what_runs_and_what_waits_now_and_then(
     now = 161.0
     shown.show([task("x", tmp_path)], waiting)
     said = capsys.readouterr().err.splitlines()
-    assert said == ["seed-1: 3 of 9 stages run", "0 done, 1 run, 8 wait: a, b, c, d, e, f and 2 more"]
+    assert said == ["seed-1: 3 of 9 stages run", "0 done, 1 running, 8 waiting: a, b, c, d, e, f and 2 more"]
 
 
 def test_the_time_left_is_that_of_the_last_run_at_the_speed_of_this_one(

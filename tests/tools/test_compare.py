@@ -118,9 +118,9 @@ def test_without_seeds_nothing_is_called_better() -> None:
     assert (
         shown[0]
         .paragraphs()[1]
-        .startswith("Of all that differ no seeds were run of both, and nothing is called better")
+        .startswith("For all that differ, no seeds were run for both, so nothing is called better")
     )
-    assert "By images alone, and one score at a time, 4 would be better and 0 worse." in shown[0].explanation
+    assert "By images alone, one score at a time, 4 would be better and 0 worse." in shown[0].explanation
     assert shown[0].paragraphs()[2] == "The same in both: 3 scores, among them all of raw."
     (most,) = [section.table for section in shown if section.title == "What changed most"]
     assert most is not None
@@ -143,7 +143,7 @@ def test_a_difference_that_seeds_move_as_much_is_not_told_apart() -> None:
     sure, unsure = ([seeds_of(run, 3, spread) for run in (a, b)] for spread in (1e-4, 0.0))
     unsure[1].loc[unsure[1]["seed"] > 0, "value"] *= 0.96
     assert told(a, b, sure)["ae", "knn_accuracy"] == "better"
-    assert told(a, b, unsure)["ae", "knn_accuracy"] == "not told apart"
+    assert told(a, b, unsure)["ae", "knn_accuracy"] == "no clear difference"
 
 
 def test_the_correction_is_over_the_rows_of_a_score() -> None:
@@ -152,7 +152,7 @@ def test_the_correction_is_over_the_rows_of_a_score() -> None:
     assert compare.verdicts([one]) == [(pytest.approx(0.03), "better")]
     two = [one, replace(one, row="y"), replace(one, score="ssim")]
     corrected = compare.verdicts(two)
-    assert corrected == [(pytest.approx(0.06), "not told apart")] * 2 + [(pytest.approx(0.03), "better")]
+    assert corrected == [(pytest.approx(0.06), "no clear difference")] * 2 + [(pytest.approx(0.03), "better")]
 
 
 def test_what_changed_most_comes_first_and_the_rest_follows_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,8 +184,8 @@ def test_a_row_that_one_run_lacks_is_told_and_not_compared() -> None:
     found = compare.compare(("representations", "generators"), a, lacking, [])
     assert {each.row for table in found.values() for each in table} == {"raw"}
     short = compare.sections(a, lacking, found)[0].explanation
-    assert "Of representations, ae cannot be compared: b lacks such rows." in short
-    assert "Of generators, vae cannot be compared: b lacks such rows." in short
+    assert "Of representations, ae cannot be compared: b does not have them." in short
+    assert "Of generators, vae cannot be compared: b does not have them." in short
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_runs_that_share_no_measure_are_refused(change: dict[str, object], says:
     ("change", "says"),
     [
         ({"judges": pd.Series({"vae": "other"})}, "different classifiers"),
-        ({"targets": {"vae": "other"}}, "other groups of held-out images"),
+        ({"targets": {"vae": "other"}}, "different groups of held-out images"),
         ({"params": PARAMS | {"evaluate.n_groups": 10}}, "differ in evaluate.n_groups"),
         ({"scores": {"generators": {"vae": {"n": 300.0}}}}, "400 and 300 images"),
     ],
@@ -235,7 +235,7 @@ def test_experiments_are_found_wherever_they_started(repository: Repository) -> 
     repository.write({"seed": 0, "other": 1})
     repository.commit()
     assert experiments.resolve("smaller") == made_here, "of the commit before"
-    with pytest.raises(ExperimentError, match="nothing: there is no experiment or commit of this name"):
+    with pytest.raises(ExperimentError, match="nothing: no experiment or commit found with this name"):
         experiments.resolve("nothing")
 
 

@@ -50,8 +50,8 @@ def test_pictures_by_class_of_several_sizes(place: Path, capsys: pytest.CaptureF
     told = capsys.readouterr().err
     assert "10 train pictures" in told
     assert "4 validation pictures" in told
-    assert "2 classes, the smallest cat with 10 pictures" in told
-    assert "all are brought to 64 x 64" in told
+    assert "2 classes; the smallest is cat with 10 pictures" in told
+    assert "all are resized to 64 x 64" in told
     assert "in colour" in told
     assert "dvc exp run -S data.dataset=mine" in told
     assert written()["size"] == [64, 64]
@@ -70,7 +70,7 @@ def test_grey_pictures_of_one_size_stay_as_they_are(place: Path, capsys: pytest.
         picture(place / label / "1.png", 20, 13, "L")
     dataset.main(["mine", str(place)])
     told = capsys.readouterr().err
-    assert "There is no test part: one is drawn" in told
+    assert "There is no test set, so one is split off at random" in told
     assert "20 x 13 (height x width)" in told
     assert "grey." in told
     assert written() == {"title": "mine", "sources": [{"folder": str(place)}], "format": "images"}
@@ -107,7 +107,7 @@ def test_arrays_and_idx_files_are_told_apart_by_their_names(
 def test_a_table_needs_a_size(place: Path, images: np.ndarray, labels: np.ndarray) -> None:
     lines = np.c_[labels[:20], images[:20].reshape(20, -1)]
     np.savetxt(place / "digits.csv", lines, fmt="%d", delimiter=",")
-    with pytest.raises(SystemExit, match='give SIZE="HEIGHT WIDTH"'):
+    with pytest.raises(SystemExit, match='set SIZE="HEIGHT WIDTH"'):
         dataset.main(["mine", str(place)])
     dataset.main(["mine", str(place), "--size", "28", "28"])
     assert arrays(place.parent / "raw") == {"train_images": (20, 1, 28, 28), "train_labels": (20,)}
@@ -116,7 +116,7 @@ def test_a_table_needs_a_size(place: Path, images: np.ndarray, labels: np.ndarra
 def test_what_cannot_be_described_is_told_and_nothing_is_written(place: Path) -> None:
     with pytest.raises(SystemExit, match="there is no folder"):
         dataset.main(["mine", str(place / "nowhere")])
-    with pytest.raises(SystemExit, match="holds nothing that could be read"):
+    with pytest.raises(SystemExit, match="has no files that can be read"):
         dataset.main(["mine", str(place)])
     (place / "a.csv").write_text("1,2\n")
     (place / "b.parquet").write_bytes(b"PAR1")
@@ -129,7 +129,7 @@ def test_what_cannot_be_described_is_told_and_nothing_is_written(place: Path) ->
     buffer = io.BytesIO()
     Image.new("L", (9, 9)).save(buffer, format="png")
     (place / "1.png").write_bytes(buffer.getvalue()[:20])
-    with pytest.raises(SystemExit, match=r"1\.png: this is no picture"):
+    with pytest.raises(SystemExit, match=r"1\.png: this is not a picture"):
         dataset.main(["mine", str(place)])
     assert list(Path("datasets").iterdir()) == []
 
@@ -137,7 +137,7 @@ def test_what_cannot_be_described_is_told_and_nothing_is_written(place: Path) ->
 def test_a_description_that_is_there_is_kept(place: Path) -> None:
     picture(place / "cat/1.png")
     Path("datasets/mine.yaml").write_text("title: kept\n")
-    with pytest.raises(SystemExit, match=r"mine\.yaml exists already: take another NAME, or delete the file"):
+    with pytest.raises(SystemExit, match=r"mine\.yaml exists already: use another NAME, or delete the file"):
         dataset.main(["mine", str(place)])
     assert Path("datasets/mine.yaml").read_text() == "title: kept\n"
     dataset.main(["mine", str(place), "--replace"])

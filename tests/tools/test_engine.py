@@ -109,7 +109,7 @@ def test_tasks_that_are_near_go_to_the_same_worker_and_none_to_one_that_is_busy_
 
 def test_what_can_never_begin_is_told() -> None:
     loop = loop_over(OneAfterAnother("w1"), [task("a", "nothing")])
-    with pytest.raises(EngineError, match="wait for inputs that are missing: a"):
+    with pytest.raises(EngineError, match="waiting for missing inputs: a"):
         loop.next()
 
 
@@ -137,10 +137,10 @@ def test_the_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "is no file, no address, and none of local, ssh, slurm"),
-        ("- a\n", "this is no configuration of Dask"),
-        ("jobqueue: {slurm: {}, pbs: {}}\n", "and has slurm, pbs"),
-        ("distributed: {}\n", "and has neither"),
+        (None, "is not a file, an address or one of local, ssh, slurm"),
+        ("- a\n", "this is not a Dask configuration"),
+        ("jobqueue: {slurm: {}, pbs: {}}\n", "but it has slurm, pbs"),
+        ("distributed: {}\n", "but it has neither"),
     ],
 )
 def test_an_engine_that_is_none_is_told(content: str | None, says: str, tmp_path: Path) -> None:

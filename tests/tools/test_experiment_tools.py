@@ -59,9 +59,9 @@ def test_seeds_of_other_params_are_experiments_and_lie_apart(
     assert (folder / "values.csv").is_file()
     for setting, says in (
         ("beta=1", "there is no such param"),
-        ("seed=3", "set as key=value"),
+        ("seed=3", "write a param as key=value"),
         ("beta", "key=value"),
-        ("vae_dense.beta=much", "of another kind"),
+        ("vae_dense.beta=much", "has another type"),
     ):
         with pytest.raises(SystemExit, match=says):
             call(seeds, "--n", "2", "--set", setting, monkeypatch=monkeypatch)
@@ -69,7 +69,7 @@ def test_seeds_of_other_params_are_experiments_and_lie_apart(
 
 def test_a_score_that_one_seed_lacks_is_told() -> None:
     values = pd.DataFrame({"seed": [0, 1, 0], "judge": "a", "row": "x", "score": ["s", "s", "t"], "value": [1.0, 2, 3]})
-    with pytest.raises(ExperimentError, match="t is there for 1 of 2 seeds"):
+    with pytest.raises(ExperimentError, match="only 1 of 2 seeds have t"):
         seeds.summarise(values)
 
 
@@ -102,7 +102,7 @@ def test_a_pipeline_that_is_not_committed_is_refused(repository: Repository, nam
     experiments.check_committed()
     (repository.folder / name).parent.mkdir(exist_ok=True)
     (repository.folder / name).write_text("changed", encoding="utf-8")
-    with pytest.raises(ExperimentError, match="not as in the last commit: .*commit them first"):
+    with pytest.raises(ExperimentError, match="changed since the last commit: .*commit the changes first"):
         experiments.check_committed()
 
 

@@ -114,7 +114,7 @@ def test_a_dry_run_tells_what_would_run_and_what_is_cached(ran: list[str], capsy
     assert "seed-2: would run: network, score" in told
     assert "seed-2: would run for: seed-1: judge" in told
     assert "seed-1: 3 stages would run, 1 are cached" in told
-    assert not [line for line in told if "stages run" in line]
+    assert not [line for line in told if "stages done" in line]
     assert ran == []
 
 

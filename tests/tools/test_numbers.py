@@ -42,10 +42,10 @@ def test_a_number_is_found_by_its_name(run: Path, name: str, text: str) -> None:
         ("scores.json", "FILE#ROW.KEY"),
         ("scores.json#isomap.mse", "there is no 'isomap'; there is pca, raw"),
         ("scores.json#raw.mse", "there is no 'mse'"),
-        ("scores.json#pca", "no single value"),
+        ("scores.json#pca", "not a single value"),
         ("scores.json#pca.mse:.4z", "Unknown format"),
-        ("sheets.csv#noise.isomap", "2 lines fit"),
-        ("sheets.csv#claim=noise,value=7.isomap", "0 lines fit"),
+        ("sheets.csv#noise.isomap", "2 lines match"),
+        ("sheets.csv#claim=noise,value=7.isomap", "0 lines match"),
         ("sheets.csv#neighbors.pca", "there is no column 'pca'"),
         ("none.json#a.b", "none.json"),
     ],
@@ -68,7 +68,7 @@ def test_a_whole_table_leaves_the_ends_of_intervals_to_their_column(run: Path) -
 
 @pytest.mark.parametrize(
     ("asked", "told"),
-    [({"rows": ["isomap"]}, "no row isomap"), ({"columns": ["ssim"]}, "no column ssim"), ({}, "more than 8")],
+    [({"rows": ["isomap"]}, "no row isomap"), ({"columns": ["ssim"]}, "no column ssim"), ({}, "at most 8 fit")],
 )
 def test_a_table_that_cannot_be_shown_is_an_error(run: Path, asked: dict[str, list[str]], told: str) -> None:
     wide = {"a": {f"column_{number}": 1 for number in range(9)}}

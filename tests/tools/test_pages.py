@@ -85,7 +85,7 @@ def test_a_page_is_read_by_everyone_and_from_one_file(sections: list[Section]) -
 def test_a_column_that_nobody_explains_is_refused(sections: list[Section]) -> None:
     assert sections[0].table is not None
     more = Section("Scores", "", sections[0].table.assign(y=1), sections[0].meanings)
-    with pytest.raises(pages.PageError, match="Scores: nothing says what y means"):
+    with pytest.raises(pages.PageError, match="Scores: nothing explains the columns y"):
         pages.render("Title", "Words.", {}, [more])
 
 

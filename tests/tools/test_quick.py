@@ -93,7 +93,7 @@ def waited_for(true: Callable[[], object]) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("latent_dim", "a change is KEY=VALUE"),
+        ("latent_dim", "write a change as KEY=VALUE"),
         ("latent_dimm=3", "latent_dimm: there is no such param"),
         ("budget=0", "budget: .*greater than 0"),
     ],

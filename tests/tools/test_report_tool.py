@@ -151,7 +151,7 @@ def test_timings_are_files_that_stages_write(committed: Path, root: Path) -> Non
 def test_missing_timings_are_told_with_the_way_out(committed: Path, tmp_path: Path) -> None:
     run = altered(committed, tmp_path / "run", "evaluate/generators")
     (run.root / "data" / "timing" / "ae@ae_conv.json").unlink()
-    with pytest.raises(CostsError, match="ae@ae_conv.json is not there, .*'dvc checkout' brings"):
+    with pytest.raises(CostsError, match="ae@ae_conv.json is missing, .*'dvc checkout' restores"):
         report.report(run, {})
 
 

@@ -34,7 +34,7 @@ def test_each_row_is_cut_whole_and_without_its_neighbours(tmp_path: Path, shape:
 def test_a_picture_of_other_rows_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "grid.png"
     artifacts.write_figure(path, figures.image_grid(np.zeros((2, 4, 1, 28, 28)), ["a", "b"]))
-    with pytest.raises(StripsError, match=r"grid.png has .* pixels, where a grid of 3 rows of 4 images of 1 x 28 x 28"):
+    with pytest.raises(StripsError, match=r"grid.png has .* pixels, but a grid of 3 rows of 4 images of 1 x 28 x 28"):
         strips.cut(path, ["a", "b", "c"], (4, 1, 28, 28))
 
 

@@ -60,7 +60,7 @@ def test_a_grid_takes_the_committed_run_for_its_own_params(
     best, _, header, _, first, *_ = (folder / "vae_dense_beta.md").read_text(encoding="utf-8").splitlines()
     assert best == (
         "Of 3 runs, beta 0.1 is best: knn_leave_one_out of vae_dense is 0.86, then beta 1 with 0.81, and last beta "
-        "24.5 with 0.76. It was chosen by train and validation images; another seed may choose otherwise."
+        "24.5 with 0.76. It was chosen on train and validation images; another seed may give another choice."
     )
     assert header == "| beta | knn_leave_one_out | knn_accuracy | mse | kl_nats | frechet |"
     assert first == "| 0.1 | 0.86 | 0.85 (0.5 to 0.9) | 0.02 | 20.05 | 200.1 (190 to 210) |"
@@ -76,7 +76,7 @@ def test_every_combination_is_run_once_and_only_for_its_score(
     call(sweep, *grid, monkeypatch=monkeypatch)
     names = [f"sweep-latent_dim-{dim}-vae_dense.beta-{beta}" for dim, beta in ((8, 0.1), (8, 1), (64, 0.1))]
     assert ran == [(name, ["evaluate"]) for name in names]
-    assert "chosen by the test images, so that it looks better than it is" in capsys.readouterr().out
+    assert "chosen on the test images, so it looks better than it is" in capsys.readouterr().out
     call(sweep, *grid, monkeypatch=monkeypatch)
     assert len(ran) == 3
     written = pd.read_csv("metrics/sweeps/latent_dim_vae_dense_beta.csv")
@@ -136,10 +136,10 @@ def test_runs_of_a_search_that_are_abreast_keep_apart_and_are_told_in_their_orde
     ("arguments", "told"),
     [
         (["--grid", "vae_dense.bet=1"], "vae_dense.bet: there is no such param"),
-        (["--grid", "latent_dim=8.5"], "latent_dim=8.5: the committed value is 64, and this one of another kind"),
-        (["--grid", "vae_dense.beta"], "vae_dense.beta: a param is given as KEY=VALUES"),
-        (["--grid", "seed=1"], "seed do not tell which row is judged"),
-        (["--grid", "seed=1", "--score", "generators/x/frechet"], "there is no frechet of generators/x"),
+        (["--grid", "latent_dim=8.5"], "latent_dim=8.5: the committed value is 64; this one has another type"),
+        (["--grid", "vae_dense.beta"], "vae_dense.beta: write a param as KEY=VALUES"),
+        (["--grid", "seed=1"], "cannot tell from seed which row to judge"),
+        (["--grid", "seed=1", "--score", "generators/x/frechet"], "generators/x has no frechet"),
         (["--grid", "seed=1", "--score", "frechet"], "frechet is not COMPARISON/ROW/SCORE"),
         (["--grid", "seed=1", "--score", "likelihoods/vae_dense/kl_nats"], "whether kl_nats is to be maximized"),
         (["--search", "latent_dim=64..4"], "a range is LOW..HIGH"),

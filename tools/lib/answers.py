@@ -1,10 +1,10 @@
-"""Which row of a run is best at what, by how much and how sure, in words made from its numbers.
+"""Which row of a run is best at what, by how much and how certainly, in words made from its numbers.
 
-Two rows of a run are scored on the same test images, so that the interval of their difference is paired: a bootstrap
-over images of what is a mean over them, a jackknife over the same groups of what is not. A row is called better only
-where that interval excludes zero and p, corrected over every pair of rows for this score (Holm 1979), is below 0.05.
-The pairs of the best row alone would be too few, since the same images say which row that is. Where two seeds or more
-of both were run, the interval over seeds has to say the same. All else is a tie.
+Two rows of a run are scored on the same test images, so the interval of their difference is paired: a bootstrap over
+images for a mean over them, a jackknife over the same groups for anything else. A row is called better only if that
+interval excludes zero and p, corrected over every pair of rows for this score (Holm 1979), is below 0.05. Correcting
+over the pairs of the best row alone would not be enough, since the same images decide which row is best. If two or more
+seeds of both were run, the interval over seeds must agree. Anything else is a tie.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,8 +38,8 @@ class Question:
         title: what it is, as a heading.
         table: the comparison below metrics/evaluate that has the score.
         score: its column, by which rows are ordered.
-        outcomes: under which name what the score is made of is kept for each test image; "" where it was judged.
-        says: a sentence of the best row, of which {row} and {value} are filled in.
+        outcomes: the name under which the outcome for each test image is stored; "" where groups of images were judged.
+        says: a sentence on the best row, with {row} and {value} to fill in.
         unit: how values and differences are written.
     """
 
@@ -63,7 +63,7 @@ class Question:
     def lead(self, change: Change) -> str:
         """Write how far a row is behind, with the interval."""
         values = (change.value, change.low, change.high)
-        # The sum makes a zero of a negative one.
+        # The sum turns a negative zero into zero.
         texts = [f"{round(100.0 * each, 2) + 0.0:.2f}" if self.unit == "share" else f"{each:.3g}" for each in values]
         return f"{texts[0]}{' points' if self.unit == 'share' else ''} ({texts[1]} to {texts[2]})"
 
@@ -77,7 +77,7 @@ QUESTIONS = (
         "representations",
         "knn_accuracy",
         "knn",
-        "kNN on what {row} makes of images gets {value} of the test images right.",
+        "kNN on the representation by {row} gets {value} of the test images right.",
         "share",
     ),
     Question(
@@ -85,14 +85,14 @@ QUESTIONS = (
         "representations",
         "mse",
         "mse",
-        "{row} rebuilds test images most exactly: squared error {value} per pixel.",
+        "{row} rebuilds test images most accurately: squared error {value} per pixel.",
     ),
     Question(
         "Drawing new images",
         "generators",
         "frechet",
         "",
-        "What {row} draws is nearest to real images: Fréchet distance {value}.",
+        "The images drawn by {row} are closest to real ones: Fréchet distance {value}.",
     ),
     Question(
         "Drawing all kinds",
@@ -112,9 +112,9 @@ class Rival:
     Attributes:
         row: its name.
         behind: how far it is behind the best, with the interval over images and the p-value corrected over all pairs.
-        over_seeds: the same over seeds; None where there are not two of both.
-        n_seeds: how many there are.
-        needs_seeds: whether a seed bears on either.
+        over_seeds: the same over seeds; None where fewer than two seeds of both were run.
+        n_seeds: how many seeds of both were run.
+        needs_seeds: whether a seed affects either row.
     """
 
     row: str
@@ -125,7 +125,7 @@ class Rival:
 
     @property
     def told_apart(self) -> bool:
-        """Whether it is worse for sure."""
+        """Whether it is clearly worse."""
         changes = [self.behind, *([self.over_seeds] if self.over_seeds else [])]
         return all(each.low > 0.0 for each in changes) and self.behind.p < LEVEL
 
@@ -137,9 +137,9 @@ class Answer:
     Attributes:
         question: what was asked.
         best: the row.
-        score: of it.
+        score: its score.
         rivals: all others, the nearest first.
-        real: the score of real images, where they have it.
+        real: the score of real images, if they have one.
     """
 
     question: Question
@@ -150,20 +150,20 @@ class Answer:
 
     @property
     def ties(self) -> list[str]:
-        """The rows that are not told apart from the best."""
+        """The rows that are not clearly worse than the best."""
         return [rival.row for rival in self.rivals if not rival.told_apart]
 
     def sentences(self) -> Iterator[str]:
-        """Yield what it says: the best row, what ties with it, what comes next, and how sure that is."""
-        real = f" Real images come to {self.question.value(self.real)}." if self.real else ""
+        """Yield the answer: the best row, what ties with it, what comes next, and how certain that is."""
+        real = f" Real images score {self.question.value(self.real)}." if self.real else ""
         yield self.question.says.format(row=self.best, value=self.question.value(self.score)) + real
         ties = [rival for rival in self.rivals if not rival.told_apart]
         for rival in ties[:1]:
-            others = f" {listed([each.row for each in ties[1:]])} may be as good, too." if len(ties) > 1 else ""
+            others = f" {listed([each.row for each in ties[1:]])} may be as good too." if len(ties) > 1 else ""
             yield f"{rival.row} is {self.question.lead(rival.behind)} behind, which may be chance.{others}"
         after = next((rival for rival in self.rivals if rival.told_apart), None)
         if after is None:
-            yield "No row is told apart from it."
+            yield "No row is clearly worse."
             return
         yield f"{'Then comes' if ties else 'Next is'} {after.row}, {self.question.lead(after.behind)} behind."
         yield _how_sure(after)
@@ -171,10 +171,10 @@ class Answer:
 
 def _how_sure(rival: Rival) -> str:
     if not rival.needs_seeds:
-        return "Sure over test images; no chance is in either row."
+        return "This holds over test images; neither row depends on a seed."
     if rival.over_seeds is None:
-        return "Sure over test images. Another training may differ: this run has no seeds of both rows ('make seeds')."
-    return f"Sure over test images, and over {rival.n_seeds} seeds."
+        return "This holds over test images. Another training may differ: this run lacks seeds of both ('make seeds')."
+    return f"This holds over test images, and over {rival.n_seeds} seeds."
 
 
 class Answers:
@@ -192,7 +192,7 @@ class Answers:
         """Return the answer to each question that the run can answer.
 
         Raises:
-            CostsError: what each test image came to is not there.
+            CostsError: the outcomes for the test images are missing.
         """
         return [self.of(question) for question in QUESTIONS if len(self._contestants(question)) > 1]
 
@@ -200,7 +200,7 @@ class Answers:
         """Return which row is best.
 
         Raises:
-            CostsError: what each test image came to is not there.
+            CostsError: the outcomes for the test images are missing.
             NotMeasuredError: no row has the score.
         """
         names = self._contestants(question)
@@ -215,7 +215,7 @@ class Answers:
         return Answer(question, best, scores[best], sorted(rivals, key=lambda rival: rival.behind.value), real)
 
     def _contestants(self, question: Question) -> list[str]:
-        """Return the rows that have the score; real images are no rival, nor is who was taught the classes."""
+        """Return the rows that have the score, but for real images and rows that were taught the classes."""
         table = self._run.table(f"evaluate/{question.table}")
         if question.score not in table:
             return []
@@ -264,7 +264,7 @@ class Answers:
     def _rival(self, question: Question, best: str, row: str, behind: Change) -> Rival:
         drawn = [question.table == "generators" or rows.is_drawn(each, self._run.params) for each in (best, row)]
         before, after = (self._by_seed(question, each) for each in (best, row))
-        if not all(drawn):  # what is without chance is the same under every seed
+        if not all(drawn):  # a row without chance is the same under every seed
             name, same = f"evaluate/{question.table}", row if drawn[0] else best
             value = self._run.score(name, question.score, row=same).value
             before, after = (each or dict.fromkeys({**before, **after}, value) for each in (before, after))
@@ -274,7 +274,7 @@ class Answers:
         return Rival(row, behind, over_seeds, len(both), any(drawn))
 
     def _by_seed(self, question: Question, row: str) -> dict[int, float]:
-        """Return the score of a row by seed, of trainings with this run's params and code."""
+        """Return the score of a row by seed, from trainings with this run's params and code."""
         seed = int(self._run.params["seed"])
         truth = self._run.table(f"evaluate/{question.table}").set_index("row").loc[row]
         numbers = {str(name): float(value) for name, value in truth.items() if isinstance(value, int | float)}
@@ -293,10 +293,10 @@ class Answers:
         return self._arrays(self._data / "outcomes")
 
     def judged(self, row: str) -> dict[str, np.ndarray]:
-        """Return what was kept of the judgement of a row's images.
+        """Return the stored judgement of a row's images.
 
         Raises:
-            CostsError: it is not there.
+            CostsError: it is missing.
         """
         return self._arrays(self._data / "judged" / sample_scores.place(row))
 

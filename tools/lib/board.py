@@ -1,4 +1,4 @@
-"""A line for each stage that runs, with what it said last, and one for what waits."""
+"""A line for each running stage, with the last line of its log, and one for the stages that wait."""
 
 import sys
 import time
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from tools.lib.engine import Done, Task
 
 _LOG_INTERVAL_S = 60.0
-_TAIL = 400  # bytes of a log, that are looked at for its last line
+_TAIL = 400  # bytes at the end of a log that are searched for its last line
 _N_NAMED = 6
 
 
 class Board:
-    """Lines on a terminal that are drawn again and again; in a file a line now and then.
+    """Lines that are redrawn on a terminal; in a file, a line now and then.
 
     Args:
-        about: tells more about the run, a line each.
+        about: returns more lines about the run.
     """
 
     def __init__(self, about: Callable[[], Sequence[str]] = tuple) -> None:
@@ -44,7 +44,7 @@ class Board:
         self._lines = []
 
     def started(self, task: "Task") -> None:
-        """Say that a task has begun, where lines are not drawn again."""
+        """Say that a task has started, where lines are not redrawn."""
         if not self.is_live:
             gpu = f" on GPU {task.gpu}" if task.gpu else ""
             progress.note(f"{task.name}: started{gpu}")
@@ -59,7 +59,7 @@ class Board:
         progress.note(f"{done.task.name}: {'done' if done.error is None else 'failed'} after {clock(took)}")
 
     def left(self, task: "Task") -> float | None:
-        """Return the seconds that a task will still take: as measured before, at the speed of this run."""
+        """Return the seconds that a task has left, from its last measured time and the speed of this run."""
         if task.seconds is None:
             return None
         ratio = self._took / self._expected if self._expected else 1.0
@@ -70,7 +70,7 @@ class Board:
         """Draw the lines."""
         names = [task.name for task in waiting]
         named = ", ".join(names[:_N_NAMED]) + (f" and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else "")
-        last = f"{self.n_done} done, {len(running)} run, {len(waiting)} wait{': ' if names else ''}{named}"
+        last = f"{self.n_done} done, {len(running)} running, {len(waiting)} waiting{': ' if names else ''}{named}"
         if not self.is_live:
             if time.monotonic() - self._drawn >= _LOG_INTERVAL_S:
                 self._drawn = time.monotonic()
@@ -92,7 +92,7 @@ class Board:
 
 
 def _last_line(log: Path) -> str:
-    """Return what a log ends with, of a progress bar its newest state."""
+    """Return the last line of a log; for a progress bar, its newest state."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL))

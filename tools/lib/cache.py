@@ -1,4 +1,4 @@
-"""dvc.lock and DVC's cache: outputs by the hash that the one has of them, without DVC, which takes seconds to start."""
+"""dvc.lock and DVC's cache: outputs by their hash, read without DVC, which takes seconds to start."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import yaml
 
 from latentbench.core import artifacts
 
-FOLDER = ".dir"  # ends the hash of a folder, which is that of a list of its files
+FOLDER = ".dir"  # ends the hash of a folder, which is the hash of a list of its files
 
 
 def outputs_by_stage(lock: str | bytes) -> dict[str, dict[str, str]]:
@@ -23,7 +23,7 @@ def outputs_by_stage(lock: str | bytes) -> dict[str, dict[str, str]]:
 
 
 def md5(path: Path) -> str:
-    """Return the hash of a file by which DVC names it.
+    """Return the hash by which DVC names a file.
 
     Raises:
         ArtifactError: it cannot be read.
@@ -36,19 +36,19 @@ def md5(path: Path) -> str:
 
 
 def place(known: str, cache: Path) -> Path:
-    """Return where the cache keeps what has a hash."""
+    """Return where the cache stores the content with this hash."""
     return cache / known[:2] / known[2:]
 
 
 def files(path: Path, expected: str, cache: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files of an output with their hashes; of a folder, those on the list that the cache has.
+    """Yield the files of an output with their hashes; for a folder, those on the list in the cache.
 
-    There are none where the list is missing or damaged.
+    Nothing is yielded if the list is missing or damaged.
 
     Args:
         path: of the output.
-        expected: its hash, as dvc.lock has it.
-        cache: where DVC keeps outputs by their hash.
+        expected: its hash in dvc.lock.
+        cache: where DVC stores outputs by their hash.
     """
     if not expected.endswith(FOLDER):
         yield path, expected

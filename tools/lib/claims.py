@@ -1,11 +1,12 @@
 """The claims of the reference report, each checked against the numbers of a run.
 
-A claim is a list of parts, each a comparison that holds or does not. All hold: it is supported; none: it is not; some:
-it is in part. A comparison of scores holds only where their 95% intervals do not overlap, or one does not reach a
-stated number. Times have no interval: one counts as larger from a factor of 1.5 on. No verdict is written by hand.
+A claim is a list of parts, each a comparison that holds or does not. If all hold, it is supported; if some do, it is
+supported in part; if none, it is not. A comparison of scores holds only if their 95% intervals do not overlap, or do
+not reach a stated number. Times have no interval: one counts as larger from a factor of 1.5. No verdict is written by
+hand.
 
-What depends on times, which differ from run to run, is told by `make report` alone; metrics/claims, which `make readme`
-writes, has "see the report" in its place.
+Only `make report` judges claims about times, which differ from run to run; metrics/claims, which `make readme` writes,
+says "see the report" instead.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,17 +23,17 @@ from tools.lib import experiments, rows
 from tools.lib.runs import NotMeasuredError, Run, Score
 
 FOLDER = Path("metrics/claims")
-FACTOR = 1.5  # from which on a time, or a size without an interval, counts as larger
+FACTOR = 1.5  # from which a time, or a size without an interval, counts as larger
 _REPRESENTED = "evaluate/representations"
 _HALF = 0.5
 _UNROLLED = 0.99  # correlation with the place along the bend
-_SHARED = ("process", "sampling", "guidance")  # of a diffusion model, beside what its size has
+_SHARED = ("process", "sampling", "guidance")  # sections of a diffusion model besides the one for its size
 _ROUNDING = 1.0 / (12 * 255**2)  # variance of rounding to 8 bits
 
 
 @dataclass(frozen=True)
 class Part:
-    """One comparison: its numbers, and whether they bear the claim out."""
+    """One comparison: its numbers, and whether they support the claim."""
 
     text: str
     holds: bool
@@ -48,9 +49,9 @@ class Claim:
     Attributes:
         about: the method.
         text: the claim in our words.
-        figure: that shows it, below metrics/; {diffusion} stands for the first diffusion model.
-        source: where the numbers are from; {diffusion_losses} stands for the losses of all diffusion models.
-        parts: of it in a run.
+        figure: the figure that shows it, below metrics/; {diffusion} stands for the first diffusion model.
+        source: where the numbers come from; {diffusion_losses} stands for the losses of all diffusion models.
+        parts: yields its parts in a run.
         by_time: whether a part needs times.
     """
 
@@ -64,14 +65,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run says of a claim.
+    """What a run says about a claim.
 
     Attributes:
-        claim: it is.
-        figure, source: those of the claim in this run; "" for a figure that it has not.
-        verdict: on it.
-        parts: by which it was reached; none where it was not measured, or is not told here.
-        missing: the number that is missing where it was not measured.
+        claim: the claim.
+        figure, source: those of the claim in this run; "" for a figure that the run lacks.
+        verdict: on the claim.
+        parts: on which the verdict rests; none if it was not measured, or is not judged here.
+        missing: which number is missing, if it was not measured.
     """
 
     claim: Claim
@@ -86,7 +87,7 @@ class Finding:
         return self.missing or "; ".join(map(str, self.parts))
 
     def numbers_in_short(self) -> str:
-        """Return the first part that holds and the first that does not, and how many there are."""
+        """Return the first part that holds and the first that does not, and how many hold."""
         firsts = [next((part for part in self.parts if part.holds == holds), None) for holds in (True, False)]
         shown = [str(part) for part in firsts if part is not None]
         more = (
@@ -102,10 +103,10 @@ def check(run: Run, *, with_times: bool) -> list[Finding]:
 
     Args:
         run: whose numbers decide.
-        with_times: whether claims about costs are decided too, by the times of this run.
+        with_times: whether to judge claims about costs too, by the times of this run.
 
     Raises:
-        CostsError: the times are asked for and missing.
+        CostsError: the times are needed and missing.
     """
     return [_checked(claim, run, with_times=with_times) for claim in CLAIMS]
 
@@ -113,7 +114,7 @@ def check(run: Run, *, with_times: bool) -> list[Finding]:
 def _checked(claim: Claim, run: Run, *, with_times: bool) -> Finding:
     try:
         diffusions = run.of_family("diffusion")
-    except NotMeasuredError:  # which the claims about them say
+    except NotMeasuredError:  # the claims about them will say so
         diffusions = []
     figure = claim.figure.format(diffusion=diffusions[0] if diffusions else "")
     source = claim.source.format(diffusion_losses=", ".join(f"{row}/loss.csv" for row in diffusions))
@@ -129,10 +130,10 @@ def _checked(claim: Claim, run: Run, *, with_times: bool) -> Finding:
 
 
 def verdict_of(holds: Sequence[bool]) -> str:
-    """Return the verdict on a claim from whether each of its parts holds.
+    """Return the verdict on a claim, given whether each of its parts holds.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it has no parts.
     """
     if not holds:
         raise ValueError("a claim without a part")
@@ -148,7 +149,7 @@ def table(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def write(root: Path) -> None:
-    """Write what needs no times: every number as CSV, and for the documentation the claims in short as Markdown."""
+    """Write the claims that need no times: every number as CSV, and a short Markdown table for the documentation."""
     findings = check(Run(root), with_times=False)
     artifacts.write_table(root / FOLDER / "claims.csv", table(findings))
     short = [
@@ -173,7 +174,7 @@ def _pca_is_fast(run: Run) -> Iterator[Part]:
     (pca, *_), costs = run.of_family("pca", _REPRESENTED), run.costs
     others = [
         row for row in costs["row"] if rows.family_of(row, run.params) not in {"pixels", "pca"}
-    ]  # to copy is no method
+    ]  # copying pixels is not a method
     for cost, what in (("fit_s", "to fit"), ("transform_s_per_1000", "for 1,000 images")):
         known = costs.set_index("row")[cost].dropna()
         measured = [row for row in others if row in known.index and known[row] > 0]
@@ -259,7 +260,7 @@ def _isomap_is_costly(run: Run) -> Iterator[Part]:
 
 
 def _moves(run: Run, claim: str, values: Sequence[float]) -> Iterator[Part]:
-    """A condition decides whether Isomap unrolls the S-curve: under the worst value it does not, and does less well."""
+    """A condition decides whether Isomap unrolls the S-curve: at its worst value, Isomap does not, and scores lower."""
     usual = run.score("isomap/s_curve", "isomap", claim="neighbors", value=N_NEIGHBORS)
     scores = {value: run.score("isomap/s_curve", "isomap", claim=claim, value=value) for value in values}
     worst = min(scores, key=lambda value: scores[value].value)
@@ -305,9 +306,9 @@ def _over_seeds(run: Run, row: str, score: str) -> Score:
 
 
 def _against_vaes(run: Run, *scores: str) -> Iterator[Part]:
-    """Each diffusion model is better than every VAE in scores, by its prior and by each density of its latents.
+    """Each diffusion model scores better than every VAE, whether sampled by its prior or by a density of its latents.
 
-    Larger is better where neither way is in general.
+    For a score with no better direction, larger counts as better.
     """
     vaes = run.of_family("vae")
     drawn = [row for row in run.table("evaluate/generators")["row"] if row in vaes or rows.coder_of(row) in vaes]
@@ -435,7 +436,7 @@ def _section(run: Run, row: str) -> Mapping[str, Any]:
 
 
 def _of_size(run: Run, row: str) -> Mapping[str, Any]:
-    """The params that a diffusion model has for its size, which is chosen for all of them at once."""
+    """The params that depend on a diffusion model's size, which is chosen for all of them at once."""
     section = _section(run, row)
     preset = str(run.params.get("diffusion_preset"))
     if preset not in section:

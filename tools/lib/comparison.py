@@ -1,4 +1,4 @@
-"""The picture of the whole comparison: what each row rebuilds of test images, what it draws, and its numbers."""
+"""The picture of the whole comparison: test images as each row rebuilds them, the images it draws, and its numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class Line:
 
     Attributes:
         name: of the row.
-        rebuilt: (_N_REBUILT, c, h, w) in [0, 1]; None where it goes not back to images.
-        drawn: (_N_DRAWN, c, h, w) in [0, 1]; None where it draws none.
+        rebuilt: (_N_REBUILT, c, h, w) in [0, 1]; None if it cannot be turned back into images.
+        drawn: (_N_DRAWN, c, h, w) in [0, 1]; None if it draws none.
         below: its numbers as a representation, in a few words.
-        beside: its numbers as a generator likewise.
+        beside: its numbers as a generator, in a few words.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Line:
 
 
 def lines(root: Path) -> list[Line]:
-    """Return the lines of the picture of the run in the workspace, which is the folder of this process.
+    """Return the lines of the picture of the run in the workspace, which is the current folder.
 
     Raises:
-        ArtifactError: the run's models, samples or tables are not there.
+        ArtifactError: the run's models, samples or tables are missing.
     """
     params = file.load(root / "params.yaml")
     dataset = Dataset(root / paths.PROCESSED)
@@ -76,7 +76,7 @@ def lines(root: Path) -> list[Line]:
 
 
 def _one_of_each_class(dataset: Dataset) -> list[int]:
-    """Return the first test images of as many classes, or the first ones where there are fewer."""
+    """Return the first test image of each of _N_REBUILT classes, or the first ones if there are fewer classes."""
     if not dataset.labelled or len(dataset.classes) < _N_REBUILT:
         return list(range(_N_REBUILT))
     firsts = [int(np.argmax(dataset.test_labels == label)) for label in range(len(dataset.classes))]
@@ -98,7 +98,7 @@ def _told(scores: Mapping[str, Any]) -> str:
 
 
 def figure(shown: list[Line]) -> Figure:
-    """Draw the lines: on the left what is rebuilt, on the right what is drawn, each with its numbers beside it."""
+    """Draw the lines: rebuilt images on the left, drawn ones on the right, each with its numbers beside it."""
     channels, height, width = shown[0].rebuilt.shape[1:] if shown[0].rebuilt is not None else (1, 28, 28)
     scale = max(1, round(_TILE / height))
     step_down, step_right = scale * height + _GAP, scale * width + _GAP
@@ -132,7 +132,7 @@ def write(root: Path, path: Path) -> None:
     """Draw the run in the workspace into a PNG file.
 
     Raises:
-        ArtifactError: the run's models, samples or tables are not there.
+        ArtifactError: the run's models, samples or tables are missing.
     """
     shown = lines(root)
     grey = all(each is None or each.shape[1] == 1 for line in shown for each in (line.rebuilt, line.drawn))

@@ -1,8 +1,8 @@
-"""The engine: runs what is ready on the workers of a Dask cluster, and shows what runs and what waits.
+"""The engine: runs tasks that are ready on the workers of a Dask cluster, and shows what runs and what waits.
 
-A worker is a process with one thread that does one thing at a time; a GPU of this machine belongs to one stage at a
-time. Dask carries work to workers on this machine, on a batch system, over SSH or at any scheduler's address, and takes
-it elsewhere where a worker dies. Which stages are stale is DVC's to say, and what is cached too.
+A worker is a process with one thread that does one thing at a time; only one stage at a time uses a GPU of this
+machine. Dask sends work to workers on this machine, on a batch system, over SSH or at any scheduler's address, and
+moves it when a worker dies. DVC decides which stages are out of date, and which are cached.
 """
 
 import argparse
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
     from tools.lib.board import Board
 
-_UNTIL_WORKERS_S = 600.0  # that a cluster without a queue may take for its first worker
+_UNTIL_WORKERS_S = 600.0  # that a cluster without a queue may take to start its first worker
 _UNTIL_TOLD_S = 60.0
 _LOOK_S = 0.5
-_MEMORY = "4GB"  # of a job, where nobody said how much; a stage of Fashion-MNIST takes about 2
-_MOST_JOBS = 16  # of a batch system or over SSH, where nobody said how many
-# What the numerical libraries read when they start: a stage sees what the command that runs it saw, wherever it runs.
+_MEMORY = "4GB"  # default of a job; a stage of Fashion-MNIST takes about 2
+_MOST_JOBS = 16  # default of a batch system or over SSH
+# The numerical libraries read these when they start: wherever a stage runs, it sees the values of the command.
 _OF_THE_STAGES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")
 _BATCH_SYSTEMS = {
     "slurm": "SLURMCluster",
@@ -45,12 +45,12 @@ _BATCH_SYSTEMS = {
     "htcondor": "HTCondorCluster",
     "moab": "MoabCluster",
 }
-# Without an address of their own, what a scheduler tells about itself is told where it listens, and nowhere else.
-_FREE_PORT = "127.0.0.1:0"  # any, so that several schedulers may run on a machine
+# Dask serves its status pages at this address, not to the network.
+_FREE_PORT = "127.0.0.1:0"  # any, so that several schedulers can run on one machine
 _NO_PAGES = {"dashboard": False, "dashboard_address": _FREE_PORT}
 _NO_PAGE_OF_A_WORKER = ["--no-dashboard", "--dashboard-address", _FREE_PORT]
-# How seldom a worker that waits for its stage wakes up. As Dask comes, two of them and their scheduler take a ninth of
-# a core from the stages.
+# How seldom a worker wakes up while its stage runs. With Dask's defaults, two workers and their scheduler take a ninth
+# of a core from the stages.
 _RESTFUL = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
@@ -59,16 +59,16 @@ _RESTFUL = {
 }
 _SETTINGS: dict[str, Any] = {
     **_RESTFUL,
-    "distributed.nanny.pre-spawn-environ": {},  # which would tell the stages how many threads to use
-    "distributed.scheduler.work-stealing": False,  # a worker is given what it begins at once
+    "distributed.nanny.pre-spawn-environ": {},  # would set how many threads the stages use
+    "distributed.scheduler.work-stealing": False,  # a worker only gets what it can start at once
     "distributed.scheduler.worker-ttl": None,  # DVC may be busy for minutes with large files
-    "distributed.comm.timeouts.connect": "60s",  # a machine may be busy when its workers start
+    "distributed.comm.timeouts.connect": "60s",  # a machine can be busy when its workers start
     "distributed.dashboard.link": "",
 }
 
 
 class EngineError(LatentbenchError):
-    """The engine cannot be had, or what it ran has failed; the message says what to do."""
+    """The engine cannot start, or something that it ran has failed; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,12 @@ class Options:
     """Where work runs.
 
     Attributes:
-        engine: local, slurm or another batch system, ssh, an address, or a file of Dask's own configuration.
-        jobs: how many workers; None is as many as there is use for.
-        hosts: of the engine ssh.
-        dry_run: whether only to tell what would be done.
-        exchange: whether workers see no folder of this machine, and exchange all through the git remote and DVC's.
+        engine: local, slurm or another batch system, ssh, an address, or a Dask configuration file.
+        jobs: how many workers; None for as many as are useful.
+        hosts: machines of the engine ssh.
+        dry_run: whether only to list what would run.
+        exchange: whether workers share no folder with this machine, and exchange everything through the git remote and
+            DVC's remote.
     """
 
     engine: str = "local"
@@ -95,19 +96,19 @@ class Task:
     """Something for a worker to do.
 
     Attributes:
-        key: that no other task has.
-        name: that is shown.
-        call: what it does, importable by its name, with keyword arguments `log` and `environment` beside its own.
-        arguments: of that.
-        after: the keys of the tasks that must be done before.
-        rank: what is ready and has the least of it goes first.
-        trains: whether it needs a GPU, where the engine has any.
-        log: file that takes what it prints.
+        key: unique among tasks.
+        name: shown to the user.
+        call: an importable function, with keyword arguments `log` and `environment` beside its own.
+        arguments: of `call`.
+        after: the keys of the tasks that must be done first.
+        rank: of the tasks that are ready, the one with the lowest rank goes first.
+        trains: whether it needs a GPU, if the engine has any.
+        log: file for what it prints.
         seconds: that it took when it was last measured.
-        near: tasks of equal `near` go to the same worker where that has nothing else to do.
+        near: tasks with the same `near` go to the same worker if that worker is free.
         started: when it began, by the clock of `time.monotonic`.
-        gpu: that it has.
-        worker: that it was given to.
+        gpu: the GPU given to it.
+        worker: the worker it was given to.
     """
 
     key: str
@@ -127,7 +128,7 @@ class Task:
 
 @dataclass
 class Done:
-    """A task that is over, with what it returned, or with the error that ended it."""
+    """A finished task, with what it returned, or with the error that ended it."""
 
     task: Task
     result: Any = None
@@ -140,8 +141,8 @@ class Cluster:
 
     Attributes:
         client: of Dask.
-        gpus: what CUDA calls the GPUs that the engine hands out; empty where it hands out none.
-        said: of which workers, in words.
+        gpus: CUDA's names of the GPUs that the engine assigns; empty if it assigns none.
+        said: which workers, in words.
     """
 
     client: "Client"
@@ -150,44 +151,44 @@ class Cluster:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told where experiments run."""
+    """Give a command the options for where experiments run."""
     group = parser.add_argument_group("where experiments run")
     group.add_argument(
         "--engine",
         default="local",
         help="local (default), slurm, pbs, sge, lsf, oar, htcondor, ssh, the address of a Dask scheduler "
-        "(tcp://host:port, tls://host:port), or a YAML file of Dask's own configuration",
+        "(tcp://host:port, tls://host:port), or a YAML file with Dask's own configuration",
     )
-    group.add_argument("--jobs", type=int, metavar="N", help="how many workers (default: as many as there is use for)")
-    group.add_argument("--hosts", nargs="+", default=[], help="machines of the engine ssh, with a worker on each")
-    group.add_argument("--dry-run", action="store_true", help="list what would run and what is cached, and run nothing")
+    group.add_argument("--jobs", type=int, metavar="N", help="how many workers (default: as many as are useful)")
+    group.add_argument("--hosts", nargs="+", default=[], help="machines for the engine ssh, one worker on each")
+    group.add_argument("--dry-run", action="store_true", help="list what would run and what is cached; run nothing")
     group.add_argument(
         "--exchange",
         action="store_true",
-        help="workers see no folder of this machine: clone from the git remote `origin`, exchange through DVC's remote",
+        help="workers share no folder with this machine: they clone the git remote `origin` and use DVC's remote",
     )
 
 
 def read_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Options:
-    """Return what a command was told about where experiments run."""
+    """Return the options that say where experiments run."""
     if arguments.jobs is not None and arguments.jobs < 1:
         parser.error(f"--jobs: at least 1 worker, not {arguments.jobs}")
     if (arguments.engine == "ssh") != bool(arguments.hosts):
-        parser.error("--hosts: the machines of the engine ssh, and of no other")
+        parser.error("--hosts: the engine ssh needs it, and no other engine takes it")
     return Options(arguments.engine, arguments.jobs, tuple(arguments.hosts), arguments.dry_run, arguments.exchange)
 
 
 def local_jobs(threads: int | None) -> int:
-    """Return how many stages this machine carries side by side: its cores over the threads of each, and at least 1."""
+    """Return how many stages this machine can run side by side: cores divided by threads per stage, at least 1."""
     cores = machine.n_cores()
     return max(1, cores // (threads or cores))
 
 
 def gpus() -> list[str]:
-    """Return what CUDA calls the GPUs of this machine that this process may use."""
-    told = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if told is not None:
-        return [name.strip() for name in told.split(",") if name.strip()]
+    """Return CUDA's names of the GPUs of this machine that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip()]
     if not shutil.which("nvidia-smi"):
         return []
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
@@ -197,26 +198,28 @@ def gpus() -> list[str]:
 
 @contextmanager
 def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> Iterator[Cluster]:
-    """Yield a cluster; it is gone when the block ends, whatever still runs on it.
+    """Yield a cluster; it is closed when the block ends, whatever still runs on it.
 
     Args:
-        options: which.
-        threads: of a stage, as params.yaml has it.
+        options: which cluster.
+        threads: of a stage, from params.yaml.
         n_tasks: how many tasks could run side by side.
-        room: folder that all workers see, for what they must know of each other.
+        room: folder that all workers see, for what they share.
 
     Raises:
-        EngineError: there is none, or none of its workers comes.
+        EngineError: the cluster cannot start, or no worker does.
     """
     import dask
     import distributed
 
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # that a busy worker is ended, among others, is no warning
+    logging.getLogger("distributed").setLevel(
+        logging.ERROR
+    )  # it warns of harmless things, such as a busy worker that ends
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_SETTINGS))
         kind, file = _kind(options.engine)
         if file is not None:
-            import dask_jobqueue  # noqa: F401  # brings the defaults that the file changes
+            import dask_jobqueue  # noqa: F401  # sets the defaults that the file changes
 
             whole = dask.config.merge(dask.config.config, file)
             stack.enter_context(dask.config.set({name: whole[name] for name in file}))
@@ -229,18 +232,18 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
             client.run(exec, "import tools.lib.worker")
         except ImportError as error:
             raise EngineError(
-                f"{options.engine}: its workers do not have the code of this project ({error}): start them in the "
-                "project's folder, by 'python -m distributed.cli.dask_worker'"
+                f"{options.engine}: its workers cannot import the code of this project ({error}): start them in the "
+                "project's folder, with 'python -m distributed.cli.dask_worker'"
             ) from error
         except (OSError, RuntimeError, TimeoutError) as error:
-            raise EngineError(f"{options.engine}: there are no workers: {error}") from error
+            raise EngineError(f"{options.engine}: no workers have started: {error}") from error
         n_threads = set(client.nthreads().values())
         if n_threads != {1}:
             raise EngineError(
                 f"{options.engine}: its workers have {', '.join(map(str, sorted(n_threads)))} threads; start them with "
-                "--nthreads 1, since a stage needs the process for itself"
+                "--nthreads 1, since a stage needs a process to itself"
             )
-        # Dask gives workers some seconds to end, and what ends them later is no error.
+        # Dask gives workers some seconds to end; ending them after that is not an error.
         stack.callback(logging.getLogger("tornado.application").setLevel, logging.CRITICAL)
         yield Cluster(client, here, said)
 
@@ -248,7 +251,7 @@ def opened(options: Options, threads: int | None, n_tasks: int, room: Path) -> I
 def _cluster(
     stack: ExitStack, kind: str, options: Options, threads: int | None, n_tasks: int, room: Path
 ) -> tuple[Any, str]:
-    """Return a cluster, or the address of one, and who works there; it is gone when the stack closes."""
+    """Return a cluster, or the address of one, and its workers in words; it is closed with the stack."""
     if "://" in kind:
         return kind, f"those of {kind}"
     if kind == "local":
@@ -264,7 +267,7 @@ def _wait_for_one(client: "Client", *, may_queue: bool) -> None:
     """Wait for the first worker: in a queue as long as it takes, else for some minutes.
 
     Raises:
-        TimeoutError: none has come.
+        TimeoutError: none has started.
     """
     waited = 0.0
     while True:
@@ -274,36 +277,36 @@ def _wait_for_one(client: "Client", *, may_queue: bool) -> None:
             waited += _UNTIL_TOLD_S
             if not may_queue and waited >= _UNTIL_WORKERS_S:
                 raise
-            progress.note(f"no worker has come for {waited:.0f} seconds; Ctrl-C gives up")
+            progress.note(f"no worker has started in {waited:.0f} seconds; press Ctrl-C to give up")
         else:
             return
 
 
 def _kind(engine: str) -> tuple[str, dict[str, Any] | None]:
-    """Return which engine is meant, and the content of the file that describes it."""
+    """Return the kind of engine, and the content of the file that describes it, if any."""
     import yaml
 
     if engine in ("local", "ssh", *_BATCH_SYSTEMS) or "://" in engine:
         return engine, None
     if not Path(engine).is_file():
         known = ", ".join(["local", "ssh", *_BATCH_SYSTEMS])
-        raise EngineError(f"--engine: {engine} is no file, no address, and none of {known}")
+        raise EngineError(f"--engine: {engine} is not a file, an address or one of {known}")
     content = yaml.safe_load(artifacts.read_bytes(Path(engine)))
     if not isinstance(content, dict):
-        raise EngineError(f"{engine}: this is no configuration of Dask")
+        raise EngineError(f"{engine}: this is not a Dask configuration")
     named = [name for name in content.get("jobqueue", {}) if name in _BATCH_SYSTEMS]
     address = content.get("scheduler-address")
     if len(named) + (address is not None) != 1:
         raise EngineError(
-            f"{engine}: it must have either one batch system below jobqueue ({', '.join(_BATCH_SYSTEMS)}) or a "
-            f"scheduler-address, and has {', '.join(named) or 'neither'}"
+            f"{engine}: it must have either one batch system under jobqueue ({', '.join(_BATCH_SYSTEMS)}) or a "
+            f"scheduler-address, but it has {', '.join(named) or 'neither'}"
         )
     return (address or named[0]), content
 
 
 @contextmanager
 def _local(n: int, room: Path) -> Iterator[Any]:
-    """Yield workers on this machine, on its loopback; encrypted, since other users reach that too."""
+    """Yield workers on this machine, on its loopback; encrypted, since other users can reach that too."""
     from distributed import LocalCluster, Security
 
     with LocalCluster(
@@ -313,9 +316,9 @@ def _local(n: int, room: Path) -> Iterator[Any]:
         protocol="tls://",
         security=Security.temporary(),
         scheduler_kwargs=_NO_PAGES,
-        memory_limit=0,  # a stage is a process of its own, of which Dask knows nothing
+        memory_limit=0,  # a stage is a separate process, which Dask does not know
         local_directory=str(room),
-        silence_logs=logging.CRITICAL,  # what fails in a worker is told by who asked for it
+        silence_logs=logging.CRITICAL,  # the caller reports what fails in a worker
     ) as cluster:
         yield cluster
 
@@ -352,7 +355,7 @@ def _batch(kind: str, n: int, threads: int | None, room: Path) -> Iterator[Any]:
 
 @contextmanager
 def _ssh(hosts: Sequence[str], room: Path) -> Iterator[Any]:
-    """Yield a worker on each of some machines, started over SSH, that see this folder under the same path."""
+    """Yield a worker on each machine, started over SSH; all must see this folder under the same path."""
     import dask
     from distributed import Scheduler, Security, SpecCluster
     from distributed.deploy import ssh
@@ -360,7 +363,7 @@ def _ssh(hosts: Sequence[str], room: Path) -> Iterator[Any]:
     security = Security.temporary()
     secrets = security.get_tls_config_for_role("worker")
     files = {}
-    for name in ("cert", "key"):  # in a folder of this user's alone, never in a command line
+    for name in ("cert", "key"):  # in a folder that only this user can read, never in a command line
         files[name] = str(room / f"worker.{name}")
         artifacts.write_text(Path(files[name]), secrets[name])
         Path(files[name]).chmod(0o600)
@@ -384,10 +387,10 @@ def _ssh(hosts: Sequence[str], room: Path) -> Iterator[Any]:
 
 
 class Loop:
-    """Gives tasks to workers as they become ready, and takes them back when they are over.
+    """Gives tasks to workers as they become ready, and collects them when they end.
 
     Args:
-        cluster: that takes them.
+        cluster: that runs them.
         board: that shows them.
     """
 
@@ -411,11 +414,11 @@ class Loop:
         return list(self._running.values())
 
     def add(self, task: Task) -> None:
-        """Take a task; it runs when all that it comes after are done."""
+        """Take a task; it runs when all tasks in its `after` are done."""
         self._waiting[task.key] = task
 
     def knows(self, key: str) -> bool:
-        """Tell whether there is a task of this key that waits, runs or is done."""
+        """Return whether a task with this key waits, runs or is done."""
         return key in self._waiting or key in self._done or any(task.key == key for task in self.running)
 
     def drop(self, unwanted: Callable[[Task], bool]) -> None:
@@ -423,26 +426,26 @@ class Loop:
         self._waiting = {key: task for key, task in self._waiting.items() if not unwanted(task)}
 
     def next(self) -> Done:
-        """Wait until a task is over, and return that.
+        """Wait until a task ends, and return it.
 
         Raises:
-            EngineError: none runs, and none can begin.
+            EngineError: none runs, and none can start.
         """
         while True:
             self._give()
             if not self._running:
                 stuck = ", ".join(task.name for task in self.waiting)
-                raise EngineError(f"no stage is running, and these wait for inputs that are missing: {stuck or 'none'}")
+                raise EngineError(f"no stage is running, and these are waiting for missing inputs: {stuck or 'none'}")
             self.board.show(self.running, self.waiting)
             with suppress(queue.Empty):
                 return self._take(self._over.get(timeout=_LOOK_S))
 
     def _give(self) -> None:
-        """Give what is ready to workers that have nothing to do."""
+        """Give tasks that are ready to idle workers."""
         ready = sorted((task for task in self.waiting if task.after <= self._done), key=lambda task: task.rank)
         if not ready:
             return
-        # What a worker had that has died, Dask has taken to another one: that is busy too.
+        # Dask has moved the task of a dead worker to another one, which is busy too.
         busy = {address for address, tasks in self._cluster.client.processing().items() if tasks}
         busy |= {task.worker for task in self._running.values()}
         idle = sorted(set(self._cluster.client.nthreads()) - busy)
@@ -494,5 +497,5 @@ def _said(error: BaseException | None) -> str:
     from distributed.scheduler import KilledWorker
 
     if isinstance(error, KilledWorker):
-        return f"its worker died again and again ({error.last_worker.address}); the memory may be too small"
+        return f"its worker died repeatedly ({error.last_worker.address}); it may be short of memory"
     return str(error) or repr(error)

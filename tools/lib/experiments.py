@@ -1,8 +1,8 @@
-"""DVC experiments for the tools: run one where it is not there yet, and read what it wrote.
+"""DVC experiments for the tools: check, find and read them.
 
-An experiment belongs to the commit that it started from, and DVC keeps it as a git reference below that commit's name.
-It runs in a copy of the project, so that the workspace stays as it is. What was run before, under another name or from
-another commit with the same code, comes from DVC's cache.
+An experiment belongs to the commit that it started from, and DVC stores it as a git reference under that commit's hash.
+It runs in a copy of the project, so that the workspace does not change. A stage that ran before, under another name or
+from another commit with the same code, comes from DVC's cache.
 """
 
 import functools
@@ -22,7 +22,7 @@ from latentbench.core.errors import LatentbenchError
 from latentbench.params import base
 from tools.lib import cache
 
-# What an experiment takes from the commit.
+# Files that an experiment takes from the commit.
 _OF_THE_COMMIT = ("params.yaml", "reference.yaml", "dvc.yaml", "dvc.lock", "latentbench", "stages", "metrics/evaluate")
 
 
@@ -31,7 +31,7 @@ class ExperimentError(LatentbenchError):
 
 
 def check_committed() -> None:
-    """Refuse a workspace whose pipeline is not the last commit's: its experiments would be filed under that commit.
+    """Refuse a workspace whose pipeline has changed since the last commit, under which DVC would store experiments.
 
     Raises:
         ExperimentError: a file of the pipeline has changed since.
@@ -39,16 +39,16 @@ def check_committed() -> None:
     changed = changed_files()
     if changed:
         names = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")
-        raise ExperimentError(f"not as in the last commit: {names}; commit them first, or undo them")
+        raise ExperimentError(f"changed since the last commit: {names}; commit the changes first, or undo them")
 
 
 def changed_files() -> list[str]:
-    """Return the files of the pipeline that are not as in the last commit."""
+    """Return the files of the pipeline that have changed since the last commit."""
     return [line[3:] for line in _git("status", "--porcelain", "--", *_OF_THE_COMMIT).splitlines()]
 
 
 def check_reproduced() -> None:
-    """Refuse a commit whose figures are not those of its code and params.
+    """Refuse a commit whose results do not belong to its code and params.
 
     Raises:
         ExperimentError: a stage is out of date.
@@ -56,11 +56,11 @@ def check_reproduced() -> None:
     stale = yaml.safe_load(_run("dvc", "status", "--json", capture=True)) or {}
     if stale:
         names = ", ".join(sorted(stale)[:5])
-        raise ExperimentError(f"out of date: {names}; 'make repro', then commit dvc.lock and metrics/")
+        raise ExperimentError(f"out of date: {names}; run 'make repro', then commit dvc.lock and metrics/")
 
 
 def settings(changes: Mapping[str, object]) -> list[str]:
-    """Return params by dotted key as `dvc exp run --set-param` takes them, but for those that are as in the commit."""
+    """Return params by dotted key as `dvc exp run --set-param` takes them, without those that equal the commit's."""
     committed = committed_params()
     return [f"{key}={_yaml(value)}" for key, value in changes.items() if value_at(committed, key) != value]
 
@@ -69,22 +69,24 @@ def made(name: str, changes: Mapping[str, object]) -> str:
     """Return the revision of an experiment that has been run.
 
     Raises:
-        ExperimentError: there is none of this name, or it has other params than these.
+        ExperimentError: there is none of this name, or it has other params.
     """
     revision = found().get(name)
     if revision is None:
-        raise ExperimentError(f"{name}: DVC ended well and left no experiment; 'dvc exp list' shows what there is")
+        raise ExperimentError(
+            f"{name}: DVC ended without an error but left no experiment; 'dvc exp list' shows what there is"
+        )
     params = base.parse(_show(revision, "params.yaml"))
     wrong = [key for key, value in changes.items() if value_at(params, key) != value]
     if wrong:
         raise ExperimentError(
-            f"{name}: there is an experiment of this name with other {', '.join(wrong)}; 'dvc exp remove {name}' first"
+            f"{name}: an experiment of this name has other {', '.join(wrong)}; run 'dvc exp remove {name}' first"
         )
     return revision
 
 
 def receive(name: str, *, exchange: bool) -> None:
-    """Bring an experiment into this repository, where its worker could not put it there itself.
+    """Fetch an experiment into this repository, if its worker could not put it there itself.
 
     Raises:
         ExperimentError: the git remote does not have it.
@@ -94,10 +96,10 @@ def receive(name: str, *, exchange: bool) -> None:
 
 
 def identity() -> tuple[str, str]:
-    """Return the name and the address that git makes commits under.
+    """Return the name and the email address that git uses for commits.
 
     Raises:
-        ExperimentError: nobody has told git.
+        ExperimentError: git does not know who you are.
     """
     name, _, rest = _git("var", "GIT_COMMITTER_IDENT").partition(" <")
     return name, rest.partition(">")[0]
@@ -141,9 +143,7 @@ def resolve(name: str) -> str:
         elsewhere = _git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").split()
     if len(elsewhere) != 1:
         count = f"{len(elsewhere)} experiments" if elsewhere else "no experiment or commit"
-        raise ExperimentError(
-            f"{name}: there is {count} of this name; 'dvc exp list --all-commits' shows what there is"
-        )
+        raise ExperimentError(f"{name}: {count} found with this name; 'dvc exp list --all-commits' shows what there is")
     return elsewhere[0]
 
 
@@ -173,10 +173,10 @@ def value_at(params: Mapping[str, Any], key: str) -> Any:
 
 
 def read_value(key: str, text: str) -> Any:
-    """Return a value of a param from text, of the kind that the committed one is.
+    """Return a value of a param from text, with the type of the committed one.
 
     Raises:
-        ExperimentError: it is of another kind, or there is no such param.
+        ExperimentError: it has another type, or there is no such param.
     """
     committed, value = value_at(committed_params(), key), base.parse(text)
     if isinstance(value, str):  # YAML reads 1e-3 as text
@@ -187,12 +187,12 @@ def read_value(key: str, text: str) -> Any:
     if isinstance(committed, float) and are_numbers([value]):
         return float(value)
     if committed is not None and type(value) is not type(committed):
-        raise ExperimentError(f"{key}={text}: the committed value is {committed!r}, and this one of another kind")
+        raise ExperimentError(f"{key}={text}: the committed value is {committed!r}; this one has another type")
     return value
 
 
 def are_numbers(values: Sequence[object]) -> bool:
-    """Return whether all are numbers, of which true and false are none."""
+    """Return whether all are numbers; true and false are not."""
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
@@ -206,7 +206,7 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def table(revision: str, name: str) -> pd.DataFrame:
-    """Return a comparison that a revision's evaluate stage wrote, such as "generators", with its rows as index."""
+    """Return a comparison that the stage evaluate wrote in a revision, such as "generators", with rows as index."""
     return pd.read_csv(io.StringIO(_show(revision, f"metrics/evaluate/{name}.csv"))).set_index("row")
 
 
@@ -221,25 +221,25 @@ def metrics(revision: str, row: str) -> dict[str, Any]:
 
 
 def check_one_judge(judges: "pd.Series[str]") -> None:
-    """Refuse to compare generated images in the features of different classifiers, told apart by their hashes.
+    """Refuse to compare generated images in the features of different classifiers, identified by their hashes.
 
     Raises:
-        ExperimentError: they differ.
+        ExperimentError: the classifiers differ.
     """
     if judges.nunique() > 1:
         raise ExperimentError(
-            f"the runs have different classifiers ({', '.join(sorted(judges.unique()))}), so that their Fréchet "
-            "distances do not compare; run all of them from one commit"
+            f"the runs have different classifiers ({', '.join(sorted(judges.unique()))}), so their Fréchet distances "
+            "cannot be compared; run all of them from one commit"
         )
 
 
 def fetch(revision: str, path: str, destination: Path) -> None:
-    """Bring a file or folder of outputs as a revision has it to `destination`, which must not exist yet.
+    """Copy a file or folder of outputs from a revision to `destination`, which must not exist yet.
 
-    They come straight out of DVC's cache. What that does not hold, DVC itself looks for, also in a remote.
+    They come straight from DVC's cache. If something is missing there, DVC itself looks for it, also in a remote.
 
     Raises:
-        ExperimentError: it is nowhere, or the cache has something else in its place.
+        ExperimentError: it cannot be found, or the cache has something else in its place.
     """
     kept = _cache(Path.cwd())
     outs = {out: known for out, known in outputs(revision).items() if Path(out).is_relative_to(path)}
@@ -251,13 +251,13 @@ def fetch(revision: str, path: str, destination: Path) -> None:
     for file, known in files:
         source, target = cache.place(known, kept), destination / file.relative_to(path)
         if cache.md5(source) != known:
-            raise ExperimentError(f"{source} has changed since it was stored; 'make verify' tells what else has")
+            raise ExperimentError(f"{source} has changed since it was stored; 'make verify' lists every such file")
         artifacts.write_bytes(target, artifacts.read_bytes(source))
 
 
 @functools.cache
 def _cache(_project: Path) -> Path:
-    """Return where the DVC of a project, the folder that this works in, keeps outputs by their hash."""
+    """Return where DVC stores a project's outputs by their hash; the project is the current folder."""
     return cache_folder() / "files" / "md5"
 
 
@@ -267,21 +267,21 @@ def cache_folder() -> Path:
 
 
 def outputs(revision: str) -> dict[str, str]:
-    """Return the hash of each output of a revision's stages, as its dvc.lock has it."""
+    """Return the hash of each output of a revision's stages, from its dvc.lock."""
     return _outputs(Path.cwd(), revision_of(revision))
 
 
-@functools.cache  # dvc.lock has thousands of lines, and a comparison asks twice
+@functools.cache  # dvc.lock has thousands of lines, and a comparison needs it twice
 def _outputs(_project: Path, revision: str) -> dict[str, str]:
     stages = cache.outputs_by_stage(_show(revision, "dvc.lock"))
     return {path: known for outs in stages.values() for path, known in outs.items()}
 
 
 def stage_that_writes(path: str) -> str:
-    """Return the stage of the last commit, as DVC names it, that has an output.
+    """Return DVC's name of the stage that writes an output in the last commit.
 
     Raises:
-        ExperimentError: none has.
+        ExperimentError: no stage does.
     """
     for name, outs in cache.outputs_by_stage(_show("HEAD", "dvc.lock")).items():
         if path in outs:
@@ -298,7 +298,7 @@ def _git(*arguments: str) -> str:
 
 
 def _run(*command: str, capture: bool = False) -> str:
-    """Run a command to its end and return what it printed where that is captured.
+    """Run a command to its end and return what it printed, if that is captured.
 
     Raises:
         ExperimentError: it fails.
@@ -310,7 +310,7 @@ def _run(*command: str, capture: bool = False) -> str:
         try:
             out, err = process.communicate()
         except KeyboardInterrupt:
-            process.wait()  # the terminal has interrupted it too: let it clear away its copy of the project
+            process.wait()  # the terminal has interrupted it too: let it remove its copy of the project
             raise
     if process.returncode:
         said = f": {err.strip()}" if err else ""

@@ -1,4 +1,4 @@
-"""What pages have of the run and of the code: text between marks, so that it is there where no page is built.
+"""The parts of pages that come from the run and the code: text between marks, which can be read without a build.
 
 A mark is a comment: `number: NAME` before a number, as `tools.lib.numbers` names it; and on lines of their own
 `table: FILE; rows: ...; columns: ...; format: ...` (all but the file may be left out), `include: FILE` for Markdown
@@ -23,17 +23,17 @@ _COLUMNS = "docs/reference/columns.md"
 
 
 def filled(text: str, root: Path, page: Path) -> str:
-    """Return the text of a page with what its marks ask for, as the files below `root` and the code have it.
+    """Return the text of a page with its marks filled in from the files below `root` and from the code.
 
     Args:
         text: of the page.
         root: where the files of the run are.
-        page: path of the page in the project, which links start from.
+        page: path of the page in the project, for relative links.
 
     Raises:
         NumberError: there is no such number or table.
-        ReferencePageError: there is nothing of a generated name.
-        ArtifactError: a file that is included is not there.
+        ReferencePageError: nothing generates a page of this name.
+        ArtifactError: an included file is missing.
     """
 
     def block(match: re.Match[str]) -> str:
@@ -51,7 +51,7 @@ def filled(text: str, root: Path, page: Path) -> str:
 
 
 def unfilled(text: str) -> str:
-    """Return the text of a page without what stands between marks."""
+    """Return the text of a page without its marks and the text between them."""
     return _MARKED.sub("", text)
 
 
@@ -71,6 +71,6 @@ def _table(asked: str, root: Path, page: Path) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return what a cell says in Markdown, with an interval that is not broken over lines."""
+    """Return a cell in Markdown, with an interval that does not break over lines."""
     value, bracket, ends = text.partition(" [")
     return (value + bracket + ends.replace(", ", ",\N{NO-BREAK SPACE}")).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""DVC experiments on the engine: each in a clone, what several share computed once, the results in this repository."""
+"""DVC experiments on the engine: each runs in a clone, shared stages run once, and results come to this repository."""
 
 import fcntl
 import os
@@ -24,25 +24,25 @@ _ROOM = Path(".dvc/tmp/engine")
 _LOGS = _ROOM / "logs"
 _PLAN, _FINISH = "plan", "results"
 _N_SHOWN = 8  # experiments with a line of their own
-_N_TOLD = 3  # failures that an error tells of
+_N_TOLD = 3  # failures that an error lists
 
 
 class DryRunError(LatentbenchError):
-    """What would be run has been told, and nothing more is to be done. No fault."""
+    """A dry run has listed what would run. This is not a failure."""
 
 
 @dataclass
 class _State:
-    """Where an experiment stands.
+    """The state of an experiment.
 
     Attributes:
-        experiment: itself.
-        changes: its params by dotted key, those included that are as in the commit.
-        number: how many were submitted before.
-        steps: its stages, once DVC has told them.
-        left: the keys of those that are to be run.
+        experiment: the experiment.
+        changes: its params by dotted key, including those that equal the commit's.
+        number: how many were submitted before it.
+        steps: its stages, once DVC has planned them.
+        left: the keys of the stages that still have to run.
         error: what ended it.
-        is_finished: whether this repository has it.
+        is_finished: whether it is in this repository.
     """
 
     experiment: Experiment
@@ -55,7 +55,7 @@ class _State:
 
     @property
     def name(self) -> str:
-        """What DVC keeps it under."""
+        """Its name in DVC."""
         return self.experiment.name
 
 
@@ -63,7 +63,7 @@ class Fleet:
     """Experiments of the last commit, which run where the options say. The cluster starts when there is work.
 
     Args:
-        options: where.
+        options: where they run.
     """
 
     def __init__(self, options: Options) -> None:
@@ -85,7 +85,7 @@ class Fleet:
 
     @property
     def n_workers(self) -> int:
-        """How many workers there will be, as far as that is known beforehand."""
+        """How many workers there will be, as far as is known beforehand."""
         if self._options.jobs is not None:
             return self._options.jobs
         if self._options.engine == "local":
@@ -96,8 +96,8 @@ class Fleet:
         """Run experiments, each a name, its params by dotted key, and its targets; return their revisions.
 
         Raises:
-            ExperimentError: one fails. The others have come to their end.
-            DryRunError: nothing was to be run; what would be has been told.
+            ExperimentError: one fails. The others have ended.
+            DryRunError: this was a dry run, and it has listed what would run.
         """
         names = []
         for name, changes, targets in wanted:
@@ -106,12 +106,12 @@ class Fleet:
         return self.revisions(names)
 
     def submit(self, name: str, changes: Mapping[str, object], targets: Sequence[str] = ()) -> None:
-        """Begin an experiment where there is none of this name; do not wait for it.
+        """Start an experiment unless there is one of this name; do not wait for it.
 
         Args:
             name: of the experiment.
             changes: params by dotted key.
-            targets: stages to run, with what they need; all where there are none.
+            targets: stages to run, with what they need; all stages if empty.
         """
         if name in self._states:
             return
@@ -119,7 +119,7 @@ class Fleet:
         state = _State(Experiment(name, tuple(settings), tuple(targets)), changes, len(self._states))
         self._states[name] = state
         if name in experiments.found():
-            progress.note(f"{name}: has been run")
+            progress.note(f"{name}: has already run")
             state.is_finished = True
         else:
             progress.note(f"{name}: {' '.join(settings) or 'as committed'}")
@@ -128,7 +128,7 @@ class Fleet:
                 self._plan()
 
     def revisions(self, names: Sequence[str]) -> list[str]:
-        """Return the revisions of experiments that were submitted, once all of them are over.
+        """Return the revisions of experiments that were submitted, once all of them have ended.
 
         Raises:
             ExperimentError, DryRunError: as for `run`.
@@ -143,11 +143,11 @@ class Fleet:
             self._tell(states)
         failed = [state for state in states if state.error is not None]
         if failed:
-            told = [f"{state.name}: {state.error}" for state in failed[:_N_TOLD]]
+            listed = [f"{state.name}: {state.error}" for state in failed[:_N_TOLD]]
             more = [f"and {len(failed) - _N_TOLD} more"] * (len(failed) > _N_TOLD)
             raise ExperimentError(
-                "\n".join([f"{len(failed)} of {len(states)} experiments failed", *told, *more])
-                + f"\ntheir logs are in {_LOGS}; fix it and run the same command again: finished stages are kept"
+                "\n".join([f"{len(failed)} of {len(states)} experiments failed", *listed, *more])
+                + f"\ntheir logs are in {_LOGS}; fix the cause and run the same command again: finished stages are kept"
             )
         return [experiments.made(state.name, state.changes) for state in states]
 
@@ -166,7 +166,7 @@ class Fleet:
         self._plan()
 
     def _plan(self) -> None:
-        """Have DVC tell what the newly submitted experiments need."""
+        """Let DVC plan which stages the newly submitted experiments need."""
         for state in self._plans:
             self._add(_PLAN, [state], worker.plan, (), rank=(-1, state.number))
         self._plans = []
@@ -204,7 +204,7 @@ class Fleet:
         )
 
     def _take(self, done: Done) -> None:
-        """Do what follows from the end of a task."""
+        """Handle the end of a task."""
         key = done.task.key
         states = [self._states[name] for name in self._by_task.pop(key)]
         if done.error is not None:
@@ -223,7 +223,7 @@ class Fleet:
                 progress.note(self._line(state))
 
     def _add_steps(self, state: _State) -> None:
-        """Let the stages of an experiment run that the cache does not have, but for those that run for another."""
+        """Queue the stages of an experiment that are not cached and do not already run for another experiment."""
         todo = {step.key: step for step in state.steps if not step.is_cached}
         assert self._loop is not None
         done = {key for key in todo if self._loop.knows(key) and key not in self._by_task}
@@ -249,7 +249,7 @@ class Fleet:
         self._add(_FINISH, [state], worker.finish, (), after=todo, rank=(state.number, -float("inf")))
 
     def _fail(self, states: Sequence[_State], error: str) -> None:
-        """End experiments; what none of the others wants does not begin."""
+        """Mark experiments as failed; stages that no other experiment needs do not start."""
         assert self._loop is not None
         for state in states:
             state.error = error
@@ -270,14 +270,14 @@ class Fleet:
         if state.error is not None:
             return f"{state.name}: failed"
         if state.is_finished:
-            return f"{state.name}: is there"
+            return f"{state.name}: done"
         if not state.steps:
             return f"{state.name}: not planned yet"
         n_cached = sum(step.is_cached for step in state.steps)
         n_run = len(state.steps) - n_cached
         if self._options.dry_run:
             return f"{state.name}: {n_run} stages would run, {n_cached} are cached"
-        text = f"{state.name}: {n_run - len(state.left)} of {n_run} stages run, {n_cached} cached"
+        text = f"{state.name}: {n_run - len(state.left)} of {n_run} stages done, {n_cached} cached"
         assert self._loop is not None
         left = [
             self._loop.board.left(task) for task in (*self._loop.running, *self._loop.waiting) if task.key in state.left
@@ -286,33 +286,33 @@ class Fleet:
         return f"{text}, about {clock(sum(known))} of work left" if known and len(known) == len(left) else text
 
     def _tell(self, states: Sequence[_State]) -> None:
-        """Say what would be run, and what the cache has.
+        """List what would run, and what is cached.
 
         Raises:
-            DryRunError: when it is said.
+            DryRunError: always, at the end.
         """
-        told: dict[str, str] = {}
+        listed: dict[str, str] = {}
         for state in states:
             if state.is_finished or state.error is not None:
                 continue
             for heading, steps in (
                 ("from the cache", [step.stage for step in state.steps if step.is_cached]),
-                ("would run", [s.stage for s in state.steps if not s.is_cached and s.key not in told]),
-                ("would run for", [f"{told[s.key]}: {s.stage}" for s in state.steps if s.key in told]),
+                ("would run", [s.stage for s in state.steps if not s.is_cached and s.key not in listed]),
+                ("would run for", [f"{listed[s.key]}: {s.stage}" for s in state.steps if s.key in listed]),
             ):
                 if steps:
                     progress.note(f"{state.name}: {heading}: {', '.join(steps)}")
-            told |= {step.key: state.name for step in state.steps if not step.is_cached and step.key not in told}
+            listed |= {step.key: state.name for step in state.steps if not step.is_cached and step.key not in listed}
         failed = [f"{state.name}: {state.error}" for state in states if state.error is not None]
         if failed:
             raise ExperimentError("\n".join(failed))
-        raise DryRunError(f"{len(told)} stages would run; nothing has been run")
+        raise DryRunError(f"{len(listed)} stages would run; nothing has been run")
 
 
 def _behind(step: Step, steps: Sequence[Step]) -> list[Step]:
-    """Return the steps that wait for one, however indirectly, and itself."""
+    """Return a step and those that depend on it, directly or not."""
     keys, found = {step.key}, [step]
-    for other in steps:  # each stands after those that it reads from
+    for other in steps:  # each comes after those that it reads from
         if keys & set(other.after):
             keys.add(other.key)
             found.append(other)
@@ -323,7 +323,7 @@ def _project(run: str, *, exchange: bool) -> Project:
     """Return where the workers find this project.
 
     Raises:
-        ExperimentError: there is no git remote or no remote of DVC's, where they are needed.
+        ExperimentError: the git remote that `exchange` needs is missing, or git does not know who you are.
     """
     identity = experiments.identity()
     commit = experiments.revision_of("HEAD")
@@ -334,9 +334,9 @@ def _project(run: str, *, exchange: bool) -> Project:
 
 @contextmanager
 def _own_room(run: str) -> Iterator[Path]:
-    """Yield a folder for the clones of this run, which nobody else reads; it is removed in the end.
+    """Yield a folder for the clones of this run, readable by this user alone; it is removed at the end.
 
-    So are those that runs have left which were killed.
+    So are the folders that killed runs have left.
     """
     room = _ROOM / "runs" / run
     room.mkdir(parents=True, mode=0o700)
@@ -352,12 +352,12 @@ def _own_room(run: str) -> Iterator[Path]:
 
 
 def _is_left(room: Path) -> bool:
-    """Tell whether nobody works in a folder of clones any more."""
+    """Return whether no process uses a folder of clones any more."""
     try:
         with (room / "lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except FileNotFoundError:  # it is being made, or removed
+    except FileNotFoundError:  # it is being created, or removed
         return False
     return True

@@ -1,8 +1,8 @@
 """Numbers and tables of a run as text, for README and for the pages of the documentation: none is typed by hand.
 
 A number is named `FILE#PLACE:FORMAT`: a JSON or CSV file below the project, the place in it, and Python's format. Dots
-descend into JSON, as in `metrics/headline.json#frechet.pca:.1f`. In CSV a line is found by its first column, or by
-the columns that tell it: `metrics/isomap/s_curve.csv#claim=noise,value=0.1.isomap:.3f`.
+descend into JSON, as in `metrics/headline.json#frechet.pca:.1f`. In CSV a line is found by its first column, or by the
+columns that identify it: `metrics/isomap/s_curve.csv#claim=noise,value=0.1.isomap:.3f`.
 """
 
 import re
@@ -16,26 +16,26 @@ from latentbench.core import artifacts
 from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import tables
 
-MOST_COLUMNS = 8  # of a table: more cannot be read
+MOST_COLUMNS = 8  # of a table that can still be read
 _NAME = re.compile(r"(?P<file>[^#:]+)#(?P<place>[^:]+)(?::(?P<format>.*))?")
 
 
 class NumberError(LatentbenchError):
-    """A number or a table is asked for that the run does not have."""
+    """The run does not have a number or a table that a page asks for."""
 
 
 def number(root: Path, name: str) -> str:
     """Return a number of the run below `root`, by its name, as text.
 
     Raises:
-        NumberError: the name is none, or there is no such number.
+        NumberError: the name is malformed, or there is no such number.
     """
     match = _NAME.fullmatch(name)
     if match is None:
         raise NumberError(f"{name!r} is not the name of a number: FILE#ROW.KEY or FILE#ROW.KEY:FORMAT")
     value = _value(root, match["file"], match["place"])
     if isinstance(value, Mapping | list) or value is None or pd.isna(value):
-        raise NumberError(f"{name}: there is no single value, but {value!r}")
+        raise NumberError(f"{name}: this is not a single value but {value!r}")
     try:
         return format(value, match["format"] or "")
     except ValueError as error:
@@ -57,15 +57,15 @@ def _value(root: Path, file: str, place: str) -> Any:
 
 def _of_table(table: pd.DataFrame, file: str, place: str) -> Any:
     line, _, column = place.rpartition(".")
-    told = dict(part.split("=", 1) for part in line.split(",")) if "=" in line else {str(table.columns[0]): line}
-    missing = [name for name in (*told, column) if name not in table]
+    given = dict(part.split("=", 1) for part in line.split(",")) if "=" in line else {str(table.columns[0]): line}
+    missing = [name for name in (*given, column) if name not in table]
     if missing:
         raise NumberError(f"{file}#{place}: there is no column {missing[0]!r}; there are {', '.join(table.columns)}")
     fits = pd.Series(True, index=table.index)
-    for name, text in told.items():
+    for name, text in given.items():
         fits &= table[name].map(_plain) == _plain(text)
     if fits.sum() != 1:
-        raise NumberError(f"{file}#{place}: {fits.sum()} lines fit {line!r}, not one")
+        raise NumberError(f"{file}#{place}: {fits.sum()} lines match {line!r}, not one")
     return table.loc[fits, column].iloc[0]
 
 
@@ -91,13 +91,13 @@ def table(
 
     Args:
         root: the project.
-        file: a JSON file, a mapping for each row, or a CSV file.
-        rows: by their names, the first column of a CSV file; all for none.
-        columns: all for none, but for the ends of intervals.
+        file: a JSON file with a mapping for each row, or a CSV file.
+        rows: names of rows, from the first column of a CSV file; all rows if empty.
+        columns: if empty, all columns except the ends of intervals.
         spec: Python's format of numbers.
 
     Raises:
-        NumberError: there is no such file, row or column, or more columns than can be read.
+        NumberError: there is no such file, row or column, or there are too many columns.
     """
     path = root / file
     if path.suffix == ".csv":
@@ -114,7 +114,7 @@ def table(
         if missing:
             raise NumberError(f"{file}: there is no {what} {', '.join(missing)}; there are {', '.join(there)}")
     if len(shown) > MOST_COLUMNS:
-        raise NumberError(f"{file}: {len(shown)} columns are more than {MOST_COLUMNS}; name those to show")
+        raise NumberError(f"{file}: {len(shown)} columns are too many, at most {MOST_COLUMNS} fit; name those to show")
     if not rows and len(lines) < len(content):
         return tables.Cells(shown, [_line(line, shown, spec) for line in content.to_dict("records")])
     return tables.Cells(shown, [_line(lines[row], shown, spec) for row in kept])

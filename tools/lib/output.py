@@ -1,4 +1,4 @@
-"""All that this process and those that it starts print, into a file."""
+"""Send everything that this process and its child processes print to a file."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def into(path: Path) -> Iterator[None]:
-    """Add what is printed to a file, all of it by the time that this ends or raises."""
+    """Append everything that is printed to a file; it is complete when the block ends or raises."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)

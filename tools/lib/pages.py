@@ -1,7 +1,6 @@
 """Self-contained HTML pages of tables and figures: one file that opens without a network, on any screen and on paper.
 
-A page is a list of sections. What a section says of its columns and figures is its caller's; how a page looks is
-tools/lib/page.html.
+A page is a list of sections. The caller explains a section's columns and figures; tools/lib/page.html is the layout.
 """
 
 import base64
@@ -18,11 +17,11 @@ from latentbench.core.errors import LatentbenchError
 from latentbench.evaluation import tables
 
 _TEMPLATE = Path(__file__).with_name("page.html")
-N_COLUMNS = 8  # that a table shows before a reader asks for the others
+N_COLUMNS = 8  # that a table shows until a reader asks for all
 
 
 class PageError(LatentbenchError):
-    """A page would show something that nobody explains."""
+    """A page would show something without an explanation."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class Picture:
 
     Attributes:
         source: the PNG file, or its bytes.
-        name: what it is, in a few words, for those who do not see it.
-        meaning: one sentence that says what can be seen in it.
+        name: what it is, in a few words, for readers who cannot see it.
+        meaning: one sentence that says what it shows.
     """
 
     source: Path | bytes
@@ -40,7 +39,7 @@ class Picture:
     meaning: str = ""
 
     def address(self) -> str:
-        """Return the picture itself as an address."""
+        """Return the picture as a data URL."""
         content = self.source if isinstance(self.source, bytes) else artifacts.read_bytes(self.source)
         return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
@@ -52,7 +51,7 @@ class Card:
     Attributes:
         question: what was asked, in a few words.
         answer: in a few words.
-        sentences: by how much, and how sure.
+        sentences: by how much, and how certainly.
     """
 
     question: str
@@ -77,7 +76,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Strips:
-    """Rows of pictures below one another: `columns` are the names of what is beside one another."""
+    """Rows of pictures; `columns` names the pictures of a row from left to right."""
 
     columns: Sequence[str]
     rows: Sequence[Strip]
@@ -89,14 +88,14 @@ class Section:
 
     Attributes:
         title: its heading.
-        explanation: text above the table, in paragraphs that are parted by an empty line.
+        explanation: text above the table; an empty line separates paragraphs.
         table: its first column names the rows; columns `x_lo` and `x_hi` are shown with `x`. A cell that is the name of
-            a picture of the page is a link to it.
-        meanings: one sentence for each column that is shown; a table has all of them.
+            a picture on the page becomes a link to it.
+        meanings: one sentence for each column; none may be missing.
         pictures: shown below the table.
         parts: sections below this one, with smaller headings.
-        folded: whether all below the heading is folded away until the reader opens it.
-        first: the columns to show at once where a table has more than `N_COLUMNS`; others fill up what is left of them.
+        folded: whether everything below the heading is folded until the reader opens it.
+        first: the columns to show first if a table has more than `N_COLUMNS`; others fill the remaining places.
         cards: answers, above the table.
         strips: pictures of each row, above the table.
     """
@@ -113,7 +112,7 @@ class Section:
     strips: Strips | None = None
 
     def paragraphs(self) -> list[str]:
-        """Return the explanation by paragraph."""
+        """Return the paragraphs of the explanation."""
         return [text for text in re.split(r"\n\s*\n", self.explanation.strip()) if text]
 
     def cells(self) -> tables.Cells | None:
@@ -127,11 +126,11 @@ class Section:
         shown = tables.cells(self.table)
         missing = [column for column in shown.columns if column not in self.meanings]
         if missing:
-            raise PageError(f"{self.title}: nothing says what {', '.join(missing)} means; a sentence each, please")
+            raise PageError(f"{self.title}: nothing explains the columns {', '.join(missing)}; add a sentence for each")
         return shown
 
     def later(self, columns: Sequence[str]) -> list[bool]:
-        """Return which columns of the table are shown only when a reader asks for them."""
+        """Return which columns of the table are shown only when a reader asks for all."""
         order = dict.fromkeys([*(name for name in self.first if name in columns), *columns])
         first = list(order)[:N_COLUMNS]
         return [name not in first for name in columns]
@@ -144,8 +143,8 @@ def render(title: str, introduction: str, facts: Mapping[str, str], sections: It
         title: of the page, its only heading of the first level.
         introduction: one paragraph on how to read the page, after the first section.
         facts: what the page is about, such as a commit and versions, by name; they come last.
-        sections: the page's content; each is an entry of the table of contents. The first one answers.
-        note: what has to be known before all else.
+        sections: the page's content; each is an entry in the table of contents. The first one has the answers.
+        note: what readers must know before anything else.
 
     Raises:
         PageError: a column of a table has no meaning.

@@ -1,7 +1,7 @@
 """What each param does, in a sentence: the comment beside it in params.yaml.
 
-A comment stands where a param first appears; params of the same name in sections of the same kind share it. What
-params.yaml cannot say, since the param is left out of it, stands here.
+A comment appears where a param first does; params of the same name in sections of the same kind share it. Params that
+params.yaml leaves out are explained here.
 """
 
 import re
@@ -17,11 +17,12 @@ _ELSEWHERE = {
     "rows.ae": "the rows that the stage `ae` makes: autoencoders",
     "rows.vae": "the rows that the stage `vae` makes: variational autoencoders",
     "rows.diffusion": "the rows that the stage `diffusion` makes",
-    "options": "what the architecture takes besides the shape of images and the number of latents",
+    "options": "arguments of the architecture besides the shape of images and the number of latents",
     "coder.latent_dim": "how many latents the model's own autoencoder has",
-    "latent_dim": "the size of this row's latent space, in place of the `latent_dim` of the top level",
-    "guidance.scale": "how strongly samples follow the class: 1 as the network learned, more exaggerates it",
-    "guidance.dropped_share": "the share of train images whose class is hidden, so that the network learns without too",
+    "latent_dim": "the size of this row's latent space, instead of the `latent_dim` at the top level",
+    "guidance.scale": "how strongly samples follow the class: 1 as the network learned it, above 1 exaggerates it",
+    "guidance.dropped_share": "the share of train images whose class is hidden, so that the network also learns "
+    "without classes",
 }
 
 
@@ -49,25 +50,25 @@ def _notes(path: Path) -> dict[str, str]:
 
 
 def of_section(path: Path, key: str) -> str | None:
-    """Return what is said of a whole section, as a sentence; None where nothing is."""
+    """Return the comment on a whole section, as a sentence; None if there is none."""
     return _sentence(_notes(path).get(key))
 
 
 def of_param(path: Path, key: str, place: str) -> str | None:
-    """Return what a param does, as a sentence; None where nothing says it.
+    """Return what a param does, as a sentence; None if no comment says so.
 
     Args:
         path: of params.yaml.
         key: of the param, dotted.
-        place: its key within its section: where it has no comment, that of the same place in the first section counts.
+        place: its key within its section; a param without a comment takes that of the same place in the first section.
     """
     notes = _notes(path)
     found = notes.get(key)
     for end in ("", *(place.split(".", n)[-1] for n in range(place.count(".") + 1))):
         if found is None and end:
             alike = (note for name, note in notes.items() if name != end and name.endswith(f".{end}"))
-            told = (note for name, note in _ELSEWHERE.items() if f".{key}".endswith(f".{name}"))
-            found = next(told, None) or next(alike, None)
+            here = (note for name, note in _ELSEWHERE.items() if f".{key}".endswith(f".{name}"))
+            found = next(here, None) or next(alike, None)
     return _sentence(found)
 
 

@@ -1,6 +1,6 @@
 """What dvc.yaml declares: the runs of each stage, what they read and write, and what a change reruns.
 
-Read from the file itself, without DVC, which takes seconds to start; tests hold that DVC says the same.
+It is read from the file itself, without DVC, which takes seconds to start; tests check that DVC agrees.
 """
 
 import json
@@ -15,7 +15,7 @@ from latentbench.params import base
 
 
 def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the single params of a section, by their dotted keys; a list counts as one."""
+    """Yield the individual params of a section, by their dotted keys; a list counts as one."""
     if isinstance(section, dict):
         for name, value in section.items():
             yield from leaves(value, f"{prefix}.{name}" if prefix else name)
@@ -24,7 +24,7 @@ def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def covers(declared: str, changed: str) -> bool:
-    """Tell whether a declared key or path is the changed one, or one that it is in."""
+    """Return whether a declared key or path is the changed one or contains it."""
     return f"{changed}.".startswith(f"{declared}.") or f"{changed}/".startswith(f"{declared}/")
 
 
@@ -34,7 +34,7 @@ def family_of(listed: str) -> str:
 
 
 def families(params: Mapping[str, Any]) -> dict[str, str]:
-    """Return for which list of `rows` each recipe of params.yaml is, listed or not, where its content tells that."""
+    """Return the list of `rows` that each recipe in params.yaml is for, listed or not, if its content shows it."""
     kinds = {"method": "reductions", "likelihood": "vae", "architecture": "ae"}  # a VAE has both of the last two
     found = {
         name: next((family for key, family in kinds.items() if key in section), None)
@@ -52,7 +52,7 @@ def filled(
     Args:
         stages: the stages of dvc.yaml.
         params: the content of params.yaml.
-        order: of the stages; that of the file where none is given.
+        order: of the stages; by default that of the file.
     """
     for stage in order or stages:
         definition = stages[stage]
@@ -75,20 +75,20 @@ def outs(definition: Mapping[str, Any]) -> list[str]:
 
 
 def and_what_follows(graph: networkx.DiGraph, names: Iterable[str]) -> set[str]:
-    """Return some runs and all that depend on them; edges run from what is needed to what needs it."""
+    """Return some runs and all that depend on them; edges run from each run to those that need it."""
     found = set(names)
     return found.union(*(networkx.descendants(graph, name) for name in found))
 
 
 class Declared:
-    """What each run of a pipeline declares, and which runs follow from which.
+    """What each run of a pipeline declares, and which runs depend on which.
 
     Args:
         folder: of the project.
 
     Attributes:
         runs: the definition of each run by its full name, such as "ae@ae_dense".
-        graph: of the runs; edges run from what is needed to what needs it.
+        graph: of the runs; edges run from each run to those that need it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -108,7 +108,7 @@ class Declared:
         return outs(self.runs[name])
 
     def covering(self, key: str) -> set[str]:
-        """Return the declared keys that a param is in, be it by itself."""
+        """Return the declared keys that are a param or contain it."""
         return {
             declared
             for definition in self.runs.values()
@@ -117,7 +117,7 @@ class Declared:
         }
 
     def after_param(self, key: str) -> set[str]:
-        """Return the runs that a change of a param must rerun."""
+        """Return the runs that must rerun after a change of a param."""
         changed = (
             name
             for name, definition in self.runs.items()
@@ -126,7 +126,7 @@ class Declared:
         return and_what_follows(self.graph, changed)
 
     def after_file(self, path: str) -> set[str]:
-        """Return the runs that a change of a file must rerun."""
+        """Return the runs that must rerun after a change of a file."""
         changed = (
             name for name, definition in self.runs.items() if any(covers(dep, path) for dep in definition["deps"])
         )

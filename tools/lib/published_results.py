@@ -1,4 +1,4 @@
-"""What the report prints, figure by figure, and why ours differ."""
+"""The figures that the report prints, and why ours differ."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ class Row:
     """One figure.
 
     Attributes:
-        what: it is.
-        part: of our results that has its counterpart.
+        what: what it is.
+        part: the part of our results that has its counterpart.
         score: the counterpart's name there.
-        report: the figure in the report; None where it has none.
-        note: what the report says of how it came about.
-        why: ours differs.
+        report: the figure in the report; None if it has none.
+        note: what the report says about how it was obtained.
+        why: why ours differs.
     """
 
     what: str
@@ -94,7 +94,7 @@ ROWS = (*_PROGRAMS, *_network_rows())
 
 
 def side_by_side(figures: pd.DataFrame) -> pd.DataFrame:
-    """Return what people are shown of the figures as they were written: the report's, ours, and why they differ."""
+    """Return the table for readers: the report's figures, ours, and why they differ."""
     cells = [
         {
             "what": line["what"],

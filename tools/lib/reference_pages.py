@@ -1,4 +1,4 @@
-"""The pages of reference, made from the code: params, stages, columns, figures, commands, a picture of the stages."""
+"""The reference pages, made from the code: params, stages, columns, figures, commands, a picture of the stages."""
 
 import contextlib
 import io
@@ -24,7 +24,7 @@ from latentbench.params.training import Training
 from tools.lib import glossary, params_notes, pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
-_STEP_X, _STEP_Y = 176, 44  # from box to box of the picture of the stages
+_STEP_X, _STEP_Y = 176, 44  # from box to box in the picture of the stages
 _BOX_X, _BOX_Y = 136, 30
 _NOTHING = "nothing"
 _STYLE = """
@@ -46,7 +46,7 @@ _FAMILIES = {
 
 
 class ReferencePageError(LatentbenchError):
-    """A page of reference cannot be written; the message says what is missing."""
+    """A reference page cannot be written; the message says what is missing."""
 
 
 @cache
@@ -66,7 +66,7 @@ def _declared() -> pipeline.Declared:
 def _params() -> Iterator[str]:
     content = _yaml("params.yaml")
     rows = {row: family for family, listed in content["rows"].items() for row in listed}
-    # A recipe that nothing lists is there to be switched on.
+    # A recipe that is not listed can be switched on.
     rows |= {name: family for name, family in pipeline.families(content).items() if name not in rows}
     lists = {family: [row for row in rows if rows[row] == family] for family in content["rows"]}
     model = params_file.model_of({**content, "rows": lists})
@@ -112,9 +112,9 @@ def _section(title: str, alike: Mapping[str, Any], model: type[Section]) -> Iter
     reruns = {path: _reruns(f"{name}.{path}".strip(".") for name in alike) for path in found}
     common = next(iter(reruns.values())) if len(set(reruns.values())) == 1 else None
     if common == _NOTHING:
-        yield "No list in `rows` names it: it is there to be switched on.\n"
+        yield "Off by default: add its name to a list in `rows` to switch it on.\n"
     elif common:
-        yield f"A change of any of these reruns {common}.\n"
+        yield f"Changing any of these reruns {common}.\n"
     for path, field in shown.items():
         names = [f"{name}.{path}".strip(".") for name in alike]
         yield f"- **`{path if len(names) > 1 else names[0]}`**: {_sentence(names[0], path)}"
@@ -130,8 +130,8 @@ def _section(title: str, alike: Mapping[str, Any], model: type[Section]) -> Iter
 def _trainings(content: Mapping[str, Any]) -> Iterator[str]:
     """Yield what each param of a recipe does, and then every recipe."""
     yield "## `training`\n"
-    yield "Every network has a recipe, a section `training` within its own. A change of it reruns what a change of any "
-    yield "other param of that network does.\n"
+    yield "Every network has a recipe: a section `training` within its own. Changing it reruns the same stages as "
+    yield "changing any other param of that network.\n"
     schema = Training.model_json_schema()
     for path, field in _fields(schema, schema):
         sentence = _sentence(f"classifier.training.{path}", path)
@@ -153,7 +153,7 @@ def _recipes(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 def _sentence(key: str, path: str) -> str:
     found = params_notes.of_param(ROOT / "params.yaml", key, path)
     if found is None:
-        raise ReferencePageError(f"nothing says what the param {key} does: a comment beside it in params.yaml, please")
+        raise ReferencePageError(f"nothing explains the param {key}: add a comment beside it in params.yaml")
     return found
 
 
@@ -193,7 +193,7 @@ def _at(content: Any, path: str) -> Any:
 
 
 def _type(field: Mapping[str, Any], top: Mapping[str, Any]) -> str:
-    """Return what values a param may have, in words."""
+    """Return which values a param may have, in words."""
     inner = _resolved(field, top)
     if "anyOf" in inner:
         return " or ".join(_type(option, top) for option in inner["anyOf"])
@@ -225,7 +225,7 @@ def _type(field: Mapping[str, Any], top: Mapping[str, Any]) -> str:
         if name in inner
     ]
     if "pattern" in inner:
-        limits.append(f"that fits the pattern `{inner['pattern']}`")
+        limits.append(f"that matches the pattern `{inner['pattern']}`")
     return f"{words} {' and '.join(limits)}".strip()
 
 
@@ -256,7 +256,7 @@ def _stages() -> Iterator[str]:
         yield f"{sentence[0].upper()}{sentence[1:]}. Its command is `{definition['cmd']}`.\n"
         if "matrix" in definition:
             yield f"It runs once for each row: {_code(runs)}.\n"
-        yield f"- Reads: {_code(data) or 'nothing but code and params'}"
+        yield f"- Reads: {_code(data) or 'only code and params'}"
         yield f"- Params: {_code(definition.get('params', [])) or 'none'}"
         yield f"- Writes: {_code(pipeline.outs(definition))}"
         yield f"- Code: {_code(code)}\n"
@@ -264,7 +264,7 @@ def _stages() -> Iterator[str]:
 
 @cache
 def _needs() -> networkx.DiGraph:
-    """Return the graph of the stages; edges run from what is needed to what needs it."""
+    """Return the graph of the stages; edges run from each stage to those that need it."""
     graph = networkx.DiGraph()
     graph.add_nodes_from(_yaml("dvc.yaml")["stages"])
     edges = ((before.split("@")[0], after.split("@")[0]) for before, after in _declared().graph.edges)
@@ -274,13 +274,13 @@ def _needs() -> networkx.DiGraph:
 
 @cache
 def _in_order() -> list[str]:
-    """Return the stages so that each follows those that it needs, else as they stand in dvc.yaml."""
+    """Return the stages so that each follows those that it needs, otherwise in the order of dvc.yaml."""
     place = {name: number for number, name in enumerate(_yaml("dvc.yaml")["stages"])}
     return list(networkx.lexicographical_topological_sort(_needs(), key=place.__getitem__))
 
 
 def picture_of_stages() -> str:
-    """Return a picture (SVG) of the stages, each in the column after the last that it needs, with lines from those."""
+    """Return a picture (SVG) of the stages, each in the column after the last that it needs, with lines between."""
     return "\n".join(_picture())
 
 
@@ -289,7 +289,7 @@ def _picture() -> Iterator[str]:
     column: dict[str, int] = {}
     for name in _in_order():
         column[name] = max((column[each] + 1 for each in graph.predecessors(name)), default=0)
-    for name in _in_order()[::-1]:  # as far right as what follows allows, where nothing is needed
+    for name in _in_order()[::-1]:  # a stage that needs none goes as far right as the next ones allow
         if not graph.in_degree(name):
             column[name] = min((column[each] - 1 for each in graph.successors(name)), default=0)
     columns = [[name for name in _in_order() if column[name] == number] for number in range(max(column.values()) + 1)]
@@ -349,7 +349,7 @@ def _figures() -> Iterator[str]:
 
 
 def _plain(sentence: str) -> str:
-    """Return a sentence so that nothing in it is taken for Markdown."""
+    """Return a sentence with its Markdown characters escaped."""
     return re.sub(r"([*_<])", r"\\\1", sentence) if "`" not in sentence else sentence
 
 
@@ -362,14 +362,14 @@ def _commands() -> Iterator[str]:
     for name, sentence in re.findall(r"^([a-z-]+):.*## (.*)$", text, re.MULTILINE):
         yield f"- **`make {name}`**: {_plain(sentence)}"
     yield "\n## The modules behind them\n"
-    yield "Each is a Python module that says the same by `--help`.\n"
+    yield "Each is a Python module; `--help` prints the same text.\n"
     for module in _programs():
         yield f"### `python -m {module}`\n"
         yield f"```text\n{_help(module)}\n```\n"
 
 
 def _programs() -> list[str]:
-    """Return the modules that are run as programs and take options."""
+    """Return the modules that run as programs and take options."""
     paths = [*sorted((ROOT / "latentbench").rglob("*.py")), *sorted((ROOT / "tools").glob("*.py"))]
     return [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -394,7 +394,7 @@ def _help(module: str) -> str:
                 sys.modules[module] = kept
     text = said.getvalue().strip()
     if not text.startswith("usage:"):
-        raise ReferencePageError(f"'python -m {module} --help' does not say how it is used")
+        raise ReferencePageError(f"'python -m {module} --help' does not print its usage")
     return text.replace(f"{module.rpartition('.')[2]}.py", f"python -m {module}")
 
 
@@ -408,10 +408,10 @@ _WRITERS: dict[str, Callable[[], Iterator[str]]] = {
 
 
 def written(name: str) -> str:
-    """Return what a page has of this name: params, stages, columns, figures or commands.
+    """Return the generated text of this name: params, stages, columns, figures or commands.
 
     Raises:
-        ReferencePageError: there is nothing of this name, or the code does not say what belongs there.
+        ReferencePageError: nothing has this name, or the code lacks an explanation.
     """
     if name not in _WRITERS:
         raise ReferencePageError(f"nothing writes {name!r}; there are {', '.join(_WRITERS)}")

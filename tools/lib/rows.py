@@ -1,19 +1,19 @@
-"""What the params of a run tell of the rows of its comparison: the family of each, and its recipe."""
+"""What the params of a run say about the rows of its comparison: the family of each, and its recipe."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tools.lib.experiments import ExperimentError
 
-_WITHOUT_CHANCE = ("pixels", "pca")  # families in which nothing is drawn at random
-_CODERS = ("ae", "vae")  # to whose latents densities are fitted
+_WITHOUT_CHANCE = ("pixels", "pca")  # families without randomness
+_CODERS = ("ae", "vae")  # families with densities of their latents
 
 
 def families(params: Mapping[str, Any]) -> dict[str, str]:
     """Return the family of each row that the params of a run list: the stage that makes it, such as "vae".
 
     Raises:
-        ExperimentError: the run is from before rows were params.
+        ExperimentError: the run is older than the param `rows`.
     """
     listed = params.get("rows")
     if not isinstance(listed, Mapping):
@@ -22,10 +22,10 @@ def families(params: Mapping[str, Any]) -> dict[str, str]:
 
 
 def family_of(row: str, params: Mapping[str, Any]) -> str:
-    """Return the family of a row of the tables: as `families` tells, or "pixels", "real", "guided" or "density".
+    """Return the family of a row of the tables: that of `families`, or "pixels", "real", "guided" or "density".
 
     Raises:
-        ExperimentError: the run has no such row, or is from before rows were params.
+        ExperimentError: the run has no such row, or is older than the param `rows`.
     """
     known = families(params)
     if row in known:
@@ -42,27 +42,27 @@ def family_of(row: str, params: Mapping[str, Any]) -> str:
 
 
 def coder_of(row: str) -> str | None:
-    """Return the row whose latents a density is of, such as "ae_dense" of "ae_dense+mixture"; None for others."""
+    """Return the row to whose latents a density is fitted, such as "ae_dense" for "ae_dense+mixture"; else None."""
     coder, plus, _ = row.partition("+")
     return coder if plus else None
 
 
 def of_family(family: str, rows: Iterable[str], params: Mapping[str, Any]) -> list[str]:
-    """Return those of some rows that are of a family, in their order."""
+    """Return the rows that belong to a family, in their order."""
     return [row for row in rows if family_of(row, params) == family]
 
 
 def is_drawn(row: str, params: Mapping[str, Any]) -> bool:
-    """Return whether a seed bears on how a row represents images; it bears on all samples."""
+    """Return whether the seed affects how a row represents images; it affects all samples."""
     return family_of(row, params) not in _WITHOUT_CHANCE
 
 
 def is_taught(row: str, params: Mapping[str, Any]) -> bool:
-    """Return whether a row was made with the labels that it is judged by: a ceiling, and no rival of the others."""
+    """Return whether a row was trained with the labels that it is judged by: a ceiling, not a rival of the others."""
     return dict(params.get(row) or {}).get("method") == "supervised"
 
 
 def of_param(key: str, rows: Iterable[str]) -> str | None:
-    """Return the row in whose section a param stands, by its dotted key; None where it is of no row."""
+    """Return the row in whose section a param is, by its dotted key; None if it is in no row's section."""
     section = key.split(".", maxsplit=1)[0]
     return section if section in set(rows) else None

@@ -13,21 +13,21 @@ from latentbench.core.errors import LatentbenchError
 from latentbench.params import base
 from tools.lib import rows
 
-_STAGES = {"reductions": "reduce"}  # that fit a list of rows, where they have another name
+_STAGES = {"reductions": "reduce"}  # stages whose name differs from their list of rows
 _TIMES = ("transform_s_per_1000", "knn_s_per_1000", "sample_s_per_1000")
 
 
 class NotMeasuredError(LatentbenchError):
-    """A run has no such number."""
+    """A run does not have this number."""
 
 
 class CostsError(LatentbenchError):
-    """Timings or outcomes of a run are not there; the message says how to have them."""
+    """Timings or outcomes of a run are missing; the message says how to get them."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """A number with its 95% interval; one that has none is its own interval."""
+    """A number with its 95% interval; both ends equal the number if it has none."""
 
     value: float
     low: float
@@ -39,16 +39,16 @@ class Score:
         return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
 
     def above(self, other: "Score | float") -> bool:
-        """Tell whether it is larger even at the nearest ends of the intervals."""
+        """Return whether it is larger even at the nearest ends of the intervals."""
         return self.low > (other if isinstance(other, float | int) else other.high)
 
     def below(self, other: "Score | float") -> bool:
-        """Tell whether it is smaller even at the nearest ends of the intervals."""
+        """Return whether it is smaller even at the nearest ends of the intervals."""
         return self.high < (other if isinstance(other, float | int) else other.low)
 
 
 class Run:
-    """A run by the files that it left.
+    """A run, read from the files that it wrote.
 
     Args:
         root: of the project.
@@ -78,7 +78,7 @@ class Run:
         return self._tables[name]
 
     def score(self, name: str, of: str, /, **where: str | float) -> Score:
-        """Return a score of the line of a table where columns have given values.
+        """Return a score from the line of a table where columns have the given values.
 
         Raises:
             NotMeasuredError: there is no such table, column or line, or its cell is empty.
@@ -99,7 +99,7 @@ class Run:
         return Score(*ends)
 
     def number(self, path: str, *keys: str) -> Score:
-        """Return a number of a JSON file below metrics/, with its interval where `key_lo` and `key_hi` stand beside it.
+        """Return a number from a JSON file below metrics/, with its interval if `key_lo` and `key_hi` are beside it.
 
         Raises:
             NotMeasuredError: there is no such file or number.
@@ -153,9 +153,9 @@ class Run:
 
     @cached_property
     def timings(self) -> dict[str, tuple[str, str]]:
-        """The timings of the stage that fits each row, and of the fit, by their files' names without ending.
+        """For each row, the timing files, without their ending, of the stage that fits it and of the fit alone.
 
-        They are the same where the stage does nothing else.
+        They are the same if the stage does nothing else.
         """
         found = {}
         for row, family in rows.families(self.params).items():
@@ -169,17 +169,17 @@ class Run:
         return found
 
     def _fit_s(self, row: str) -> float:
-        """Return the seconds to fit a row; a density needs the network whose latents it is of."""
+        """Return the seconds to fit a row; a density also needs the network to whose latents it is fitted."""
         timing, coder = self._timing(self.root / "data/timing" / f"{self.timings[row][1]}.json"), rows.coder_of(row)
         if coder is None:
             return float(timing["seconds"])
         return self._fit_s(coder) + float(timing[row.removeprefix(f"{coder}+")])
 
     def model_bytes(self, row: str) -> int:
-        """Return the size of the file of what was fitted for a row.
+        """Return the size of the file with the fitted model of a row.
 
         Raises:
-            CostsError: it is not there.
+            CostsError: it is missing.
         """
         path = self.root / "data" / "models" / row.removesuffix("_guided") / "model.safetensors"
         self.check_there(path)
@@ -199,15 +199,15 @@ class Run:
 
     @staticmethod
     def check_there(path: Path) -> None:
-        """Refuse a run that lacks a file which is no part of git.
+        """Refuse a run that lacks a file which git does not store.
 
         Raises:
-            CostsError: it is not there; the message says how to have it.
+            CostsError: it is missing; the message says how to get it.
         """
         if not path.exists():
             raise CostsError(
-                f"{path.as_posix()} is not there, and it is no part of git: 'dvc checkout' brings the files of this "
-                "commit out of DVC's cache ('dvc pull' out of a remote), 'make repro' makes them"
+                f"{path.as_posix()} is missing, and git does not store it: 'dvc checkout' restores the files of this "
+                "commit from DVC's cache ('dvc pull' from a remote), 'make repro' makes them"
             )
 
     @classmethod

@@ -9,15 +9,15 @@ SHOWN = ("knn_accuracy", "mse", "frechet", "bits_per_dim")
 
 
 def are_of_run(values: pd.DataFrame, row: str, seed: int, truth: Mapping[str, float]) -> bool:
-    """Return whether values are of a run's params and code: under its seed they say of a row what the run says.
+    """Return whether values belong to a run's params and code: for its seed, they must equal the run's scores of a row.
 
-    Scores follow from params and code, and others have others.
+    Other params or code give other scores.
 
     Args:
         values: of each seed, a line each: seed, judge, row, score, value.
         row: of the comparison.
         seed: of the run.
-        truth: the scores that the run has of the row, of which one at least must be among the values.
+        truth: the run's scores of the row, of which at least one must be among the values.
     """
     own = values[(values["row"] == row) & (values["seed"] == seed) & values["score"].isin(list(truth))]
     expected = own["score"].map(dict(truth)).to_numpy(dtype=float)
@@ -25,7 +25,7 @@ def are_of_run(values: pd.DataFrame, row: str, seed: int, truth: Mapping[str, fl
 
 
 def side_by_side(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores to show first, a line for each row and a column for each score and its ends."""
+    """Return the main scores, with a line for each row and columns for each score and the ends of its interval."""
     wide = {
         f"{score}{end}": summary[summary["score"] == score].set_index("row")[name]
         for score in SHOWN

@@ -1,4 +1,4 @@
-"""The rows of a grid of images, each cut out of the picture that a stage drew, to stand beside its numbers."""
+"""Cut the rows of a grid of images out of the picture that a stage drew, to show each beside its numbers."""
 
 import io
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ _DPI = 100
 
 
 class StripsError(LatentbenchError):
-    """A picture is not the grid that it should be."""
+    """A picture is not the expected grid."""
 
 
 def cut(path: Path, labels: Sequence[str], shape: tuple[int, int, int, int]) -> dict[str, bytes]:
     """Return each row of a grid that `figures.image_grid` drew, as PNG, by its label.
 
-    Where the images lie is not measured in the picture: an empty grid of the same labels and shape is laid out again.
+    The places of the images are not measured in the picture: an empty grid with the same labels and shape is laid out.
 
     Args:
         path: of the picture.
@@ -32,7 +32,7 @@ def cut(path: Path, labels: Sequence[str], shape: tuple[int, int, int, int]) -> 
 
     Raises:
         ArtifactError: there is no such picture.
-        StripsError: it has another size than such a grid.
+        StripsError: its size does not match such a grid.
     """
     n_columns, channels, height, width = shape
     figure = figures.image_grid(np.zeros((len(labels), *shape), dtype=np.uint8), labels)
@@ -43,12 +43,12 @@ def cut(path: Path, labels: Sequence[str], shape: tuple[int, int, int, int]) -> 
         picture = opened.convert("RGB")
     if picture.size != canvas.get_width_height():
         raise StripsError(
-            f"{path.as_posix()} has {picture.size} pixels, where a grid of {len(labels)} rows of {n_columns} images of "
-            f"{channels} x {height} x {width} has {canvas.get_width_height()}: 'make repro' draws it anew"
+            f"{path.as_posix()} has {picture.size} pixels, but a grid of {len(labels)} rows of {n_columns} images of "
+            f"{channels} x {height} x {width} has {canvas.get_width_height()}: run 'make repro' to draw it again"
         )
     place = figure.axes[0].get_window_extent()
     top = picture.height - place.y1
-    step = place.height / (len(labels) * (height + _GAP) - _GAP)  # pixels of the picture for one of an image
+    step = place.height / (len(labels) * (height + _GAP) - _GAP)  # picture pixels per image pixel
     found = {}
     for row, label in enumerate(labels):
         above = top + row * (height + _GAP) * step

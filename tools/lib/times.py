@@ -1,4 +1,4 @@
-"""How long stages took when they last ran, to tell what is left of those that run now."""
+"""How long stages took when they last ran, to estimate the time left."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from latentbench.core import artifacts
 
 
 def of(project: Path) -> dict[str, float]:
-    """Return the seconds that each stage took in the last run of a project, by the name that DVC has for it.
+    """Return the seconds that each stage took in the last run of a project, by its name in DVC.
 
-    What was never measured is not in it.
+    Stages that were never measured are left out.
     """
     found = {}
     for path in (project / "data/timing").glob("*.json"):

@@ -1,4 +1,4 @@
-"""Quality against what it costs, a figure for each pair."""
+"""Quality against cost, a figure for each pair."""
 
 import io
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _POINT = 4  # half the side of a point, in pixels
 
 @dataclass(frozen=True)
 class Axis:
-    """A column that is drawn, and its name on the axis."""
+    """A column to draw, and its name on the axis."""
 
     column: str
     name: str
@@ -33,7 +33,7 @@ _QUALITIES = (
     Axis("knn_accuracy", "kNN accuracy on the test images"),
     Axis("frechet", "Fréchet distance (lower is better)"),
 )
-# Where a label stands from its point, and with which of its ends: from the first that is free.
+# Offsets of a label from its point, and its alignment; the first free place is used.
 _PLACES: tuple[tuple[tuple[float, float], Literal["left", "right"]], ...] = (
     ((5, 4), "left"),
     ((-5, 4), "right"),
@@ -46,7 +46,7 @@ _COSTS = (Axis("fit_s", "seconds to fit"), Axis("model_bytes", "bytes of the mod
 
 
 def pictures(glance: pd.DataFrame) -> Iterator[Picture]:
-    """Yield each quality over each cost, of the rows that have both.
+    """Yield each quality over each cost, for the rows that have both.
 
     Args:
         glance: a line for each row, with the qualities, their `_lo` and `_hi`, and the costs.
@@ -55,7 +55,7 @@ def pictures(glance: pd.DataFrame) -> Iterator[Picture]:
         for cost in _COSTS:
             if {quality.column, cost.column} <= set(glance):
                 there = glance.dropna(subset=[quality.column, cost.column])
-                there = there[there[cost.column] > 0]  # the pixels themselves cost nothing, and axes are logarithmic
+                there = there[there[cost.column] > 0]  # raw pixels cost nothing, and the axis is logarithmic
                 if len(there) > 1:
                     pixels = glance.loc[glance["row"] == "raw", quality.column].dropna()
                     yield _picture(there, cost, quality, float(pixels.iloc[0]) if len(pixels) else None)
@@ -83,12 +83,12 @@ def _picture(table: pd.DataFrame, cost: Axis, quality: Axis, pixels: float | Non
     return Picture(
         room.getvalue(),
         f"{quality.name} against {cost.name}",
-        f"{quality.name} against {cost.name}, with 95% intervals; none is both better and cheaper than {best}.",
+        f"{quality.name} against {cost.name}, with 95% intervals; no row is better and cheaper than {best}.",
     )
 
 
 def _part_labels(figure: Figure) -> None:
-    """Move each label of a point to where it lies within the axes and on no other label, as far as there is a place."""
+    """Move the label of each point so that it is inside the axes and covers no other label, if there is room."""
     figure.set_dpi(_DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
@@ -108,6 +108,6 @@ def _part_labels(figure: Figure) -> None:
 
 
 def _beaten(i: int, costs: np.ndarray, qualities: np.ndarray) -> bool:
-    """Return whether a row is at least as cheap and as good as another, and better in one."""
+    """Return whether some other row is at least as cheap and as good as this one, and better in one of them."""
     no_worse = (costs <= costs[i]) & (qualities >= qualities[i])
     return bool((no_worse & ((costs < costs[i]) | (qualities > qualities[i]))).any())

@@ -1,11 +1,10 @@
-"""What a worker of the engine does: stages by DVC, in the worker's own process, which starts DVC once.
+"""What a worker of the engine does: it runs stages through DVC in its own process, so that DVC starts only once.
 
-A stage of the workspace runs where the workspace is. What experiments need runs in a clone of the worker's own: so no
-two workers ever write the same files, and a worker that dies leaves nothing that another would have to clear away. What
-a clone has computed comes to the others through DVC's cache; unfinished trainings are kept outside of it.
+A stage of the workspace runs in the workspace. The stages of experiments run in the worker's own clone, so that no two
+workers write the same files, and a worker that dies leaves nothing for another to clear away. Clones exchange results
+through DVC's cache; unfinished trainings are kept outside of it.
 
-Everything here works on the folder, the environment and the output of the whole process: a worker does one thing at a
-time.
+Everything here uses the folder, the environment and the output of the whole process: a worker does one thing at a time.
 """
 
 import functools
@@ -31,24 +30,24 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
 
-_N_LINES = 6  # of a log, that an error shows
+_N_LINES = 6  # of a log that an error shows
 _CHECKPOINTS = Path(".dvc/tmp/latentbench")  # where stages that train keep their state, below DVC_ROOT
-_LINKS = ["reflink", "hardlink", "copy"]  # from the cache into clones: a copy of all data in each would be much
+_LINKS = ["reflink", "hardlink", "copy"]  # from the cache into clones: copies of all data would take much space
 _busy = threading.Lock()
 
 
 class WorkerError(LatentbenchError):
-    """Something that a worker did has failed; the message ends with what was printed last."""
+    """A worker's task has failed; the message ends with the last lines of its log."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment is.
+    """An experiment to run.
 
     Attributes:
-        name: that DVC keeps it under.
+        name: in DVC.
         settings: params that differ from the commit's, as `dvc exp run --set-param` takes them.
-        targets: stages to run, with what they need; all where there are none.
+        targets: stages to run, with what they need; all stages if empty.
     """
 
     name: str
@@ -61,11 +60,11 @@ class Project:
     """Where experiments come from and go to.
 
     Attributes:
-        source: the repository that is cloned: a folder that all workers see, or an address.
+        source: the repository to clone: a folder that all workers see, or an address.
         commit: that the experiments start from.
-        run: a name for this run of the engine, which no other has.
-        identity: name and address that commits are made under.
-        cache: DVC's cache, a folder that all workers see; None where they exchange results through DVC's remote.
+        run: a unique name for this run of the engine.
+        identity: name and email address for commits.
+        cache: DVC's cache, a folder that all workers see; None if they exchange results through DVC's remote.
     """
 
     source: str
@@ -80,10 +79,10 @@ class Step:
     """A stage of an experiment.
 
     Attributes:
-        stage: as DVC names it, such as "vae@vae_dense".
-        key: equal for stages that do the same, of whatever experiment.
+        stage: its name in DVC, such as "vae@vae_dense".
+        key: the same for stages that do the same, in any experiment.
         after: the keys of the stages that it reads from.
-        is_cached: whether DVC's cache has what it makes.
+        is_cached: whether DVC's cache has its outputs.
         trains: whether it computes on the device that params name.
     """
 
@@ -95,13 +94,13 @@ class Step:
 
 
 def reproduce(folder: str, stage: str, log: str, environment: Mapping[str, str | None]) -> None:
-    """Do in a folder what `dvc repro --single-item` does there.
+    """Do the same as `dvc repro --single-item` in a folder.
 
     Args:
         folder: of the project.
-        stage: as DVC names it.
-        log: file that takes what is printed.
-        environment: variables that the stage sees, or, where None, does not see.
+        stage: its name in DVC.
+        log: file for what is printed.
+        environment: variables for the stage; None unsets one.
 
     Raises:
         WorkerError: it fails.
@@ -114,7 +113,7 @@ def plan(project: Project, experiment: Experiment, log: str, environment: Mappin
     """Return the stages that an experiment needs, in an order in which they can run; nothing is run.
 
     Raises:
-        WorkerError: DVC cannot tell, as where a param is wrong.
+        WorkerError: DVC cannot plan them, for example because a param is wrong.
     """
     with _at(_clone(project), Path(log), environment):
         _become(project, experiment)
@@ -139,7 +138,7 @@ def run_step(
 
 
 def finish(project: Project, experiment: Experiment, log: str, environment: Mapping[str, str | None]) -> None:
-    """Let DVC make the experiment, now that its cache has all stages, and hand that to the project.
+    """Let DVC create the experiment, now that all its stages are cached, and push it to the project.
 
     Raises:
         WorkerError: it fails.
@@ -147,7 +146,7 @@ def finish(project: Project, experiment: Experiment, log: str, environment: Mapp
     with _at(_clone(project), Path(log), environment):
         _reset(project)
         with _repo() as repo:
-            # To reproduce an experiment in a clone's own workspace leaves that as the experiment is: it holds none now.
+            # DVC leaves the experiment in the clone's workspace, which therefore counts as holding none.
             repo.experiments.run(
                 list(experiment.targets) or None,
                 params=list(experiment.settings),
@@ -156,15 +155,15 @@ def finish(project: Project, experiment: Experiment, log: str, environment: Mapp
             )
             pushed = repo.experiments.push("origin", [experiment.name], push_cache=project.cache is None)
         if experiment.name not in [*pushed.get("success", []), *pushed.get("up_to_date", [])]:
-            raise WorkerError(f"{project.source} does not take the experiment {experiment.name}: {pushed}")
+            raise WorkerError(f"{project.source} did not accept the experiment {experiment.name}: {pushed}")
 
 
 @contextmanager
 def _at(folder: Path, log: Path, environment: Mapping[str, str | None]) -> Iterator[None]:
-    """Work in a folder, with an environment, all that this process and those below it print going to a file.
+    """Work in a folder with an environment; everything that this process and its children print goes to a file.
 
     Raises:
-        WorkerError: what is done there fails.
+        WorkerError: the work fails.
     """
     from dvc.exceptions import DvcException  # slow to import
     from dvc.scm import SCMError
@@ -192,12 +191,12 @@ def _set(environment: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    # DVC starts the stages with the `python` that it finds first.
+    # DVC starts the stages with the first `python` on PATH.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def _causes(error: BaseException) -> list[str]:
-    """Return what an error says, and what those say that it follows from."""
+    """Return the message of an error, followed by those of its causes."""
     said = [str(error)]
     while error.__cause__ is not None:
         error = error.__cause__
@@ -211,14 +210,14 @@ def _end_of(log: Path) -> list[str]:
 
 
 def _repo() -> "Repo":
-    """Return DVC's view of the folder that this works in; it waits for other processes of DVC as long as it takes."""
+    """Return DVC's view of the current folder; it waits for other DVC processes as long as needed."""
     from dvc.repo import Repo
 
     _let_dvc_talk()
     return Repo(_wait_for_lock=True)
 
 
-@functools.cache  # each time would have it say everything once more
+@functools.cache  # every further setup would repeat each message once more
 def _let_dvc_talk() -> None:
     import dvc.logger
 
@@ -226,7 +225,7 @@ def _let_dvc_talk() -> None:
 
 
 def _clone(project: Project) -> Path:
-    """Return this worker's clone of the project, after making it where it is not there."""
+    """Return this worker's clone of the project, creating it if needed."""
     name = f"{socket.gethostname()}-{os.getpid()}"
     top = Path(project.source) / ".dvc/tmp/engine/runs" / project.run if project.cache is not None else _own_folder()
     folder = top / "clones" / name
@@ -247,14 +246,14 @@ def _clone(project: Project) -> Path:
 
 
 def _own_folder() -> Path:
-    """Return where this worker may write, where it shares no folder with the others."""
+    """Return the folder in which this worker may write if it shares none with the others."""
     from distributed import get_worker
 
     return Path(get_worker().local_directory).resolve()
 
 
 def _configure(project: Project, folder: Path) -> None:
-    """Join a clone to the cache and to the unfinished trainings that all clones share, where they share a folder."""
+    """Connect a clone to the cache and the unfinished trainings that all clones share, if they share a folder."""
     from dvc.repo import Repo
 
     if project.cache is not None:
@@ -266,19 +265,19 @@ def _configure(project: Project, folder: Path) -> None:
         (folder / _CHECKPOINTS).parent.mkdir(parents=True, exist_ok=True)
         (folder / _CHECKPOINTS).symlink_to(kept, target_is_directory=True)
     with Repo(str(folder)) as repo, repo.config.edit("local") as content:
-        # What DVC notes of a clone goes with it.
+        # What DVC stores about a clone is removed with it.
         content["core"] = {**content.get("core", {}), "site_cache_dir": str(folder / ".dvc/tmp/site")}
         if project.cache is not None:
             content["cache"] = {"type": _LINKS, **content.get("cache", {}), "dir": project.cache}
 
 
 def _holds() -> Path:
-    """Return the file that tells which experiment the clone holds."""
+    """Return the file that says which experiment the clone holds."""
     return Path(".holds")
 
 
 def _become(project: Project, experiment: Experiment) -> None:
-    """Give the clone, in which this works, the params of an experiment, and nothing of others."""
+    """Give the clone, the current folder, the params of an experiment, and remove anything from others."""
     wanted = json.dumps(sorted(experiment.settings))
     if not _holds().exists() or _holds().read_text(encoding="utf-8") != wanted:
         _reset(project)
@@ -290,18 +289,18 @@ def _become(project: Project, experiment: Experiment) -> None:
 
 
 def _reset(project: Project) -> None:
-    """Make the clone as the commit is: what rows of other experiments left must not be seen by this one."""
+    """Reset the clone to the commit: an experiment must not see what rows of other experiments left."""
     _holds().unlink(missing_ok=True)
     here = Path.cwd()
     _git(here, "reset", "--quiet", "--hard", project.commit)
     _git(here, "clean", "--quiet", "-ffd")
     shutil.rmtree("data", ignore_errors=True)
     references = _git(here, "for-each-ref", "--format=delete %(refname)", "refs/exps")
-    _git(here, "update-ref", "--stdin", told=references)
+    _git(here, "update-ref", "--stdin", stdin=references)
 
 
 def _steps(repo: "Repo", targets: Sequence[str], *, pulled: bool) -> list[Step]:
-    """Return the stages below some targets; the outputs of those that the cache has are put in place."""
+    """Return the stages that some targets need; outputs that are cached are put in place."""
     import networkx
     from dvc.repo.reproduce import get_active_graph, plan_repro
     from dvc.stage.cache import RunCacheNotFoundError
@@ -341,13 +340,13 @@ def params_of(stage: "Stage") -> dict[str, Any]:
 
 
 def _key(stage: "Stage", params: Mapping[str, Any], after: Sequence[str]) -> str:
-    """Return a name for what a stage of a commit does: its code and data are the commit's, or made by others."""
+    """Return a key for what a stage of a commit does: its code and data come from the commit or from other stages."""
     facts = [stage.addressing, stage.cmd, json.dumps(params, sort_keys=True, default=str), *sorted(after)]
     return hashlib.sha256("\0".join(map(str, facts)).encode()).hexdigest()[:16]
 
 
-def _git(folder: Path | None, *arguments: str, told: str | None = None) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, input=told, capture_output=True, text=True, check=False)
+def _git(folder: Path | None, *arguments: str, stdin: str | None = None) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise WorkerError(f"'git {arguments[0]}' failed with {done.returncode}: {done.stderr.strip()}")
     return done.stdout

@@ -1,8 +1,8 @@
-"""What a format of raw data has to offer.
+"""What a format of raw data must provide.
 
-Each file beside this one is a format: it has the file's name, which `format` in a dataset's own file takes, and defines
-the functions of `Format`. A format that tells from its first bytes how long a file is (`Announces`) has downloads cut
-off as soon as they are longer.
+Each file beside this one is a format. Its name is what `format` in a dataset's own file refers to, and it defines the
+functions of `Format`. If a format can tell from the first bytes how long a file is (`Announces`), downloads are cut off
+as soon as they are longer.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,13 +17,13 @@ from latentbench.core.errors import LatentbenchError
 
 # No image dataset of this kind is larger; a header that claims more is damaged or hostile.
 MAX_BYTES = 4 * 2**30
-MAX_LABEL = 999  # of 1,000 classes, the most that there may be
+MAX_LABEL = 999  # with 1,000 classes, the most allowed
 
 SPLITS = ("train", "validation", "test")
 
 
 class FormatError(LatentbenchError):
-    """A file is not what its format and place say; the message tells why."""
+    """A file does not match its format and role; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Found:
 
     Attributes:
         splits: by name, of `SPLITS`; "train" is always there.
-        classes: names of the labels, where the files have them.
+        classes: names of the labels, if the files have them.
     """
 
     splits: Mapping[str, Split]
@@ -54,10 +54,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of a format beside its files, as a dataset's own file has it.
+    """What a format is given besides its files, as set in a dataset's own file.
 
     Attributes:
-        channels, size, fit, background: of the images; None for what the files have.
+        channels, size, fit, background: of the images; None to keep what the files have.
         options: of the format.
         room: an empty folder for temporary files.
     """
@@ -73,7 +73,7 @@ class Wanted:
         """Return an option of the format.
 
         Raises:
-            FormatError: it is not allowed; the message tells the rule.
+            FormatError: it is not allowed; the message states the rule.
         """
         value = self.options.get(name, default)
         if not allowed(value):
@@ -84,14 +84,14 @@ class Wanted:
 class Format(Protocol):
     """The functions of a format's module."""
 
-    OPTIONS: tuple[str, ...]  # names of what else it takes
+    OPTIONS: tuple[str, ...]  # names of the options it takes
 
     def read(self, files: Mapping[str, Path], wanted: Wanted) -> Found:
         """Read a dataset.
 
         Args:
-            files: by what each is for; of a format of folders, the folder alone, under "".
-            wanted: what else is asked for.
+            files: by role; for a format that reads a folder, only the folder, under "".
+            wanted: what else is requested.
 
         Raises:
             FormatError: a file is damaged, of another format, or lacks something; the message names the file.
@@ -100,15 +100,15 @@ class Format(Protocol):
 
 @runtime_checkable
 class Announces(Protocol):
-    """A format whose files tell their length at their start."""
+    """A format whose files declare their length at the start."""
 
-    HEADER: int  # bytes that are always enough to tell
+    HEADER: int  # bytes that are always enough to find it
 
     def announced(self, start: bytes) -> int:
-        """Return how many bytes a file has that begins with these.
+        """Return the total number of bytes in a file that begins with these.
 
         Raises:
-            FormatError: it is no such file, or announces nothing or more than 4 GiB.
+            FormatError: it is not such a file, or declares no data or more than 4 GiB.
         """
 
 
@@ -122,7 +122,7 @@ def of(name: str) -> Format:
 
 
 def by_split(files: Mapping[str, Path], kinds: tuple[str, ...]) -> dict[str, dict[str, list[Path]]]:
-    """Sort files by split and by kind: `train_images`, or `train_images_1` and so on where there are several.
+    """Sort files by split and by kind: `train_images`, or `train_images_1` and so on if there are several.
 
     Args:
         files: by role.
@@ -138,7 +138,7 @@ def by_split(files: Mapping[str, Path], kinds: tuple[str, ...]) -> dict[str, dic
         if split not in SPLITS or kind not in kinds:
             allowed = ", ".join(f"{split}_{kind}".rstrip("_") for split in SPLITS for kind in kinds)
             raise FormatError(
-                f"files.{role}: this format takes {allowed}, and _1, _2, ... after each where there are several"
+                f"files.{role}: this format takes {allowed}, with _1, _2, ... after each if there are several"
             )
         found.setdefault(split, {}).setdefault(kind, []).append(files[role])
     if kinds[0] not in found.get("train", {}):
@@ -155,7 +155,7 @@ def _in_order(role: str) -> tuple[str, int]:
 
 
 def channels_first(images: np.ndarray, name: str) -> np.ndarray:
-    """Return images as (n, c, h, w), from that, (n, height, width, channels) or (n, height, width).
+    """Return images as (n, c, h, w), given that shape, (n, height, width, channels) or (n, height, width).
 
     Raises:
         FormatError: the shape is none of these.
@@ -167,22 +167,23 @@ def channels_first(images: np.ndarray, name: str) -> np.ndarray:
     if images.ndim == 4 and images.shape[1] in (1, 3):
         return images
     raise FormatError(
-        f"{name}: images must be (n, height, width), or have 1 or 3 channels before or after these, not {images.shape}"
+        f"{name}: images must be (n, height, width), with 1 or 3 channels before or after the size if they have any, "
+        f"not {images.shape}"
     )
 
 
 def check_shape(shape: tuple[int, ...], item_bytes: int) -> None:
-    """Refuse a shape that no array of a dataset has, of numbers of so many bytes.
+    """Refuse a shape that no array of a dataset has, given the size of a number in bytes.
 
     Raises:
-        FormatError: it has another number of axes, or is that of nothing or of more than 4 GiB.
+        FormatError: it has the wrong number of axes, is empty, or takes more than 4 GiB.
     """
     if not 1 <= len(shape) <= 4:
-        raise FormatError(f"the header announces {len(shape)} axes; images have 3 or 4, labels 1 or 2")
+        raise FormatError(f"the header declares {len(shape)} axes; images have 3 or 4, labels 1 or 2")
     if 0 in shape:
-        raise FormatError(f"the header announces an empty array of shape {shape}")
+        raise FormatError(f"the header declares an empty array of shape {shape}")
     if np.prod(shape, dtype=object) * item_bytes > MAX_BYTES:
-        raise FormatError(f"oversized: the header announces shape {shape}, more than {MAX_BYTES} bytes")
+        raise FormatError(f"oversized: the header declares the shape {shape}, more than {MAX_BYTES} bytes")
 
 
 def mapped(path: Path, parse: Callable[[bytes], tuple[tuple[int, ...], int, np.dtype]], header: int) -> np.ndarray:
@@ -190,18 +191,18 @@ def mapped(path: Path, parse: Callable[[bytes], tuple[tuple[int, ...], int, np.d
 
     Args:
         path: of the file.
-        parse: returns the shape that a header announces, the header's length, and the type of the numbers.
+        parse: returns the shape that a header declares, the header's length, and the type of the numbers.
         header: bytes that are enough for `parse`.
 
     Raises:
-        FormatError: it cannot be read, is no such file, or its length is not what its header announces.
+        FormatError: it cannot be read, is not such a file, or its length is not what its header declares.
     """
     try:
         with path.open("rb") as file:
             shape, length, dtype = parse(file.read(header))
         expected = length + int(np.prod(shape, dtype=object)) * dtype.itemsize
         if path.stat().st_size != expected:
-            raise FormatError(f"{path.name} has {path.stat().st_size} bytes, its header announces {expected}")
+            raise FormatError(f"{path.name} has {path.stat().st_size} bytes, but its header declares {expected}")
         return np.memmap(path, dtype=dtype, mode="r", offset=length, shape=shape)
     except OSError as error:
         raise FormatError(f"cannot read {path.name}: {error}") from error
@@ -211,20 +212,20 @@ def records(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Memory-map a file of records of bytes without a header, (n, *shape) uint8, read-only.
 
     Raises:
-        FormatError: it cannot be read, or is no whole number of records.
+        FormatError: it cannot be read, or is not a whole number of records.
     """
     length = int(np.prod(shape))
     try:
         size = path.stat().st_size
         if size == 0 or size % length or size > MAX_BYTES:
-            raise FormatError(f"{path.name} has {size} bytes, no whole number of records of {length}")
+            raise FormatError(f"{path.name} has {size} bytes, which is not a whole number of records of {length}")
         return np.memmap(path, dtype=np.uint8, mode="r", shape=(size // length, *shape))
     except OSError as error:
         raise FormatError(f"cannot read {path.name}: {error}") from error
 
 
 def read_pairs(files: Mapping[str, Path], load: Callable[[Path], np.ndarray]) -> Found:
-    """Read a dataset whose images and labels are arrays, in files of their own."""
+    """Read a dataset whose images and labels are arrays, in separate files."""
     splits = {}
     for split, kinds in by_split(files, ("images", "labels")).items():
         arrays = {
@@ -233,6 +234,6 @@ def read_pairs(files: Mapping[str, Path], load: Callable[[Path], np.ndarray]) ->
         }
         labels = arrays.get("labels")
         if labels is not None and labels.ndim != 1:
-            raise FormatError(f"{split}_labels: labels have 1 axis, not {labels.ndim}")
+            raise FormatError(f"{split}_labels: labels must have 1 axis, not {labels.ndim}")
         splits[split] = Split(channels_first(arrays["images"], f"{split}_images"), labels)
     return Found(splits)

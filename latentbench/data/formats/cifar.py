@@ -8,7 +8,7 @@ import numpy as np
 from latentbench.data.formats import base
 from latentbench.data.formats.base import FormatError, Found, Split, Wanted
 
-OPTIONS = ("labels", "label")  # labels in a record, and which of them counts, from 0
+OPTIONS = ("labels", "label")  # how many labels a record has, and which of them to use, from 0
 
 _SHAPE = (3, 32, 32)
 _PICKLE = b"\x80"
@@ -18,7 +18,7 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
     """Read `train` or `train_1` to `train_5`, and `test`.
 
     Raises:
-        FormatError: a file is no such records, or a pickle, which could run any code when it is read.
+        FormatError: a file does not hold such records, or is a pickle, which could run any code when it is read.
     """
     n_labels = wanted.option("labels", 1, lambda value: value in (1, 2), "1 or 2")
     which = wanted.option("label", n_labels - 1, lambda value: value in range(n_labels), f"below {n_labels}")
@@ -37,7 +37,7 @@ def _records(path: Path, n_labels: int) -> np.ndarray:
         starts_as_pickle = file.read(1) == _PICKLE
     if starts_as_pickle and path.stat().st_size % length:
         raise FormatError(
-            f"{path.name} is of the pickled version, which can run any code when it is read: take the binary one "
+            f"{path.name} is the pickled version, which can run any code when it is read: use the binary one "
             "(cifar-10-binary.tar.gz or cifar-100-binary.tar.gz)"
         )
     return base.records(path, (length,))

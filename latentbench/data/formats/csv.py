@@ -1,4 +1,4 @@
-"""Lines of a label and pixels, as Kaggle has MNIST."""
+"""Lines of a label and pixels, as in Kaggle's MNIST."""
 
 import warnings
 from collections.abc import Mapping
@@ -9,21 +9,21 @@ import numpy as np
 from latentbench.data.formats import base
 from latentbench.data.formats.base import FormatError, Found, Split, Wanted
 
-OPTIONS = ("label", "highest")  # where the label stands: first, last or none; and the value of white
+OPTIONS = ("label", "highest")  # where the label is: first, last or none; and the value of white
 
 _LINES = 5000  # read at a time
 
 
 def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
-    """Read `train`, `test` and so on, a file each; the dataset's `size` tells what the pixels of a line are.
+    """Read `train`, `test` and so on, one file each; the dataset's `size` gives the shape of the pixels in a line.
 
     Raises:
-        FormatError: a line has another number of values, or one that is no whole number in range.
+        FormatError: a line has the wrong number of values, or one that is not a whole number in range.
     """
     label = wanted.option("label", "first", lambda value: value in ("first", "last", "none"), "first, last or none")
     highest = wanted.option("highest", 255, lambda value: isinstance(value, int) and 1 <= value <= 255, "1 to 255")
     if wanted.size is None:
-        raise FormatError("a table of pixels does not tell their height and width: say them in 'size'")
+        raise FormatError("a table of pixels does not give the height and width of images: set them in 'size'")
     shape = (wanted.channels or 1, *wanted.size)
     splits = {}
     for split, kinds in base.by_split(files, ("",)).items():
@@ -54,15 +54,15 @@ def _read(path: Path, shape: tuple[int, ...], label: str, highest: int) -> tuple
                         f"{' x '.join(map(str, shape))} pixels{'' if label == 'none' else ' and a label'}"
                     )
                 pixels = values if label == "none" else values[:, 1:] if label == "first" else values[:, :-1]
-                told = values[:, 0 if label == "first" else -1] if label != "none" else np.zeros(len(values))
+                numbers = values[:, 0 if label == "first" else -1] if label != "none" else np.zeros(len(values))
                 _check_whole(path, len(labels) * _LINES, pixels, highest, "pixels")
-                _check_whole(path, len(labels) * _LINES, told[:, None], base.MAX_LABEL, "labels")
+                _check_whole(path, len(labels) * _LINES, numbers[:, None], base.MAX_LABEL, "labels")
                 images.append(np.rint(pixels * (255 / highest)).astype(np.uint8).reshape(-1, *shape))
-                labels.append(told.astype(np.int64))
+                labels.append(numbers.astype(np.int64))
     except FormatError:
         raise
     except (OSError, ValueError, OverflowError, MemoryError) as error:
-        raise FormatError(f"{path.name} is no table of numbers: {error}") from error
+        raise FormatError(f"{path.name} is not a table of numbers: {error}") from error
     if not sum(map(len, images)):
         raise FormatError(f"{path.name} has no lines")
     return np.concatenate(images), np.concatenate(labels)
@@ -78,7 +78,7 @@ def _is_number(text: str) -> bool:
 
 def _check_whole(path: Path, first: int, values: np.ndarray, highest: int, what: str) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of comparing NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # from comparing NaN
         wrong = ~((values >= 0) & (values <= highest) & (values == np.floor(values))).all(axis=1)
     if wrong.any():
         line = first + int(wrong.argmax()) + 1

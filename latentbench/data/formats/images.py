@@ -28,7 +28,7 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
     """Read the pictures of a folder, in the order of their paths.
 
     Raises:
-        FormatError: there are none, one is damaged, or they differ in size and none is wanted.
+        FormatError: there are none, one is damaged, or they differ in size and none is set.
     """
     folder = files[""]
     listed, classes = layout(folder)
@@ -44,22 +44,22 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
 
 
 def layout(folder: Path) -> tuple[dict[str, tuple[list[Path], list[int]]], list[str] | None]:
-    """Return the pictures and labels of each split, and the classes by label; None where there are none.
+    """Return the pictures and labels of each split, and the classes by label; None if there are none.
 
     Raises:
-        FormatError: there are no pictures, or some beside folders of classes.
+        FormatError: there are no pictures, or some lie beside folders of classes.
     """
     below = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")}
     splits = {_SPLIT_NAMES[name.lower()]: path for name, path in below.items() if name.lower() in _SPLIT_NAMES}
     tops = splits if "train" in splits else {"train": folder}
     if splits and "train" not in splits:
-        raise FormatError(f"{folder} has {', '.join(sorted(splits))}, but no train beside it")
+        raise FormatError(f"{folder} has {', '.join(sorted(splits))}, but no train folder beside it")
     classes = sorted({path.name for top in tops.values() for path in _folders(top)})
     listed = {}
     for split, top in tops.items():
         loose = [path for path in sorted(top.iterdir()) if _is_picture(path)]
         if classes and loose:
-            raise FormatError(f"{loose[0]} lies beside folders of classes: give every picture a class, or none")
+            raise FormatError(f"{loose[0]} lies beside folders of classes: put every picture into one, or none")
         labelled = [
             (path, label)
             for label, name in enumerate(classes)
@@ -95,6 +95,6 @@ def _shape(wanted: Wanted, paths: Sequence[Path]) -> tuple[int, tuple[int, int]]
         height, width = there[other][1:]
         raise FormatError(
             f"{paths[other]} is {height} x {width}, {paths[0]} is {first[0]} x {first[1]} (height x width): "
-            "say in 'size' what all are brought to"
+            "set 'size' to resize them all"
         )
     return channels, first

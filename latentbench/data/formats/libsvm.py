@@ -1,4 +1,4 @@
-"""Lines of a label and of numbered values, `7 1:-1 2:0.5 ...`, as LIBSVM has them, packed by bzip2 or not."""
+"""Lines of a label and numbered values, `7 1:-1 2:0.5 ...`, in LIBSVM's format, compressed with bzip2 or not."""
 
 import bz2
 import io
@@ -18,10 +18,10 @@ _VALUE_BYTES = 40  # of a numbered value, at most
 
 
 def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
-    """Read `train`, `test` and so on, a file each; the dataset's `size` tells what the values of a line are.
+    """Read `train`, `test` and so on, one file each; the dataset's `size` gives the shape of the values in a line.
 
     Raises:
-        FormatError: a line is no such line, has a value too many, or one that is out of range.
+        FormatError: a line is malformed, has too many values, or has one that is out of range.
     """
     low, high = (
         wanted.option(name, default, _is_number, "a number") for name, default in (("lowest", 0), ("highest", 1))
@@ -30,7 +30,7 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
     if not low < high:
         raise FormatError(f"options.lowest ({low}) must be below options.highest ({high})")
     if wanted.size is None:
-        raise FormatError("numbered values do not tell the height and width of images: say them in 'size'")
+        raise FormatError("numbered values do not give the height and width of images: set them in 'size'")
     shape = (wanted.channels or 1, *wanted.size)
     splits = {}
     for split, kinds in base.by_split(files, ("",)).items():
@@ -60,13 +60,15 @@ def _read(
                 if not ((pixels > -0.5) & (pixels < 255.5)).all():
                     raise FormatError(f"{path.name}: a value after line {done} is not between {low} and {high}")
                 if not ((labels >= first_label) & (labels == np.floor(labels)) & (labels <= base.MAX_LABEL + 1)).all():
-                    raise FormatError(f"{path.name}: a label after line {done} is no whole number from {first_label}")
+                    raise FormatError(
+                        f"{path.name}: a label after line {done} is not a whole number from {first_label}"
+                    )
                 yield np.rint(pixels).astype(np.uint8).reshape(-1, *shape), labels.astype(np.int64) - first_label
                 done += len(labels)
     except FormatError:
         raise
     except (OSError, EOFError, ValueError, OverflowError, MemoryError) as error:
-        raise FormatError(f"{path.name}, after line {done}, has no lines of numbered values: {error}") from error
+        raise FormatError(f"{path.name}: after line {done}, these are not lines of numbered values: {error}") from error
     if not done:
         raise FormatError(f"{path.name} has no lines")
 
@@ -78,7 +80,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _some_lines(file: IO[bytes], n_values: int, path: Path) -> list[bytes]:
-    """Return the next lines; none at the end. What is packed may be of any length, so a line is not read to its end."""
+    """Return the next lines; none at the end. A compressed line may be of any length, so it is not read to its end."""
     longest = _VALUE_BYTES * (n_values + 1)
     lines: list[bytes] = []
     while len(lines) < _LINES and (line := file.readline(longest + 1)):

@@ -1,4 +1,4 @@
-"""MATLAB files as SVHN's: X (height, width, channels, n) uint8 and y from 1 to 10, where 10 stands for 0."""
+"""MATLAB files like SVHN's: X (height, width, channels, n) uint8 and y from 1 to 10, where 10 stands for 0."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +12,10 @@ OPTIONS = ("images", "labels")  # names of the variables
 
 
 def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
-    """Read `train`, `test` and so on, a file each.
+    """Read `train`, `test` and so on, one file each.
 
     Raises:
-        FormatError: a file is no MATLAB file of version 4 to 7.2, or lacks such variables.
+        FormatError: a file is not a MATLAB file of version 4 to 7.2, or lacks these variables.
     """
     names = [
         wanted.option(kind, default, lambda value: isinstance(value, str), "the name of a variable")
@@ -45,7 +45,7 @@ def _read(path: Path, images: str, labels: str) -> tuple[np.ndarray, np.ndarray]
     except FormatError:
         raise
     except Exception as error:  # SciPy's reader raises whatever a damaged file leads to
-        raise FormatError(f"{path.name} is no whole MATLAB file: {type(error).__name__}: {error}") from error
+        raise FormatError(f"{path.name} is not a complete MATLAB file: {type(error).__name__}: {error}") from error
     if pixels.ndim != 4 or pixels.dtype != np.uint8 or 0 in pixels.shape:
         raise FormatError(f"{images} in {path.name} must be (height, width, channels, n) uint8, not {pixels.shape}")
     if numbers.dtype.kind not in "ui" or len(numbers) != pixels.shape[3] or numbers.min(initial=0) < 0:

@@ -1,4 +1,4 @@
-"""NumPy's own formats: an array in each `.npy` file, or several by name in one `.npz`."""
+"""NumPy's own formats: one array per `.npy` file, or several by name in one `.npz`."""
 
 import io
 import shutil
@@ -14,7 +14,7 @@ from latentbench.core import artifacts
 from latentbench.data.formats import base
 from latentbench.data.formats.base import FormatError, Found, Wanted
 
-OPTIONS = ("arrays",)  # of an .npz: the name of each array by what it is for, such as {train_images: x}
+OPTIONS = ("arrays",)  # for an .npz: the name of each array by its role, such as {train_images: x}
 
 # An .npz names its arrays as Keras does, or as MedMNIST does.
 _NAMES = (
@@ -25,15 +25,15 @@ _NAMES = (
         for kind in ("images", "labels")
     },
 )
-_MOST_HEADER = 4096  # bytes; that of an array of few axes has 128
+_MOST_HEADER = 4096  # bytes; with few axes, a header has 128
 _BLOCK = 4096  # images that are converted at a time
 
 
 def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
-    """Read a dataset: a file for each array, or `archive` for all.
+    """Read a dataset: one file per array, or `archive` for all.
 
     Raises:
-        FormatError: a file is damaged, or holds no such arrays.
+        FormatError: a file is damaged, or does not hold such arrays.
     """
     if set(files) == {"archive"}:
         names = wanted.option("arrays", None, lambda value: value is None or isinstance(value, dict), "names by role")
@@ -42,10 +42,10 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
 
 
 def parse_header(start: bytes) -> tuple[tuple[int, ...], int, np.dtype]:
-    """Return the shape that a header announces, the header's length in bytes, and the type of the numbers.
+    """Return the shape that a header declares, the header's length in bytes, and the type of the numbers.
 
     Raises:
-        FormatError: it is no header of an array of plain numbers in C order, or announces nothing or more than 4 GiB.
+        FormatError: it is not the header of an array of plain numbers in C order, or declares no data or over 4 GiB.
     """
     stream = io.BytesIO(start[:_MOST_HEADER])
     try:
@@ -55,9 +55,11 @@ def parse_header(start: bytes) -> tuple[tuple[int, ...], int, np.dtype]:
         elif version == (2, 0):
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
         else:
-            raise FormatError(f"the header is of version {version} of the format: numpy.save writes 1.0")
+            raise FormatError(
+                f"the header has version {version} of the format: save the array with numpy.save, which writes 1.0"
+            )
     except (ValueError, TypeError, LookupError, EOFError, TokenError, SyntaxError, RecursionError) as error:
-        raise FormatError(f"this is no header of a .npy file: {error}") from error
+        raise FormatError(f"this is not the header of a .npy file: {error}") from error
     if fortran or dtype.kind not in "uif" or dtype.hasobject:
         raise FormatError(f"it holds {dtype} in {'Fortran' if fortran else 'C'} order, not numbers in C order")
     base.check_shape(tuple(shape), dtype.itemsize)
@@ -65,18 +67,20 @@ def parse_header(start: bytes) -> tuple[tuple[int, ...], int, np.dtype]:
 
 
 def load(path: Path, room: Path) -> np.ndarray:
-    """Return the array of a `.npy` file, memory-mapped: uint8, or integers of labels.
+    """Return the array of a `.npy` file, memory-mapped: uint8, or integer labels.
 
-    Images of floats on the scale from 0 to 1 become bytes, in a file in `room`.
+    Float images from 0 to 1 are converted to bytes, in a file in `room`.
 
     Raises:
-        FormatError: it cannot be read, is no such file, has another length than its header announces, or holds numbers
-            that are neither bytes nor on that scale.
+        FormatError: it cannot be read, is not such a file, has another length than its header declares, or holds
+            numbers that are neither bytes nor in that range.
     """
     array = base.mapped(path, parse_header, _MOST_HEADER)
-    if array.ndim == 2:  # labels, as MedMNIST has them
+    if array.ndim == 2:  # labels, as in MedMNIST
         if array.shape[1] != 1:
-            raise FormatError(f"{path.name} is {array.shape}: it holds neither images nor one label for each")
+            raise FormatError(
+                f"{path.name} has the shape {array.shape}: it holds neither images nor one label for each"
+            )
         array = array[:, 0]
     if array.dtype == np.uint8:
         return array
@@ -97,7 +101,7 @@ def _as_bytes(images: np.ndarray, name: str, room: Path) -> np.ndarray:
         block = np.asarray(images[start : start + _BLOCK])
         if not (block.min() >= 0 and block.max() <= high):  # NaN included
             raise FormatError(
-                f"{name}: images of {images.dtype} must lie between 0 and {high:g}; these reach from {block.min()} to "
+                f"{name}: images of {images.dtype} must lie between 0 and {high:g}; these range from {block.min()} to "
                 f"{block.max()}"
             )
         whole[start : start + _BLOCK] = np.rint(block * 255.0) if is_float else block
@@ -105,14 +109,14 @@ def _as_bytes(images: np.ndarray, name: str, room: Path) -> np.ndarray:
 
 
 def _unpacked(archive: Path, names: Mapping[str, str] | None, room: Path) -> dict[str, Path]:
-    """Unpack the arrays of an `.npz` into files in `room`; return these by what each is for."""
+    """Unpack the arrays of an `.npz` into files in `room`; return these by role."""
     try:
         with zipfile.ZipFile(archive) as members:
             there = {info.filename.removesuffix(".npy"): info for info in members.infolist()}
             choices = [names] if names is not None else [names for names in _NAMES if set(names.values()) & set(there)]
             if not choices or choices[0]["train_images"] not in there:
                 raise FormatError(
-                    f"{archive.name} holds {', '.join(sorted(there)) or 'nothing'}: name in options.arrays which is "
+                    f"{archive.name} holds {', '.join(sorted(there)) or 'nothing'}: set options.arrays to say which is "
                     "train_images, train_labels, ..."
                 )
             found = {}
@@ -127,5 +131,5 @@ def _unpacked(archive: Path, names: Mapping[str, str] | None, room: Path) -> dic
                 with members.open(there[name]) as packed, found[role].open("wb") as whole:
                     shutil.copyfileobj(packed, whole, 1 << 20)
     except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise FormatError(f"{archive.name} is no whole .npz file: {error}") from error
+        raise FormatError(f"{archive.name} is not a complete .npz file: {error}") from error
     return found

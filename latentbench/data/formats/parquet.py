@@ -25,7 +25,7 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
     """Read `train`, `test` and so on; shards are `train_1`, `train_2`, ....
 
     Raises:
-        FormatError: a file is no Parquet, has no such columns, or a picture in it is damaged.
+        FormatError: a file is not Parquet, does not have these columns, or holds a damaged picture.
     """
     image = wanted.option("image", "image", lambda value: isinstance(value, str), "the name of a column")
     label = wanted.option("label", "label", lambda value: value is None or isinstance(value, str), "a column, or null")
@@ -35,7 +35,7 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:
 
 
 def _shape(path: Path, image: str, wanted: Wanted) -> tuple[int, tuple[int, int]]:
-    """Return the channels and the size that all images get, where they are not told those of the first."""
+    """Return the channels and the size that all images get: if they are not set, those of the first."""
     if wanted.channels is not None and wanted.size is not None:
         return wanted.channels, wanted.size
     for batch in _batches(path, [image]):
@@ -80,8 +80,8 @@ def _read(
 def _same_size(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if pixels.shape != shape:
         raise FormatError(
-            f"a picture has {pixels.shape[1]} x {pixels.shape[2]} pixels, the first {shape[1]} x {shape[2]}: say in "
-            "'size' what all are brought to"
+            f"a picture has {pixels.shape[1]} x {pixels.shape[2]} pixels, but the first has {shape[1]} x {shape[2]}: "
+            "set 'size' to resize them all"
         )
     return pixels
 
@@ -91,8 +91,8 @@ def _opened(path: Path) -> Any:
 
     try:
         return parquet.ParquetFile(path)
-    except Exception as error:  # pyarrow raises its own kinds and the system's
-        raise FormatError(f"{path.name} is no whole Parquet file: {error}") from error
+    except Exception as error:  # pyarrow raises its own errors and the system's
+        raise FormatError(f"{path.name} is not a complete Parquet file: {error}") from error
 
 
 def _batches(path: Path, names: list[str]) -> Iterator["pa.RecordBatch"]:

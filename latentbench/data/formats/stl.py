@@ -17,7 +17,7 @@ def read(files: Mapping[str, Path], wanted: Wanted) -> Found:  # noqa: ARG001
     """Read `train_images`, `train_labels`, `test_images` and `test_labels`.
 
     Raises:
-        FormatError: a file is no such images or labels.
+        FormatError: a file does not hold such images or labels.
     """
     splits = {}
     for split, kinds in base.by_split(files, ("images", "labels")).items():

@@ -28,9 +28,9 @@ class Step:
     """Where a sampler is after a step.
 
     Attributes:
-        level: noise level that it has come to; 0 at the end.
+        level: the noise level reached; 0 at the end.
         y: (n, ...) the noisy data at that level; at the end the samples.
-        x0: (n, ...) the estimate of x_0 that the step went by.
+        x0: (n, ...) the estimate of x_0 that the step used.
     """
 
     level: float
@@ -40,16 +40,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Position:
-    """What a sampler knows as it takes a step.
+    """What a sampler knows when it takes a step.
 
     Attributes:
         denoise: estimates x_0.
         level, lower: noise levels that the step goes from and to, both above 0.
         y: (n, ...) the noisy data at `level`.
         x0: (n, ...) the estimate of x_0 there.
-        before: level and estimate of the step before; None at the first.
+        before: level and estimate of the previous step; None at the first.
         eta: the share of fresh noise.
-        generators: of that noise, one for each sample.
+        generators: for that noise, one for each sample.
     """
 
     denoise: Denoise
@@ -67,24 +67,24 @@ class Position:
 
 
 def names() -> list[str]:
-    """Return the samplers that there are, in alphabetical order."""
+    """Return the names of all samplers, in alphabetical order."""
     return plugins.names(PACKAGE)
 
 
 def n_steps(sampler: str, calls: int) -> int:
-    """Return how many steps a sampler can take with so many network calls; the last step takes one in any case."""
+    """Return how many steps a sampler can take with this many network calls; the last step always takes one."""
     each: int = plugins.load("latentbench.diffusion.samplers", sampler).CALLS
     return (calls - 1) // each + 1
 
 
 def n_calls(sampler: str, at_most: int) -> int:
-    """Return how many network calls a sampler makes of those that it is given."""
+    """Return how many network calls a sampler makes when it may make `at_most`."""
     each: int = plugins.load("latentbench.diffusion.samplers", sampler).CALLS
     return each * (n_steps(sampler, at_most) - 1) + 1
 
 
 def start(generators: Sequence[torch.Generator], shape: Sequence[int], level: float) -> Tensor:
-    """Draw where samples begin, (n, *shape): noise alone, as x_t of Ho et al. 2020 has it at the largest level."""
+    """Draw where samples start, (n, *shape): pure noise, as x_t of Ho et al. 2020 is at the largest level."""
     return sqrt(1.0 + level**2) * noise(generators, *shape)
 
 
@@ -101,24 +101,24 @@ def sample(
 
     Args:
         denoise: estimates x_0.
-        path: falling levels, the first of which `y` has; 0 may come last.
+        path: falling levels; `y` is at the first, and 0 may come last.
         y: (n, ...), such as from `start`.
         sampler: how to go from level to level, one of `names()`.
-        eta: the share of fresh noise, of samplers that draw it by eta.
-        generators: of that noise, one for each sample; needed where there is any.
+        eta: the share of fresh noise, for samplers that draw it by eta.
+        generators: for that noise, one for each sample; needed if there is any.
 
     Raises:
-        InputError: there is no such sampler, `eta` is out of range or given for one that has none, or there is not a
-            generator for each sample.
+        InputError: there is no such sampler, `eta` is out of range or given to a sampler without it, or there is not
+            one generator for each sample.
     """
     chosen = plugins.load("latentbench.diffusion.samplers", sampler)
     if not 0.0 <= eta <= 1.0:
         raise InputError(f"eta must be in 0..1, not {eta:g}")
     if eta and chosen.DRAWS != "by eta":
         able = [name for name in names() if plugins.load("latentbench.diffusion.samplers", name).DRAWS == "by eta"]
-        raise InputError(f"eta belongs to the sampler {', '.join(able)}, not to {sampler}")
+        raise InputError(f"eta is an option of the sampler {', '.join(able)}, not of {sampler}")
     if (eta or chosen.DRAWS == "always") and len(generators) != len(y):
-        raise InputError(f"a sampler with fresh noise needs {len(y)} generators, not {len(generators)}")
+        raise InputError(f"a sampler that draws fresh noise needs {len(y)} generators, not {len(generators)}")
     before: tuple[float, Tensor] | None = None
     for level, lower in pairwise(path):
         x0 = call(denoise, y, level)
@@ -128,12 +128,12 @@ def sample(
 
 
 def last(steps: Iterator[Step]) -> Step:
-    """Take all steps, and return the last without keeping those before."""
+    """Take all steps, and return the last without keeping the earlier ones."""
     for step in steps:
         newest = step
     return newest
 
 
 def call(denoise: Denoise, y: Tensor, level: float) -> Tensor:
-    """Return the estimate of x_0 where all of y (n, ...) is at one level."""
+    """Return the estimate of x_0 when all of y (n, ...) is at one level."""
     return denoise(y, torch.full((len(y),), level, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""What every autoencoder is.
+"""What all autoencoders have in common.
 
 Each file beside this one is an architecture: it has the file's name and defines `Network`.
 """
@@ -18,7 +18,7 @@ class Autoencoder(nn.Module):
 
     Args:
         image_shape: channels, height and width of an image.
-        latent_dim: numbers that an image becomes.
+        latent_dim: numbers that an image is encoded as.
     """
 
     encoder: nn.Module
@@ -48,8 +48,8 @@ class Autoencoder(nn.Module):
         """
         return {"loss": functional.mse_loss(self(images).float(), images)}
 
-    def measure(self, latents: Tensor) -> dict[str, float]:  # noqa: ARG002  # an architecture may look at them
-        """Return what else is to be told of the latents (n, latent_dim) of the train images, by name."""
+    def measure(self, latents: Tensor) -> dict[str, float]:  # noqa: ARG002  # an architecture may use them
+        """Return further measures of the latents (n, latent_dim) of the train images, by name."""
         return {}
 
 
@@ -59,7 +59,7 @@ def build(architecture: str, image_shape: Sequence[int], latent_dim: int, **opti
     Args:
         architecture: the name of a file beside this one.
         image_shape, latent_dim: as for `Autoencoder`.
-        options: what else the architecture takes.
+        options: further arguments of the architecture.
 
     Raises:
         InputError: there is no such architecture, or it does not take these options.

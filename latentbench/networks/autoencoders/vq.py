@@ -12,25 +12,25 @@ from latentbench.networks.autoencoders.base import Autoencoder
 from latentbench.networks.blocks import n_residual_features, residual_decoder, residual_encoder
 
 _MOST_CODES = 65_536
-_POSITIONS = 16  # looked up at a time: it bounds the memory of long latents
-_NEAR_A_TIE = 1e-4  # difference of two distances, as a share of them, that another order of summing might turn round
+_POSITIONS = 16  # looked up at a time: it limits the memory for long latents
+_NEAR_A_TIE = 1e-4  # difference of two distances, as a share of them, that another order of summing might reverse
 
 
 class Network(Autoencoder):
-    """VQ-VAE on the residual networks: between them, each few numbers become the nearest entry of a codebook.
+    """VQ-VAE on the residual networks: between them, groups of numbers become the nearest entry of a codebook.
 
     The latents are `positions` times `size` numbers, where `size` is the largest divisor of `latent_dim` that is at
     most `code_size`: any number of latents can be split, a prime one into single numbers. All positions share one
-    codebook. They are outputs of a linear layer here, which sees the whole image, and no places of a feature map.
+    codebook. Here they are outputs of a linear layer, which sees the whole image, and not places of a feature map.
 
-    The codebook learns by its own loss and not by a moving average: so its gradients are summed over processes, and it
-    is kept, resumed and restored, like all other weights. Batch norm before it holds the encoder's output at the scale
-    at which codes begin.
+    The codebook learns by its own loss and not by a moving average. So its gradients are summed over processes, and it
+    is saved, resumed and restored, like all other weights. Batch norm before it keeps the encoder's output at the scale
+    at which codes start.
 
     Args:
         image_shape, latent_dim: as for `Autoencoder`.
         codes: entries K of the codebook.
-        code_size: most numbers of a code.
+        code_size: the most numbers in a code.
         commitment: weight beta of the term that keeps the encoder's output near its codes (eq. 3). The paper's 0.25
             is for a likelihood; beside a mean error of pixels it is so large that outputs hardly leave their codes.
 
@@ -50,7 +50,7 @@ class Network(Autoencoder):
         _check_integer("codes", codes, 2, _MOST_CODES)
         _check_integer("code_size", code_size, 1, latent_dim)
         if isinstance(commitment, bool) or not isinstance(commitment, int | float) or not 0 <= commitment < math.inf:
-            raise InputError(f"options.commitment must be a finite number from 0 on, not {commitment!r}")
+            raise InputError(f"options.commitment must be a finite number, at least 0, not {commitment!r}")
         self.codes, self.commitment = codes, float(commitment)
         self.size = max(size for size in range(1, code_size + 1) if latent_dim % size == 0)
         self.encoder = nn.Sequential(
@@ -59,12 +59,12 @@ class Network(Autoencoder):
             nn.BatchNorm1d(latent_dim),
         )
         self.decoder = nn.Sequential(residual_decoder(latent_dim, image_shape), nn.Sigmoid())
-        # In one axis: Muon makes the steps of matrices orthogonal, which would move codes that nothing chose.
+        # Flat, not a matrix: Muon makes the steps of matrices orthogonal, which would move codes that nothing chose.
         self.codebook = nn.Parameter(torch.randn(codes * self.size))
 
     @property
     def positions(self) -> int:
-        """How many codes an image becomes."""
+        """How many codes represent an image."""
         return self.latent_dim // self.size
 
     def encode(self, images: Tensor) -> Tensor:
@@ -84,9 +84,9 @@ class Network(Autoencoder):
     def losses(self, images: Tensor) -> dict[str, Tensor]:
         """Return the three terms of eq. 3, with the mean squared error per pixel as the first, and their sum.
 
-        The gradient passes the codes straight through: the encoder gets the one that the decoder's input has. The
-        second term has the weight of the third, unlike in the paper: steps of Adam are as large whatever it is, and the
-        sum, by which the epoch is chosen, remains mostly the error of the images.
+        The gradient passes straight through the codes: the encoder gets that of the decoder's input. Unlike in the
+        paper, the second term has the weight of the third: Adam's steps are equally large whatever it is, and the sum,
+        by which the epoch is chosen, remains mostly the error of the images.
         """
         outputs = self.encoder(images).float()
         quantised = self.quantise(outputs)
@@ -101,7 +101,7 @@ class Network(Autoencoder):
         }
 
     def settled(self, images: Tensor) -> Tensor:
-        """Tell of which latents of images (n, c, h, w) rounding cannot choose another code, (n, latent_dim) bool."""
+        """Return for which latents of images (n, c, h, w) rounding cannot change the code, (n, latent_dim) bool."""
         with torch.no_grad():
             found = []
             for distances in self._distances(self.encoder(images).float()):
@@ -114,7 +114,7 @@ class Network(Autoencoder):
 
         Returns:
             `codes_used_share`, of all codes; `code_perplexity`, the exponential of the entropy of how often each is
-            used, as many codes as equally used ones would say as much; `bits_per_image`, of the numbers of its codes.
+            used: as many equally used codes would carry as much; `bits_per_image`, of the indices of its codes.
         """
         _, counts = latents.reshape(-1, self.size).unique(dim=0, return_counts=True)
         shares = counts.double() / counts.sum()
@@ -128,9 +128,9 @@ class Network(Autoencoder):
         return self.codebook.view(self.codes, self.size)
 
     def _distances(self, outputs: Tensor) -> list[Tensor]:
-        """Return the squared distances of some positions after the other to all codes, (n, some, codes) each.
+        """Return the squared distances of positions to all codes, some positions at a time, (n, some, codes) each.
 
-        They are summed number by number: a product of matrices would be in bfloat16 where training is.
+        They are summed number by number: a matrix product would be in bfloat16 when training is.
         """
         parts = outputs.reshape(-1, self.positions, self.size).split(_POSITIONS, dim=1)
         return [sum_of_squares(part, self._entries()) for part in parts]

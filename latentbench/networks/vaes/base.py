@@ -1,4 +1,4 @@
-"""What every variational autoencoder is (Kingma & Welling 2014), and its loss.
+"""What all variational autoencoders (Kingma & Welling 2014) have in common, and their loss.
 
 Each file beside this one is an architecture: it has the file's name and defines `Network`.
 """
@@ -67,7 +67,7 @@ def kl_from_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 def terms(network: VAE, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return what losses of a VAE are made of, in float32 whatever the network computes in.
+    """Return the terms that losses of a VAE are made of, in float32 whatever the network computes in.
 
     Args:
         network, images, noise: as for `negative_elbo`.
@@ -83,9 +83,9 @@ def terms(network: VAE, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, 
 
 
 def negative_elbo(network: VAE, images: Tensor, noise: Tensor, beta: float = 1.0) -> dict[str, Tensor]:
-    """Return the negative evidence lower bound (Kingma & Welling 2014, eq. 7 with one draw), the mean nats per image.
+    """Return the negative evidence lower bound (Kingma & Welling 2014, eq. 7 with one draw), in mean nats per image.
 
-    With another weight of the divergence it is the loss of a beta-VAE (Higgins et al. 2017, eq. 4) and no bound. It is
+    With another weight of the divergence it is the loss of a beta-VAE (Higgins et al. 2017, eq. 4), not a bound. It is
     summed in float32 whatever the network computes in: the divergence is a small difference of large numbers.
 
     Args:
@@ -114,7 +114,7 @@ def build(
     Args:
         architecture: the name of a file beside this one.
         image_shape, latent_dim, likelihood: as for `VAE`.
-        options: what else the architecture takes.
+        options: further arguments of the architecture.
 
     Raises:
         InputError: there is no such architecture, or it does not take these options.
