@@ -81,7 +81,7 @@ def test_copies_of_the_images_are_shifted_and_mirrored_and_no_more(
     assert not np.array_equal(made[30:60], images)
     monkeypatch.chdir(root)
     assert scale.sized(500)["isomap"]["neighbors"] == "cells"
-    assert set(scale.STAGES) >= {"preprocess", "pca pca", "evaluate"}
+    assert set(scale.STAGES) >= {"preprocess", "pca@pca", "evaluate"}
 
 
 def test_what_is_timed_side_by_side_is_a_stage_and_other_bytes_stop_it(root: Path) -> None:
