@@ -1,5 +1,6 @@
 """How well a linear classifier finds the classes in a representation (Alain & Bengio 2017)."""
 
+import math
 import warnings
 from collections.abc import Callable
 
@@ -14,7 +15,9 @@ _PENALTY = 1e-3  # on half the squared norm of the coefficients, added to the me
 _TOLERANCE = 1e-4  # on the gradient's largest entry; a fifth of it changes 5 labels of 10,000, and costs twice the time
 _SHARE = 0.1  # of the first residual, at which a step is close enough
 _MOST_POINTS = 2048  # that the Hessian is estimated from for preconditioning
+_MOST_FACTORED = 2**23  # entries of the factors of all classes' blocks: 64 MiB
 _MOST_FITTED = 60_000  # train points: they are held in memory in float64
+_RIDGE = 1e-6  # added to the penalty, of which the constant has none
 _MAX_STEPS = 50
 _MAX_PRODUCTS = 200  # of the Hessian with a vector, in one step
 
@@ -66,7 +69,11 @@ def _minimum(design: np.ndarray, targets: np.ndarray, n_classes: int) -> np.ndar
     penalty[-1] = 0.0  # of the constant
     single = design.astype(np.float32)  # products with the Hessian only choose the direction of a step
     # For the preconditioner: more points would cost more than the products that they save.
-    stride = max(1, n // min(2 * d, _MOST_POINTS))
+    widest = math.isqrt(_MOST_FACTORED // n_classes)
+    if d <= widest:
+        blocks, stride = _by_coordinates, max(1, n // min(2 * d, _MOST_POINTS))
+    else:
+        blocks, stride = _by_points, math.ceil(n / widest)
 
     def evaluate(weights: np.ndarray) -> tuple[float, np.ndarray]:
         logs = log_softmax(design @ weights, axis=1)
@@ -90,7 +97,7 @@ def _minimum(design: np.ndarray, targets: np.ndarray, n_classes: int) -> np.ndar
             found: np.ndarray = (single.T @ scores) / n + penalty * vector
             return found
 
-        precondition = _preconditioner(single[::stride], thin[::stride], penalty)
+        precondition = blocks(single[::stride], thin[::stride], penalty[:, 0] + _RIDGE)
         direction = _conjugate_gradients(product, precondition, -gradient, _SHARE)
         slope, length = float((gradient * direction).sum()), 1.0
         while True:
@@ -106,14 +113,39 @@ def _minimum(design: np.ndarray, targets: np.ndarray, n_classes: int) -> np.ndar
     return weights
 
 
-def _preconditioner(points: np.ndarray, shares: np.ndarray, penalty: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def _by_coordinates(points: np.ndarray, shares: np.ndarray, penalty: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Return a solver for the Hessian's diagonal blocks, one for each class, estimated from some of the points."""
     factors = []
     for weights in (shares * (1.0 - shares)).T:
         block = ((points * weights[:, None]).T @ points / len(points)).astype(np.float64)
-        block[np.diag_indices_from(block)] += penalty[:, 0] + 1e-6  # the constant has no penalty
+        block[np.diag_indices_from(block)] += penalty
         factors.append(cho_factor(block, lower=True, overwrite_a=True))
     return lambda residual: np.stack([cho_solve(f, column) for f, column in zip(factors, residual.T, strict=True)], 1)
+
+
+def _by_points(points: np.ndarray, shares: np.ndarray, penalty: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the same for fewer points than coordinates, by the Woodbury identity (Golub & Van Loan 2013, 2.1.4).
+
+    A block is P + X' D X, with the penalty P and a diagonal D of the class. Its inverse is
+    P^-1 - P^-1 X' D^1/2 (I + D^1/2 X P^-1 X' D^1/2)^-1 D^1/2 X P^-1, whose only factor has a row for each point.
+    """
+    scaled = points / penalty.astype(np.float32)
+    products = (scaled @ points.T).astype(np.float64)
+    roots = np.sqrt(shares * (1.0 - shares) / len(points)).astype(np.float64)
+    factors = []
+    for root in roots.T:
+        block = root[:, None] * products * root
+        block[np.diag_indices_from(block)] += 1.0
+        factors.append(cho_factor(block, lower=True, overwrite_a=True))
+
+    def solve(residual: np.ndarray) -> np.ndarray:
+        alone = residual / penalty[:, None]
+        along = roots * (points @ alone.astype(np.float32))
+        found = np.stack([cho_solve(f, column) for f, column in zip(factors, along.T, strict=True)], 1)
+        corrected: np.ndarray = alone - scaled.T @ (roots * found).astype(np.float32)
+        return corrected
+
+    return solve
 
 
 def _conjugate_gradients(

@@ -66,6 +66,22 @@ def test_fewer_points_than_coordinates_are_classified_as_with_all_coordinates(
     assert (found == probe.predictions(train, labels[:300], test)).mean() > 0.999
 
 
+def test_blocks_factored_by_points_are_those_by_coordinates(
+    points: np.ndarray, labels: np.ndarray, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = points[:50, 200:230]
+    shares = rng.dirichlet(np.ones(4), size=50).astype(np.float32)
+    penalty, residual = np.full(30, 1e-3), rng.normal(size=(30, 4))
+    by_coordinates, by_points = (
+        solver(some, shares, penalty)(residual) for solver in (probe._by_coordinates, probe._by_points)
+    )
+    np.testing.assert_allclose(by_points, by_coordinates, rtol=0, atol=1e-3 * np.abs(by_coordinates).max())
+    train, test = points[:2000, 200:300], points[2000:4000, 200:300]
+    found = probe.predictions(train, labels[:2000], test)
+    monkeypatch.setattr(probe, "_MOST_FACTORED", 10 * 60**2)  # ten classes, and fewer points than coordinates
+    assert (found == probe.predictions(train, labels[:2000], test)).mean() > 0.998
+
+
 def test_a_single_class_is_refused() -> None:
     with pytest.raises(InputError, match="two classes"):
         probe.predictions(np.eye(3), np.zeros(3), np.eye(3))
