@@ -15,7 +15,8 @@ from latentbench.core.errors import InputError
 from latentbench.neighbors.search import Neighbors, closest_pairs
 
 _LANES = 16  # sources that are processed together: float32 values of one cache line and one vector register
-_REACH = 4000  # points around a source among which the rest of its group is looked for
+_REACH = 4000  # points around a source, at least, among which the rest of its group is looked for
+_REACHES = 4  # as many points as hold a group on average: a group that is not full costs as much as a full one
 # Groups of sources yielded at once: at most this many, and this many float32 lengths, but at least one per thread.
 _SLAB, _SLAB_NUMBERS = 16, 2**26
 _MOST_EDGES = 2**31  # positions in a graph are counted in 32 bits
@@ -131,8 +132,9 @@ def shortest_paths(
         raise InputError(f"a graph of {graph.nnz:,} edges is too large: it must have fewer than 2^31")
     n_threads = compiled.use_threads()
     edges = graph.indptr.astype(np.int32), graph.indices.astype(np.int32), graph.data
-    groups = _groups(*edges, sources.astype(np.int64))
     n = graph.shape[0]
+    reach = min(n, max(_REACH, _REACHES * _LANES * n // max(1, len(sources))))
+    groups = _groups(*edges, sources.astype(np.int64), reach)
     n_groups = min(len(groups), max(n_threads, min(_SLAB, _SLAB_NUMBERS // (_LANES * n))))
     ways = np.empty((n_groups * _LANES, n), dtype=np.float32)
     with progress.counter(total=len(sources), desc=label, unit="source", delay=1.0) as bar:
@@ -145,8 +147,10 @@ def shortest_paths(
 
 
 @compiled.loop()
-def _groups(starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, sources: np.ndarray) -> np.ndarray:
-    """Group each source with the nearest ones that are not in a group yet: positions in `sources`, -1 for none."""
+def _groups(
+    starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, sources: np.ndarray, reach: int
+) -> np.ndarray:
+    """Group each source with the nearest ones, among so many points, that are in no group yet: -1 for none."""
     n = len(starts) - 1
     position = np.full(n, -1, np.int64)
     for i in range(len(sources)):
@@ -158,7 +162,7 @@ def _groups(starts: np.ndarray, targets: np.ndarray, lengths: np.ndarray, source
     for i in range(len(sources)):
         if position[sources[i]] < 0:
             continue
-        settled = _dijkstra(starts, targets, lengths, sources[i], _REACH, distance, order, keys, items)
+        settled = _dijkstra(starts, targets, lengths, sources[i], reach, distance, order, keys, items)
         filled = 0
         for rank in range(settled):
             point = order[rank]

@@ -1,7 +1,10 @@
 """Neighbour graphs and shortest ways along them, against SciPy and scikit-learn."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_array, diags_array
 from scipy.sparse.csgraph import shortest_path
 from sklearn.neighbors import kneighbors_graph, radius_neighbors_graph
 
@@ -79,6 +82,19 @@ def test_slabs_of_few_groups_hold_the_same_ways(points: np.ndarray, monkeypatch:
     slabs = [(places, rows.copy()) for places, rows in geodesics.shortest_paths(graph, sources)]
     assert len(slabs) > 1
     assert all(np.array_equal(rows, whole[places]) for places, rows in slabs)
+
+
+def test_sources_that_are_far_apart_are_followed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    n, followed = 40_000, []
+
+    def follow(*parts: Any) -> None:
+        followed.append((parts[4] >= 0).sum(axis=1).tolist())
+        parts[5][:] = 0
+
+    monkeypatch.setattr(geodesics, "_follow_groups", follow)
+    chain = csr_array(diags_array([np.ones(n - 1)] * 2, offsets=[-1, 1]))
+    list(geodesics.shortest_paths(chain, np.arange(0, n, n // 16)))
+    assert followed == [[16]]
 
 
 def test_parts_that_take_hours_to_join_are_refused(points: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
