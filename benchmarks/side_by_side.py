@@ -73,7 +73,7 @@ def batches(jobs: int, n: int, engine: str, overrides: list[str]) -> None:
         (last,) = _run_text(
             folder, "git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/beta-{n - 1}"
         ).split()
-        lock = yaml.load(_run_text(folder, "git", "show", f"{last}:dvc.lock"), Loader=yaml.CSafeLoader)
+        lock = yaml.safe_load(_run_text(folder, "git", "show", f"{last}:dvc.lock"))
         digests |= {out["md5"] for out in lock["stages"][TRAINING]["outs"] if out["path"] == OUTPUT}
         print(f"{n} experiments, {workers} workers: {seconds[-1]:.0f} s", flush=True)
     print(f"{seconds[0] / seconds[1]:.2f} times the rate with {jobs} workers; {sameness(digests)}", flush=True)

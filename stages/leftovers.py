@@ -23,8 +23,7 @@ def remove() -> None:
     if not lock.exists():  # nothing has run through DVC yet
         return
     # libyaml reads the thousands of lines ten times as fast as Python does; DVC wrote them, so none can crash it.
-    with lock.open("rb") as file:
-        ran: dict[str, Any] = yaml.load(file, Loader=yaml.CSafeLoader).get("stages") or {}
+    ran: dict[str, Any] = yaml.CSafeLoader(lock.read_bytes()).get_single_data().get("stages") or {}
     current = _current()
     kept = {out["path"] for name in current & set(ran) for out in ran[name].get("outs", [])}
     for name in sorted(set(ran) - current):

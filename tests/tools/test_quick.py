@@ -26,7 +26,7 @@ def test_a_sketch_has_every_table_and_picture_and_changes_nothing_else(finished:
     locked = (workspace.folder / "dvc.lock").read_bytes()
     done = workspace.run("python", "-m", "tools.quick", "--set", *FEW, "latent_dim=4", "data.test_size=150")
     folder = workspace.folder / "quick"
-    assert "a sketch is in quick" in done.stderr
+    assert "the sketch is in quick" in done.stderr
     page = (folder / "report/index.html").read_text(encoding="utf-8")
     assert "A sketch, from few images and short trainings (budget 0.05)" in page
     table = artifacts.read_table(folder / "metrics/evaluate/representations.csv").set_index("row")
