@@ -169,4 +169,4 @@ plots-page: setup  ## rewrite the template of the plots page
 	python -m tools.plots_page
 
 clean:  ## remove the virtual environment, built pages, sketches and tool caches (results and DVC's cache stay)
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick scale site .docs_cache docs/libraries/node_modules
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache dvc_plots compare report quick scale side_by_side site .docs_cache docs/libraries/node_modules

@@ -93,36 +93,23 @@ def sketched(params: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
 
     Raises:
         ParamsError: they are wrong.
-        QuickError: a change has no value, or there is no such param.
+        ExperimentError: there is no such param.
+        QuickError: a change has no value.
     """
     found = dict(params)
     for key, value in _SKETCH.items():
-        _put(found, key, value)
+        experiments.put(found, key, value)
     found["n_samples"] = min(int(found["n_samples"]), _N_SAMPLES)
     if any(change.startswith("data.dataset=") for change in changes):
         for key in ("data.train_size", "data.test_size"):  # the project's own sizes fit its own dataset
-            _put(found, key, None)
+            experiments.put(found, key, None)
     for change in changes:
         key, sign, value = change.partition("=")
         if not sign:
             raise QuickError(f"{change}: write a change as KEY=VALUE")
-        _put(found, key, experiments.read_value(key, value))
+        experiments.put(found, key, experiments.read_value(key, value))
     file.check(found)
     return found
-
-
-def _put(params: dict[str, Any], key: str, value: Any) -> None:
-    """Set a param by its dotted key; copy the sections on the way."""
-    *path, last = key.split(".")
-    section = params
-    for part in path:
-        if not isinstance(section.get(part), Mapping):
-            raise QuickError(f"{key}: there is no such param")
-        section[part] = dict(section[part])
-        section = section[part]
-    if last not in section:
-        raise QuickError(f"{key}: there is no such param")
-    section[last] = value
 
 
 def prepare(folder: Path, params: Mapping[str, Any], *, fetched: bool) -> None:

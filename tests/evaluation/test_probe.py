@@ -79,6 +79,7 @@ def test_blocks_factored_by_points_are_those_by_coordinates(
     train, test = points[:2000, 200:300], points[2000:4000, 200:300]
     found = probe.predictions(train, labels[:2000], test)
     monkeypatch.setattr(probe, "_MOST_FACTORED", 10 * 60**2)  # ten classes, and fewer points than coordinates
+    monkeypatch.delattr(probe, "_by_coordinates")
     assert (found == probe.predictions(train, labels[:2000], test)).mean() > 0.998
 
 

@@ -172,6 +172,21 @@ def value_at(params: Mapping[str, Any], key: str) -> Any:
     return content
 
 
+def put(params: dict[str, Any], key: str, value: Any) -> None:
+    """Set a param by its dotted key; copy the sections on the way.
+
+    Raises:
+        ExperimentError: there is no such param.
+    """
+    value_at(params, key)
+    *path, last = key.split(".")
+    section = params
+    for part in path:
+        section[part] = dict(section[part])
+        section = section[part]
+    section[last] = value
+
+
 def read_value(key: str, text: str) -> Any:
     """Return a value of a param from text, with the type of the committed one.
 
