@@ -9,12 +9,13 @@ from latentbench.core.errors import InputError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
+Wanted = Literal["auto", "float32", "bfloat16"]
 
 
 def use(name: Device, index: int = 0) -> torch.device:
     """Return the device of that name; "auto" picks the best available.
 
-    On NVIDIA GPUs, products are computed in true float32 (not TF32) and by deterministic algorithms.
+    On NVIDIA GPUs, products of float32 are true ones (not TF32), and all are computed by deterministic algorithms.
 
     Args:
         name: the requested device.
@@ -38,6 +39,26 @@ def use(name: Device, index: int = 0) -> torch.device:
         torch.cuda.set_device(index)
         return torch.device("cuda", index)
     return torch.device(name)
+
+
+def precision(wanted: Wanted, device: torch.device) -> Precision:
+    """Return the number format of products; "auto" is bfloat16 where the device multiplies in it, float32 elsewhere.
+
+    That is on NVIDIA GPUs from compute capability 8.0 on, and on CPUs with AVX-512 BF16 or AMX. Others only imitate it,
+    more slowly than float32.
+    """
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        there = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        there = device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return "bfloat16" if there else "float32"
+
+
+def products(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return a context in which products are computed in that format where it is safe, and all else in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def seed(device: torch.device, number: int) -> None:

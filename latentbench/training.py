@@ -232,7 +232,7 @@ def fit(
                         share,
                         len(indices),
                     )
-                    with _autocast(compute):
+                    with devices.products(compute.device, compute.precision):
                         parts = loss(batch)
                     run.descend(parts, len(batch.tensors[0]), len(indices))
                     due = checkpoint is not None and parallel.is_main() and checkpoint.is_due()
@@ -243,7 +243,7 @@ def fit(
                     images_done = (epoch - 1) * len(order) + sum(sizes[: step + 1])
                     yield Step(epoch, step + 1, len(sizes), images_done, images_total, parts["loss"].detach())
             if run.is_validation_due():
-                with run.averaged(), _autocast(compute):
+                with run.averaged(), devices.products(compute.device, compute.precision):
                     means = evaluate(network, loss, validation, seed)
                     event = run.validated(parallel.agreed(means, compute.device))
                 yield event
@@ -526,10 +526,6 @@ def _schedule_factor(plan: Plan, step: int, total_steps: int) -> float:
     if plan.schedule == "constant":
         return warmth
     return warmth * 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
-
-
-def _autocast(compute: Compute) -> torch.autocast:
-    return torch.autocast(compute.device.type, torch.bfloat16, enabled=compute.precision == "bfloat16")
 
 
 @contextmanager

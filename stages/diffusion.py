@@ -2,7 +2,6 @@
 
 import copy
 import math
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -68,19 +67,20 @@ def main() -> None:
         table = paths.METRICS / row / "loss.csv"
         summary = trainings.train(run, row, model.denoiser, loss, [data, labels], plan, seed, table)
         trainings.leave_to_main(run)
+        sampling = {**params.sampling.values(), "precision": run.compute.precision}
         described = {
             "method": "diffusion",
             "network": built,
             "classes": list(run.dataset.classes),
-            "sampling": params.sampling.values(),
+            "sampling": sampling,
             "guidance": guidance.scale if guidance else None,
             "seed": run.project.seed,
-            "training": asdict(plan),
+            "training": trainings.described(run, plan),
         }
         artifacts.write_model(paths.model(row), weights.to_arrays(model), described)
         artifacts.write_metrics(paths.METRICS / row / "metrics.json", summary)
         _export(run, row, model)
-        _draw(run, row, model, Sampling(**params.sampling.values()), guidance.scale if guidance else None)
+        _draw(run, row, model, Sampling(**sampling), guidance.scale if guidance else None)
 
 
 def _params(view: View, row: str) -> PixelDiffusionParams | LatentDiffusionParams:

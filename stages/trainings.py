@@ -59,9 +59,11 @@ def stage(name: str, row: str | None = None) -> Iterator[Run]:
     with lifecycle.stage(name, row, watched=False) as view:
         project = view.section(Project)
         n_threads = threads.use(project.threads)
-        compute = Compute(devices.use(project.device, parallel.local_rank()), project.precision, project.compile)
+        device = devices.use(project.device, parallel.local_rank())
+        compute = Compute(device, devices.precision(project.precision, device), project.compile)
         facts = [f"{package} {version(package)}" for package in ("torch", "numpy")]
-        facts += [f"device {compute.device.type}", f"threads {n_threads}", f"processes {parallel.planned_size()}"]
+        facts += [f"device {device.type}", f"precision {compute.precision}"]
+        facts += [f"threads {n_threads}", f"processes {parallel.planned_size()}"]
         path = _checkpoint_folder() / f"{lifecycle.identity(name, row, view, facts)}.safetensors"
         interval_s = float(os.environ.get("LATENTBENCH_CHECKPOINT_SECONDS", _CHECKPOINT_INTERVAL_S))
         # A stage whose DVC was killed trains for nobody.
@@ -96,6 +98,11 @@ def plan(run: Run, recipe: Training, ema_decay: float | None = None, step_scale:
         used = f"using {values['learning_rate']:.3g}"
         progress.note(f"learning_rate: {recipe.learning_rate:g} is for images of 784 values; {used}")
     return Plan(epochs=epochs, warmup_steps=warmup_steps, ema_decay=ema_decay, **values)
+
+
+def described(run: Run, plan: Plan) -> dict[str, Any]:
+    """Return what is saved beside the weights of how they were trained."""
+    return {**dataclasses.asdict(plan), "precision": run.compute.precision}
 
 
 def train(
@@ -157,8 +164,8 @@ def train_and_save(
     folder = paths.METRICS / row
     summary = train(run, row, network, loss, data, plan, seed, folder / "loss.csv")
     leave_to_main(run)
-    described = {**description, "training": dataclasses.asdict(plan)}
-    artifacts.write_model(paths.model(row), weights.to_arrays(network), described)
+    whole = {**description, "training": described(run, plan)}
+    artifacts.write_model(paths.model(row), weights.to_arrays(network), whole)
     artifacts.write_metrics(folder / "metrics.json", summary)
     return summary
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentbench import inference, seeding
+from latentbench import devices, inference, seeding
 from latentbench.core import artifacts, progress
 from latentbench.core.errors import InputError
+from latentbench.devices import Precision
 from latentbench.diffusion import denoising, editing, schedules
 from latentbench.diffusion.denoising import Denoise, Denoiser
 from latentbench.diffusion.parameterisations import Prediction
@@ -34,12 +35,14 @@ class Sampling:
         calls: network calls for each sample, at most; a guided call counts as one.
         spacing: of the levels in between.
         eta: share of fresh noise, for DDIM only.
+        precision: number format of the network's products.
     """
 
     sampler: str = "dpm_solver"
     calls: int = 20
     spacing: Spacing = "rho"
     eta: float = 0.0
+    precision: Precision = "float32"
 
 
 class DiffusionModel(nn.Module):
@@ -98,14 +101,19 @@ class DiffusionModel(nn.Module):
     ) -> Iterator[Step]:
         """Yield the steps of the samples with these indices; each depends only on the seed and its index.
 
-        This holds to within one grey level: in another batch, sums may be rounded differently.
+        In float32 this holds to within one grey level: in another batch, sums may be rounded differently.
         """
         device = next(self.parameters()).device
         generators = [seeding.torch_generator(seed, index) for index in indices]
         path = self.path(sampling)
         y = samplers.start(generators, self.shape, path[0]).to(device)
         denoise = self.denoise(labels, guidance)
-        yield from samplers.sample(denoise, path, y, sampling.sampler, sampling.eta, generators)
+
+        def rounded(noisy: Tensor, level: Tensor) -> Tensor:
+            with devices.products(device, sampling.precision):
+                return denoise(noisy, level)
+
+        yield from samplers.sample(rounded, path, y, sampling.sampler, sampling.eta, generators)
 
     def draw(
         self,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from latentbench.networks.blocks import CropToImage, PadToMultiple
+from latentbench.networks.blocks import CropToImage, GroupNorm, PadToMultiple
 
 _FINE_CHANNELS = 8
 _N_FREQUENCIES = 16  # of the embedding of the noise
@@ -63,7 +63,7 @@ class UNet(nn.Module):
         self.grow = nn.Conv2d(2 * channels, channels, 3, padding=1)
         self.up = nn.ModuleList([_ConvBlock(2 * channels, channels, width), _ConvBlock(channels, channels, width)])
         self.unfold = nn.Sequential(
-            nn.GroupNorm(8, channels),
+            GroupNorm(8, channels),
             nn.SiLU(),
             nn.Conv2d(channels, 4 * _FINE_CHANNELS, 3, padding=1),
             nn.PixelShuffle(2),
@@ -124,12 +124,12 @@ class _ConvBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, condition_width: int) -> None:
         super().__init__()
         self.first = nn.Sequential(
-            nn.GroupNorm(8, channels_in),
+            GroupNorm(8, channels_in),
             nn.SiLU(),
             nn.Conv2d(channels_in, channels_out, 3, padding=1),
         )
         self.shift_scale = nn.Linear(condition_width, 2 * channels_out)
-        self.norm = nn.GroupNorm(8, channels_out)
+        self.norm = GroupNorm(8, channels_out)
         self.second = nn.Sequential(nn.SiLU(), _zero(nn.Conv2d(channels_out, channels_out, 3, padding=1)))
         self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
@@ -145,7 +145,7 @@ class _GlobalBlock(nn.Module):
     def __init__(self, channels: int, positions: int, condition_width: int) -> None:
         super().__init__()
         narrow = channels // 4
-        self.gather = nn.Sequential(nn.GroupNorm(8, channels), nn.Conv2d(channels, narrow, 1), nn.Flatten())
+        self.gather = nn.Sequential(GroupNorm(8, channels), nn.Conv2d(channels, narrow, 1), nn.Flatten())
         self.first = nn.Linear(narrow * positions, 8 * channels)
         self.shift_scale = nn.Linear(condition_width, 16 * channels)
         self.norm = nn.LayerNorm(8 * channels, elementwise_affine=False)

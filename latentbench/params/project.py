@@ -18,7 +18,7 @@ class Project(Section):
     budget: Annotated[float, Field(gt=0, le=1000)]
     threads: Annotated[int, Field(ge=1)]
     device: Literal["auto", "cpu", "cuda", "mps"]
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["auto", "float32", "bfloat16"]
     compile: bool
     diffusion_preset: Literal["small", "large"]
 

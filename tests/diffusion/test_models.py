@@ -64,6 +64,21 @@ def test_a_sample_is_the_same_in_any_batch(built: dict[str, Any], sampler: Any) 
 
 
 @BOTH_IN_GREY_AND_COLOUR
+def test_samples_are_drawn_in_the_precision_that_is_asked_for(built: dict[str, Any]) -> None:
+    model, seen = moved(models.build(**built)), set[torch.dtype]()
+    for layer in model.denoiser.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            layer.register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
+    drawn = {}
+    for precision in ("float32", "bfloat16"):
+        seen.clear()
+        drawn[precision] = model.draw(3, range(6), Sampling(calls=5, precision=precision)).int()
+        assert seen == {getattr(torch, precision)}
+    difference = (drawn["float32"] - drawn["bfloat16"]).abs().float()
+    assert 0 < difference.mean() < 5
+
+
+@BOTH_IN_GREY_AND_COLOUR
 def test_a_model_comes_back_from_its_files(built: dict[str, Any], tmp_path: Path) -> None:
     model = moved(models.build(**built))
     if isinstance(model.space, LatentSpace):

@@ -27,6 +27,15 @@ def dense(*widths: int) -> int:
     return sum(a * b + b for a, b in itertools.pairwise(widths))
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.bfloat16])
+def test_group_norm_is_torchs_in_at_least_single_precision(kind: torch.dtype) -> None:
+    maps, ours, theirs = torch.randn(4, 16, 5, 7).to(kind), blocks.GroupNorm(8, 16), nn.GroupNorm(8, 16)
+    computed = torch.float64 if kind == torch.float64 else torch.float32
+    found, expected = ours.to(computed)(maps), theirs.to(computed)(maps.to(computed))
+    assert found.dtype == kind
+    assert torch.equal(found, expected.to(kind))
+
+
 @pytest.mark.parametrize("latent_dim", [2, 32, 64])
 def test_parameter_counts_are_those_of_the_report(latent_dim: int) -> None:
     batch_norms = 2 * (392 + 196 + 98)

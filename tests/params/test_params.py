@@ -89,7 +89,7 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("ae_dense.training.clip_norm", 0.0, "greater than 0"),
         ("ae_dense.training.warmup_share", -1.0, "greater than or equal to 0"),
         ("device", "gpu", "'auto', 'cpu', 'cuda' or 'mps'"),
-        ("precision", "float16", "'float32' or 'bfloat16'"),
+        ("precision", "float16", "'auto', 'float32' or 'bfloat16'"),
         ("evaluate.importance_samples", 0, "greater than or equal to 1"),
         ("pca.reconstructions", [300], "at most n_components (256)"),
         ("isomap.n_components", 1000, "below isomap.n_landmarks (1000)"),
