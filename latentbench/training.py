@@ -341,8 +341,10 @@ class _Run:
             self._optimisers.append(torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True))
         self._average = None if plan.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
         self._names: list[str] = []  # of the parts of the loss
-        self._sums: list[Tensor] = []  # since the last validation, for each step: the parts, summed over images
-        self._n_images = 0  # of those steps
+        # Since the last validation, for each step: the parts, summed over images. One tensor, made once: a small one that
+        # outlives each step would keep the C library from reusing the memory of the steps around it.
+        self._sums = torch.empty(0, 0)
+        self._n_summed = self._n_images = 0  # of those steps
         self._mark, self._epochs_without_gain = math.inf, 0  # the last loss that counted as an improvement
         self.epochs: list[Epoch] = []
         self.done = 0
@@ -352,11 +354,11 @@ class _Run:
         """Return whether all epochs are done, or patience has run out."""
         patience = self._plan.patience
         impatient = patience is not None and self._epochs_without_gain >= patience
-        return impatient or (self.done == self.total and not self._sums)
+        return impatient or (self.done == self.total and not self._n_summed)
 
     def is_validation_due(self) -> bool:
         """Return whether a validation is due and has not been done yet."""
-        return bool(self._sums) and (self.done == self.total or self.done % self._between == 0)
+        return self._n_summed > 0 and (self.done == self.total or self.done % self._between == 0)
 
     def descend(self, parts: Mapping[str, Tensor], n_own: int, n: int) -> None:
         """Take one step down the gradient.
@@ -380,7 +382,10 @@ class _Run:
             _update_average(self._average, self._network, self._plan.ema_decay, self.done)
         self._names = list(parts)
         own = torch.stack([part.detach().float() * n_own for part in parts.values()])
-        self._sums.append(parallel.sum_over_processes(own))
+        if not len(self._sums):
+            self._sums = own.new_empty(self._between, len(own))
+        self._sums[self._n_summed] = parallel.sum_over_processes(own)
+        self._n_summed += 1
         self._n_images += n
         self.done += 1
 
@@ -390,7 +395,7 @@ class _Run:
         Raises:
             DivergenceError: it is not.
         """
-        loss = torch.stack(self._sums).sum(dim=0)[self._names.index("loss")].item() / self._n_images
+        loss = self._summed().sum(dim=0)[self._names.index("loss")].item() / self._n_images
         _check_finite(loss, f"the loss by {self._place()}", self._plan)
 
     @contextmanager
@@ -417,10 +422,10 @@ class _Run:
             self._mark, self._epochs_without_gain = loss, 0
         else:
             self._epochs_without_gain += 1
-        totals = torch.stack(self._sums).cpu().double().sum(dim=0)
+        totals = self._summed().cpu().double().sum(dim=0)
         means = {name: total / self._n_images for name, total in zip(self._names, totals.tolist(), strict=True)}
         self.epochs.append(Epoch(epoch, means, validation, best))
-        self._sums, self._n_images = [], 0
+        self._n_summed = self._n_images = 0
         return self.epochs[-1]
 
     def state(self) -> bytes:
@@ -431,8 +436,8 @@ class _Run:
             tensors |= {f"average.{name}": tensor for name, tensor in self._average.state_dict().items()}
         for place, weight in enumerate(self._weights()):
             tensors |= {f"optimiser.{place}.{name}": value for name, value in self._kept(weight).items()}
-        if self._sums:
-            tensors["sums"] = torch.stack(self._sums)
+        if self._n_summed:
+            tensors["sums"] = self._summed().clone()
         numbers = {
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "done": self.done,
@@ -484,7 +489,13 @@ class _Run:
         self.done, self._names, self._n_images = numbers["done"], numbers["names"], numbers["n_images"]
         self._mark, self._epochs_without_gain = numbers["mark"], numbers["epochs_without_gain"]
         device = next(self._network.parameters()).device
-        self._sums = list(tensors["sums"].to(device)) if "sums" in tensors else []
+        if "sums" in tensors:
+            self._n_summed = len(tensors["sums"])
+            self._sums = torch.empty(self._between, tensors["sums"].shape[1], device=device)
+            self._sums[: self._n_summed] = tensors["sums"]
+
+    def _summed(self) -> Tensor:
+        return self._sums[: self._n_summed]
 
     def _place(self) -> str:
         epoch, step = divmod(max(self.done - 1, 0), self._steps_in_epoch)

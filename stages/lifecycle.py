@@ -127,7 +127,7 @@ def identity(name: str, row: str | None, view: View, facts: Iterable[str]) -> st
     item = {} if row is None else {"row": row}
     parts = [name, *item.values(), *facts, json.dumps(view.content(), sort_keys=True)]
     for path in declared_files(name, item):
-        parts += [path.as_posix(), hashlib.sha256(artifacts.read_bytes(path)).hexdigest()]
+        parts += [path.as_posix(), artifacts.digest(path)]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     return "-".join([name, *item.values(), digest])
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from latentbench import checkpoints, devices, inference, parallel, threads, training
 from latentbench.checkpoints import Checkpoint
-from latentbench.core import artifacts, orphans, progress
+from latentbench.core import artifacts, memory, orphans, progress
 from latentbench.data.dataset import Dataset
 from latentbench.networks import weights
 from latentbench.params.base import View
@@ -58,6 +58,7 @@ def stage(name: str, row: str | None = None) -> Iterator[Run]:
     """
     with lifecycle.stage(name, row, watched=False) as view:
         project = view.section(Project)
+        memory.keep_freed()
         n_threads = threads.use(project.threads)
         device = devices.use(project.device, parallel.local_rank())
         compute = Compute(device, devices.precision(project.precision, device), project.compile)

@@ -160,6 +160,19 @@ def read_bytes(path: Path) -> bytes:
         raise ArtifactError(f"cannot read {path}: {error}") from error
 
 
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal; the file may be larger than memory.
+
+    Raises:
+        ArtifactError: it is missing, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error}") from error
+
+
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write one array as `.npy`, a block at a time: it may be larger than memory.
 
