@@ -341,8 +341,8 @@ class _Run:
             self._optimisers.append(torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True))
         self._average = None if plan.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
         self._names: list[str] = []  # of the parts of the loss
-        # Since the last validation, for each step: the parts, summed over images. One tensor, made once: small ones that
-        # outlive their steps would keep the C library from reusing the memory of the steps around it.
+        # Since the last validation, for each step: the parts, summed over images. One tensor, made once: small ones
+        # that outlive their steps would keep the C library from reusing the memory of the steps around it.
         self._sums = torch.empty(0, 0)
         self._n_summed = self._n_images = 0  # of those steps
         self._mark, self._epochs_without_gain = math.inf, 0  # the last loss that counted as an improvement
