@@ -24,6 +24,7 @@ from tools.lib import experiments
 _FOLDER = Path("side_by_side")
 TRAINING = "vae@vae_dense"
 OUTPUT = "data/models/vae_dense"
+_AT_A_TIME = 4  # experiments
 
 
 def clone(name: str, overrides: list[str]) -> Path:
@@ -60,21 +61,22 @@ def pipeline(jobs: int, overrides: list[str]) -> None:
 
 
 def batches(jobs: int, n: int, engine: str, overrides: list[str]) -> None:
-    """Time `n` experiments by one worker and by `jobs` workers."""
-    seconds, results = [], set()
-    for workers in (1, jobs):
-        folder = clone(f"workers_{workers}", overrides)
-        lines = [f"beta-{number}: vae_dense.beta={2 + number / 8}" for number in range(n)]
+    """Time `n` experiments by one worker and by `jobs` workers, a few at a time in turns: a machine's speed drifts."""
+    folders = {workers: clone(f"workers_{workers}", overrides) for workers in (1, jobs)}
+    seconds, results = dict.fromkeys(folders, 0.0), set()
+    numbers = list(range(n))
+    for some in (numbers[start : start + _AT_A_TIME] for start in range(0, n, _AT_A_TIME)):
+        lines = [f"beta-{number}: vae_dense.beta={2 + number / 8}" for number in some]
         artifacts.write_text(_FOLDER / "experiments.txt", "\n".join([*lines, ""]))
         command = _tool("batch", str((_FOLDER / "experiments.txt").resolve()), "--targets", TRAINING)
-        seconds.append(_run(folder, *command, "--engine", engine, "--jobs", str(workers)))
-        (last,) = _run_text(
-            folder, "git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/beta-{n - 1}"
-        ).split()
-        lock = yaml.safe_load(_run_text(folder, "git", "show", f"{last}:dvc.lock"))
+        for workers, folder in folders.items():
+            seconds[workers] += _run(folder, *command, "--engine", engine, "--jobs", str(workers))
+    for workers, folder in folders.items():
+        found = _run_text(folder, "git", "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/beta-{n - 1}")
+        lock = yaml.safe_load(_run_text(folder, "git", "show", f"{found}:dvc.lock"))
         results |= {out["md5"] for out in lock["stages"][TRAINING]["outs"] if out["path"] == OUTPUT}
-        print(f"{n} experiments, {workers} workers: {seconds[-1]:.0f} s", flush=True)
-    print(f"{seconds[0] / seconds[1]:.2f} times the rate with {jobs} workers; {sameness(results)}", flush=True)
+        print(f"{n} experiments, {workers} workers: {seconds[workers]:.0f} s", flush=True)
+    print(f"{seconds[1] / seconds[jobs]:.2f} times the rate with {jobs} workers; {sameness(results)}", flush=True)
 
 
 def main() -> None:
