@@ -81,6 +81,7 @@ def test_workers_and_the_command_die_and_all_experiments_are_as_alone(
         assert not list(chain.notes.glob("kill-*")), "two workers were killed"
         chain.ran()
         gone_on = chain.run(*command).stderr
+        assert "Traceback" not in gone_on
         assert all(f"{name}: has already run" in gone_on for name in before)
         assert names(chain) == set(betas)
         again = chain.ran()

@@ -350,7 +350,12 @@ def _batch(kind: str, n: int, threads: int | None, room: Path) -> Iterator[Any]:
         scheduler_options={**_NO_PAGES, **(given.get("scheduler-options") or {})},
     ) as cluster:
         cluster.scale(jobs=n)
-        yield cluster
+        try:
+            yield cluster
+        finally:
+            for each in vars(cluster).values():  # keys and certificates, which it would remove only after `room` is gone
+                if hasattr(each, "delete"):
+                    each.close()
 
 
 @contextmanager
