@@ -353,7 +353,7 @@ def _batch(kind: str, n: int, threads: int | None, room: Path) -> Iterator[Any]:
         try:
             yield cluster
         finally:
-            for each in vars(cluster).values():  # keys and certificates, which it would remove only after `room` is gone
+            for each in vars(cluster).values():  # keys and certificates: it would remove them after `room`, too late
                 if hasattr(each, "delete"):
                     each.close()
 
