@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentbench import checkpoints, devices, inference, parallel, threads, training
+from latentbench import checkpoints, devices, inference, memory, parallel, threads, training
 from latentbench.checkpoints import Checkpoint
-from latentbench.core import artifacts, memory, orphans, progress
+from latentbench.core import artifacts, orphans, progress
 from latentbench.data.dataset import Dataset
 from latentbench.networks import weights
 from latentbench.params.base import View

@@ -8,7 +8,7 @@ import pytest
 _MEASURED = """
 import resource
 import numpy as np
-from latentbench.core import memory
+from latentbench import memory
 
 if {kept}:
     memory.keep_freed()
