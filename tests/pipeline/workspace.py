@@ -13,6 +13,7 @@ import yaml
 SMALL: dict[str, Any] = {
     "latent_dim": 6,
     "n_samples": 240,
+    "precision": "float32",  # as on processors without bfloat16; tests/test_training.py and tests/diffusion have both
     "threads": 1,  # the other core is for the other worker of the tests
     "rows.reductions": ["umap", "supervised"],
     "rows.ae": ["ae_dense", "ae_conv"],
