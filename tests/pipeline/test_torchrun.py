@@ -12,7 +12,8 @@ from tests.pipeline.workspace import Workspace
 def test_a_stage_under_torchrun_writes_what_it_writes_alone(finished: Workspace, tmp_path: Path) -> None:
     """Run the network without batch norm: biases before that have no gradient but rounding, of which Adam makes steps.
 
-    That batch norm is shared rightly is shown in double precision, by tests/test_parallel.py.
+    That batch norm is shared rightly is shown in double precision, by tests/test_parallel.py. Muon makes all singular
+    values of a gradient equal, and so the rounding of small ones larger.
     """
     workspace = finished.copy(tmp_path / "copy")
     before = finished.outputs()
@@ -30,11 +31,11 @@ def test_a_stage_under_torchrun_writes_what_it_writes_alone(finished: Workspace,
         name = f"data/embeddings/ae_conv/{split}.npy"
         expected, found = artifacts.read_array(finished.folder / name), artifacts.read_array(workspace.folder / name)
         assert not np.array_equal(found, expected)  # other sums, rounded otherwise
-        assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)
+        assert np.linalg.norm(found - expected) < 1e-2 * np.linalg.norm(expected)
     alone, together = (
         artifacts.read_table(each.folder / "metrics/ae_conv/loss.csv").to_numpy() for each in (finished, workspace)
     )
-    np.testing.assert_allclose(together, alone, rtol=1e-4)
+    np.testing.assert_allclose(together, alone, rtol=1e-3)
     assert {name for name in before if before[name] != after[name]} <= set(names)
     assert done.stderr.count("ae_conv: 100%") <= 1
     assert not list((workspace.folder / ".dvc/tmp/latentbench").iterdir())
