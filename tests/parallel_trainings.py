@@ -7,6 +7,7 @@ several times.
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def vae(weight: float = 1.0) -> tuple[nn.Module, training.Loss]:
 TASKS: dict[str, Callable[[], tuple[nn.Module, training.Loss]]] = {
     "dense": lambda: autoencoder("dense"),
     "conv": lambda: autoencoder("conv"),
+    "muon": lambda: autoencoder("dense"),
     "vae": vae,
     "total_correlation": lambda: vae(6.0),
 }
@@ -92,7 +94,8 @@ def train(
 
     data = [images, torch.arange(len(images))]
     train_part, validation_part = [each[:N_TRAIN] for each in data], [each[N_TRAIN:] for each in data]
-    run = training.fit(network, noted, train_part, validation_part, PLAN, 5, checkpoint=checkpoint)
+    plan = replace(PLAN, optimizer="muon") if task == "muon" else PLAN
+    run = training.fit(network, noted, train_part, validation_part, plan, 5, checkpoint=checkpoint)
     epochs = []
     for event in run:
         if isinstance(event, Epoch):

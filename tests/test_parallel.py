@@ -55,7 +55,7 @@ def outcomes(images: np.ndarray, root: Path, tmp_path_factory: pytest.TempPathFa
     return Outcome.read(folder / "one", 0), [Outcome.read(folder / "two", rank) for rank in (0, 1)]
 
 
-TASKS = ("dense", "conv", "vae", "total_correlation")
+TASKS = ("dense", "conv", "muon", "vae", "total_correlation")
 
 
 @pytest.mark.parametrize("task", TASKS)
