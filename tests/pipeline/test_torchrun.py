@@ -12,8 +12,8 @@ from tests.pipeline.workspace import Workspace
 def test_a_stage_under_torchrun_writes_what_it_writes_alone(finished: Workspace, tmp_path: Path) -> None:
     """Run the network without batch norm: biases before that have no gradient but rounding, of which Adam makes steps.
 
-    Muon makes larger steps of rounding still. That it and batch norm are shared rightly is shown in double precision, by
-    tests/test_parallel.py.
+    Muon makes larger steps of rounding still. That it and batch norm are shared rightly is shown in double precision,
+    by tests/test_parallel.py.
     """
     workspace = finished.copy(tmp_path / "copy")
     workspace.set_params({"ae_conv.training.optimizer": "adamw", "ae_conv.training.learning_rate": 1e-3})
