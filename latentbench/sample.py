@@ -51,6 +51,7 @@ def draw(options: argparse.Namespace) -> np.ndarray:
         calls=options.calls or trained["calls"],
         spacing=options.spacing or trained["spacing"],
         eta=options.eta if options.eta is not None else trained["eta"] if options.sampler is None else 0.0,
+        autoguidance=trained["autoguidance"] if options.autoguidance is None else options.autoguidance,
     )
     model.path(sampling)  # fails early if the options are impossible
     if options.guidance is not None and options.label is None:
@@ -107,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="image i of a seed is the same for any number (default: 0)")
     parser.add_argument("--class", dest="label", help="class name or number, if the model was trained with classes")
+    parser.add_argument(
+        "--autoguidance",
+        type=float,
+        help="how far to keep away from the guide, 1 for not at all (default: the model's own)",
+    )
     parser.add_argument("--guidance", type=float, help="how strongly to follow the class (default: the model's own)")
     parser.add_argument("--sampler", choices=samplers.names(), help="default: the model's own")
     parser.add_argument("--calls", type=_positive, help="network calls for each image (default: the model's own)")

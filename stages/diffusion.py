@@ -17,6 +17,7 @@ from latentbench.diffusion.spaces import LATENT_DEVIATION, LatentSpace, NoisyCod
 from latentbench.networks import texture, weights
 from latentbench.params.base import ParamsError, View
 from latentbench.params.diffusion import Coder, LatentDiffusionParams, PixelDiffusionParams
+from latentbench.params.training import Training
 from latentbench.training import Batch
 from stages import exporting, lifecycle, paths, trainings
 from stages.trainings import Run
@@ -44,7 +45,9 @@ def main() -> None:
         else:
             built["coder"] = {"latent_dim": size.coder.latent_dim}
             built["data_deviation"] = LATENT_DEVIATION
-        built["network"] = size.network()
+        built["network"], autoguidance = size.network(), params.autoguidance
+        if autoguidance:
+            built["guide"] = size.guide()
         torch.manual_seed(seeding.derive(run.project.seed, row, "weights"))
         model = models.build(**built)
 
@@ -54,20 +57,25 @@ def main() -> None:
             data = inference.apply(model.encode, torch.tensor(images), device=run.compute.device).numpy()
 
         def loss(batch: Batch) -> dict[str, Tensor]:
-            given, truth = batch.tensors
-            x0 = given if given.is_floating_point() else model.encode(given)
-            level, eps = model.schedule.trained_at(batch.uniform()), batch.normal(*model.shape)
+            x0, level, eps = _noised(model, batch)
             condition = None
             if guidance:
+                truth = batch.tensors[1]
                 condition = torch.where(batch.uniform() < guidance.dropped_share, len(run.dataset.classes), truth)
             return {"loss": model.denoiser.loss(x0, level, eps, process.weighting, condition)}
 
+        if autoguidance:
+            _train_guide(run, row, model, data, params, size.training, autoguidance.share)
         plan = trainings.plan(run, size.training, process.ema_decay)
         seed = seeding.derive(run.project.seed, row, "training")
         table = paths.METRICS / row / "loss.csv"
         summary = trainings.train(run, row, model.denoiser, loss, [data, labels], plan, seed, table)
         trainings.leave_to_main(run)
-        sampling = {**params.sampling.values(), "precision": run.compute.precision}
+        sampling = {
+            **params.sampling.values(),
+            "precision": run.compute.precision,
+            "autoguidance": autoguidance.scale if autoguidance else 1.0,
+        }
         described = {
             "method": "diffusion",
             "network": built,
@@ -79,7 +87,7 @@ def main() -> None:
         }
         artifacts.write_model(paths.model(row), weights.to_arrays(model), described)
         artifacts.write_metrics(paths.METRICS / row / "metrics.json", summary)
-        _export(run, row, model)
+        _export(run, row, model, sampling["autoguidance"])
         _draw(run, row, model, Sampling(**sampling), guidance.scale if guidance else None)
 
 
@@ -106,7 +114,36 @@ def _train_coder(run: Run, row: str, space: LatentSpace, images: np.ndarray, par
     space.to(run.compute.device).fit(torch.tensor(images[run.dataset.fit_index]))
 
 
-def _export(run: Run, row: str, model: DiffusionModel) -> None:
+def _noised(model: DiffusionModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the data of a batch, and levels and noise for it."""
+    given = batch.tensors[0]
+    x0 = given if given.is_floating_point() else model.encode(given)
+    return x0, model.schedule.trained_at(batch.uniform()), batch.normal(*model.shape)
+
+
+def _train_guide(
+    run: Run,
+    row: str,
+    model: DiffusionModel,
+    data: np.ndarray,
+    params: PixelDiffusionParams | LatentDiffusionParams,
+    recipe: Training,
+    share: float,
+) -> None:
+    """Train the guide of a model as the model itself, for a share of the images and without classes."""
+    guide, process = model.guide, params.process
+    assert guide is not None
+
+    def loss(batch: Batch) -> dict[str, Tensor]:
+        return {"loss": guide.loss(*_noised(model, batch), process.weighting)}
+
+    shorter = recipe.model_copy(update={"images": max(1, round(recipe.images * share))})
+    plan = trainings.plan(run, shorter, process.ema_decay)
+    seed = seeding.derive(run.project.seed, row, "guide")
+    trainings.train(run, f"{row}: guide", guide, loss, [data], plan, seed, paths.model(row) / "guide_loss.csv", "guide")
+
+
+def _export(run: Run, row: str, model: DiffusionModel, autoguidance: float) -> None:
     """Write the estimator of x_0 as `denoiser.onnx`, and the decoder from latents to images as `decoder.onnx`."""
     on_cpu = copy.deepcopy(model).cpu().eval()
     chosen = run.dataset.validation_index[: exporting.N_CHECKED]
@@ -120,7 +157,7 @@ def _export(run: Run, row: str, model: DiffusionModel) -> None:
     inputs = {"noisy": noisy, "level": level}
     if on_cpu.n_classes is not None:
         inputs["labels"] = torch.tensor(run.dataset.train_labels[chosen]).long()
-    exporting.write(run, row, "denoiser", models.Estimator(on_cpu), inputs, "clean")
+    exporting.write(run, row, "denoiser", models.Estimator(on_cpu, autoguidance), inputs, "clean")
     if isinstance(on_cpu.space, LatentSpace):
         exporting.write(run, row, "decoder", models.SpaceDecoder(on_cpu), {"latents": data}, "images")
 

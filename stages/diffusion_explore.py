@@ -127,7 +127,8 @@ class Explorer:
                 generators = [seeding.torch_generator(self.seed, index) for index in range(n)[some]]
                 noise = samplers.start(generators, self.model.shape, path[0])
                 how = self.sampling.sampler, self.sampling.eta, generators
-                parts.append(samplers.last(samplers.sample(self.model.denoise(), path, noise, *how)).y)
+                denoise = self.model.estimates(self.sampling)
+                parts.append(samplers.last(samplers.sample(denoise, path, noise, *how)).y)
             drawn = self.model.pixels(torch.cat(parts))
             generator = seeding.numpy_generator(self.seed, "jackknife")
             distance = samples.kernel_estimate(self._features(drawn), target, min(_N_GROUPS, n // 2), generator)
@@ -182,7 +183,7 @@ class Explorer:
             generators = [seeding.torch_generator(self.seed, "vary", index) for index in range(len(data))]
             how = self.sampling.sampler, self.sampling.eta
             parts = [
-                editing.vary(self.model.denoise(), path, data[some], generators[some], *how)
+                editing.vary(self.model.estimates(self.sampling), path, data[some], generators[some], *how)
                 for some in _parts(len(data))
             ]
             varied = self.model.pixels(torch.cat(parts))

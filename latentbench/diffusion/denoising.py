@@ -60,6 +60,25 @@ def clipped(denoise: Denoise, low: float = -1.0, high: float = 1.0) -> Denoise:
     return lambda y, level: denoise(y, level).clamp(low, high)
 
 
+def autoguided(denoiser: Denoiser, guide: Denoiser, scale: float) -> Denoise:
+    """Return estimates pushed away from those of a weaker network (Karras et al. 2024, arXiv 2406.02507, section 4).
+
+    Where a network has learned too little, it draws what lies between images. A smaller one that saw fewer of them errs
+    in the same way, but more so. The difference between the two points away from the error.
+
+    Args:
+        denoiser: the network.
+        guide: the weaker one, of the same data.
+        scale: 1 is the network itself; a larger one pushes harder.
+    """
+
+    def denoise(y: Tensor, level: Tensor) -> Tensor:
+        weaker = guide(y, level)
+        return torch.as_tensor(weaker + scale * (denoiser(y, level) - weaker))
+
+    return denoise
+
+
 def guided(denoiser: Denoiser, labels: Tensor, nobody: int, scale: float) -> Denoise:
     """Return estimates conditioned on classes, pushed away from the unconditional ones (Ho & Salimans 2022, eq. 6).
 

@@ -36,6 +36,7 @@ class Sampling:
         spacing: of the levels in between.
         eta: share of fresh noise, for DDIM only.
         precision: number format of the network's products.
+        autoguidance: scale of the push away from the model's guide; 1 does without it, as do samples of given classes.
     """
 
     sampler: str = "dpm_solver"
@@ -43,6 +44,7 @@ class Sampling:
     spacing: Spacing = "rho"
     eta: float = 0.0
     precision: Precision = "float32"
+    autoguidance: float = 1.0
 
 
 class DiffusionModel(nn.Module):
@@ -55,6 +57,7 @@ class DiffusionModel(nn.Module):
         image_shape: channels, height and width of an image.
         shape: of one datum.
         n_classes: how many classes the denoiser can be conditioned on; None if it is unconditional.
+        guide: a weaker denoiser for autoguidance; None without one.
     """
 
     def __init__(
@@ -65,20 +68,46 @@ class DiffusionModel(nn.Module):
         image_shape: Sequence[int],
         shape: Sequence[int],
         n_classes: int | None,
+        guide: Denoiser | None = None,
     ) -> None:
         super().__init__()
-        self.space, self.denoiser = space, denoiser
+        self.space, self.denoiser, self.guide = space, denoiser, guide
         self.schedule, self.n_classes = schedule, n_classes
         self.image_shape, self.shape = tuple(image_shape), tuple(shape)
 
-    def denoise(self, labels: Tensor | None = None, guidance: float = 1.0) -> Denoise:
-        """Return what samplers call: estimates within the limits of the space, conditioned on classes (n,) if given."""
-        if labels is None:
-            denoise: Denoise = self.denoiser
-        else:
+    def denoise(self, labels: Tensor | None = None, guidance: float = 1.0, autoguidance: float = 1.0) -> Denoise:
+        """Return what samplers call: estimates within the limits of the space.
+
+        Args:
+            labels: (n,) classes that they are conditioned on; None for any class.
+            guidance: how strongly they follow these classes.
+            autoguidance: how strongly they are pushed away from the guide's, without labels.
+
+        Raises:
+            InputError: there is no guide.
+        """
+        if labels is not None:
             assert self.n_classes is not None
             denoise = denoising.guided(self.denoiser, labels, self.n_classes, guidance)
+        elif autoguidance == 1.0:
+            denoise = self.denoiser
+        elif self.guide is None:
+            raise InputError(
+                "autoguidance needs a guide: train one with the param 'autoguidance' of the model's section"
+            )
+        else:
+            denoise = denoising.autoguided(self.denoiser, self.guide, autoguidance)
         return denoise if self.space.limits is None else denoising.clipped(denoise, *self.space.limits)
+
+    def estimates(self, sampling: Sampling, labels: Tensor | None = None, guidance: float = 1.0) -> Denoise:
+        """Return `denoise` in the precision and with the autoguidance of a way to sample."""
+        denoise, device = self.denoise(labels, guidance, sampling.autoguidance), next(self.parameters()).device
+
+        def rounded(noisy: Tensor, level: Tensor) -> Tensor:
+            with devices.products(device, sampling.precision):
+                return denoise(noisy, level)
+
+        return rounded
 
     def path(self, sampling: Sampling, start: float = 1.0) -> list[float]:
         """Return the levels that samples go through from a time in (0, 1]; 1 is pure noise.
@@ -107,13 +136,8 @@ class DiffusionModel(nn.Module):
         generators = [seeding.torch_generator(seed, index) for index in indices]
         path = self.path(sampling)
         y = samplers.start(generators, self.shape, path[0]).to(device)
-        denoise = self.denoise(labels, guidance)
-
-        def rounded(noisy: Tensor, level: Tensor) -> Tensor:
-            with devices.products(device, sampling.precision):
-                return denoise(noisy, level)
-
-        yield from samplers.sample(rounded, path, y, sampling.sampler, sampling.eta, generators)
+        denoise = self.estimates(sampling, labels, guidance)
+        yield from samplers.sample(denoise, path, y, sampling.sampler, sampling.eta, generators)
 
     def draw(
         self,
@@ -149,8 +173,8 @@ class DiffusionModel(nn.Module):
     ) -> Tensor:
         """Fill in the pixels of images that are not known, both (n, c, h, w), uint8 and bool; known pixels stay.
 
-        It takes `sampling.calls` ancestral steps, each of them `repeats` times. On latents, every estimate is decoded,
-        completed and encoded again.
+        It takes `sampling.calls` ancestral steps, each of them `repeats` times, without autoguidance: fillings are to
+        be as likely as the model finds them. On latents, every estimate is decoded, completed and encoded again.
         """
         device = next(self.parameters()).device
         images, known = images.to(device), known.to(device)
@@ -161,7 +185,8 @@ class DiffusionModel(nn.Module):
             return self.space.encode(torch.where(known, inference.to_unit(images), self.space.decode(x0)))
 
         y = samplers.start(generators, self.shape, path[0]).to(device)
-        filled = editing.inpaint(self.denoise(), path, agree, y, generators, repeats)
+        denoise = self.estimates(replace(sampling, autoguidance=1.0))
+        filled = editing.inpaint(denoise, path, agree, y, generators, repeats)
         return torch.where(known, images, inference.to_pixels(self.space.decode(filled))).cpu()
 
     @torch.no_grad()
@@ -171,18 +196,26 @@ class DiffusionModel(nn.Module):
 
 
 class Estimator(nn.Module):
-    """The denoiser of a model as a separate module; on pixels, clip its estimates to -1 and 1."""
+    """The estimates that samples of a model are made of, as a separate module; on pixels, clip them to -1 and 1.
 
-    def __init__(self, model: DiffusionModel) -> None:
+    Args:
+        model: whose they are.
+        autoguidance: scale of it; a model that is told classes does without.
+    """
+
+    def __init__(self, model: DiffusionModel, autoguidance: float = 1.0) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.autoguidance = model, autoguidance
 
     def forward(self, noisy: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map y = x_0 + level * eps (n, *shape), levels (n,), float32 both, to estimates of x_0 (n, *shape).
 
         A class-conditional model takes labels (n,) int64; the number after the last class means any class.
         """
-        return torch.as_tensor(self.model.denoiser(noisy, level, labels))
+        denoiser, guide = self.model.denoiser, self.model.guide
+        if labels is not None or guide is None or self.autoguidance == 1.0:
+            return torch.as_tensor(denoiser(noisy, level, labels))
+        return denoising.autoguided(denoiser, guide, self.autoguidance)(noisy, level)
 
 
 class SpaceDecoder(nn.Module):
@@ -205,6 +238,7 @@ def build(
     data_deviation: float,
     n_classes: int | None = None,
     coder: Mapping[str, Any] | None = None,
+    guide: Mapping[str, Any] | None = None,
 ) -> DiffusionModel:
     """Return a freshly initialised model.
 
@@ -215,17 +249,25 @@ def build(
         prediction, data_deviation: as for `Denoiser`.
         n_classes: how many classes the network can be conditioned on.
         coder: for a model on latents, arguments of the residual autoencoder except the image shape; None on pixels.
+        guide: arguments of the network of the guide, which is told no classes; None for a model without one.
     """
     if coder is None:
         space: PixelSpace | LatentSpace = PixelSpace()
         shape = tuple(image_shape)
-        denoiser: nn.Module = denoisers.UNet(image_shape, n_classes=n_classes, **network)
     else:
         space = LatentSpace(residual.Network(image_shape, **coder))
         shape = (space.coder.latent_dim,)
-        denoiser = denoisers.ResidualMLP(*shape, n_classes=n_classes, **network)
-    whole = Denoiser(denoiser, prediction, data_deviation)
-    return DiffusionModel(space, whole, schedules.make(**schedule), image_shape, shape, n_classes)
+
+    def denoiser(arguments: Mapping[str, Any], n_classes: int | None) -> Denoiser:
+        made: nn.Module
+        if coder is None:
+            made = denoisers.UNet(image_shape, n_classes=n_classes, **arguments)
+        else:
+            made = denoisers.ResidualMLP(shape[0], n_classes=n_classes, **arguments)
+        return Denoiser(made, prediction, data_deviation)
+
+    whole, weaker = denoiser(network, n_classes), None if guide is None else denoiser(guide, None)
+    return DiffusionModel(space, whole, schedules.make(**schedule), image_shape, shape, n_classes, weaker)
 
 
 def restore(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> DiffusionModel:

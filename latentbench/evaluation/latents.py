@@ -88,7 +88,8 @@ def spherical(first: Tensor, second: Tensor, shares: Tensor, centre: Tensor) -> 
     2016): the arc keeps its distance from the centre if both ends have the same. If the ends lie on one line with the
     centre there is no angle to go around, and the arc is a straight line.
     """
-    a, b = (first - centre).double(), (second - centre).double()
+    # In double precision from the start, so that the ends come back to the last bit.
+    a, b = first.double() - centre, second.double() - centre
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=1).clamp(-1.0, 1.0)
     sine = (1.0 - cosine.square()).sqrt()[:, None]
     angle, t = torch.atan2(sine, cosine[:, None]), shares.double()

@@ -135,11 +135,16 @@ def kernel_estimate(
     def sums(x: np.ndarray, y: np.ndarray, of_x: list[np.ndarray], of_y: list[np.ndarray]) -> np.ndarray:
         """Return the sums of the kernel by group of x and y, (n_groups, n_groups)."""
         found = np.empty((n_groups, n_groups))
-        columns = np.concatenate(of_y)
-        ends = np.cumsum([0, *map(len, of_y)])[:-1]
+        parts = [y[group] for group in of_y]
         for row, group in enumerate(of_x):
-            kernel = (x[group] @ y[columns].T / dim + 1.0) ** 3
-            found[row] = np.add.reduceat(kernel.sum(axis=0), ends)
+            points = x[group] / dim
+            for column, part in enumerate(parts):
+                if x is y and column < row:
+                    found[row, column] = found[column, row]
+                    continue
+                base = points @ part.T
+                base += 1.0
+                found[row, column] = np.vdot(base, base * base)  # a power would take several times as long
         return found
 
     a, b = features_a.astype(np.float64), features_b.astype(np.float64)
@@ -184,23 +189,27 @@ def density_and_coverage(
     """
     groups_real, groups_generated = _groups(real, generated, n_groups, generator)
     radii = nearest(real, real, k, exclude_self=True, label="density: radii").distances[:, -1]
-    nearby = np.empty((n_groups, len(real)))  # distance of the nearest generated image, by its group
+    nearby = np.empty((n_groups, len(real)))  # squared distance of the nearest generated image, by its group
     counts = np.empty((n_groups, n_groups))  # of pairs with the second inside the ball of the first
     centre = real.mean(axis=0, dtype=np.float64)  # the smaller the numbers subtracted below, the less is lost
-    a = real - centre
-    squares = np.square(a).sum(axis=1)
+    a, reach = real - centre, np.square(radii)
+    lengths = np.square(a).sum(axis=1)
     for column, group in enumerate(groups_generated):
         b = generated[group] - centre
-        distances = np.sqrt(np.maximum(squares[:, None] + np.square(b).sum(axis=1) - 2.0 * a @ b.T, 0.0))
-        nearby[column] = distances.min(axis=1)
-        inside = (distances < radii[:, None]).sum(axis=1)
-        counts[:, column] = [inside[of_real].sum() for of_real in groups_real]
+        turned, squares_b = -2.0 * b.T, np.square(b).sum(axis=1)
+        for row, of_real in enumerate(groups_real):
+            squares = a[of_real] @ turned
+            squares += lengths[of_real, None]
+            squares += squares_b
+            np.maximum(squares, 0.0, out=squares)
+            nearby[column, of_real] = squares.min(axis=1)
+            counts[row, column] = np.count_nonzero(squares < reach[of_real, None])
 
     def scores(kept: np.ndarray) -> tuple[float, float]:
         chosen = np.concatenate([group for group, keep in zip(groups_real, kept, strict=True) if keep])
         share = len(real) / len(chosen)  # fewer balls, each as large as before
         density = share * counts[np.ix_(kept, kept)].sum() / (k * _size(groups_generated, kept))
-        return float(density), float((nearby[kept].min(axis=0) < radii)[chosen].mean())
+        return float(density), float((nearby[kept].min(axis=0) < reach)[chosen].mean())
 
     whole = scores(np.ones(n_groups, dtype=bool))
     left_out = [scores(np.arange(n_groups) != group) for group in range(n_groups)]

@@ -29,8 +29,9 @@ class Method:
 
     def __init__(self, model: DiffusionModel, sampling: Sampling, guidance: float | None) -> None:
         self.model, self.sampling, self.guidance = model, sampling, guidance
-        self.calls = samplers.n_calls(sampling.sampler, sampling.calls)
-        self.calls_guided = None if guidance is None else self.calls * (1 if guidance == 1.0 else 2)
+        calls = samplers.n_calls(sampling.sampler, sampling.calls)
+        self.calls = calls * (1 if sampling.autoguidance == 1.0 else 2)
+        self.calls_guided = None if guidance is None else calls * (1 if guidance == 1.0 else 2)
 
     @classmethod
     def load(cls, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Self:

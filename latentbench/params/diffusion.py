@@ -40,6 +40,13 @@ class Guidance(Section):
     dropped_share: Annotated[float, Field(gt=0, lt=1)]
 
 
+class Autoguidance(Section):
+    """How far samples keep away from those of a guide: a network half as wide, trained for a share of the images."""
+
+    scale: Annotated[float, Field(ge=1)]
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
 class PixelSize(Section):
     """A network on pixels, and its training."""
 
@@ -49,6 +56,10 @@ class PixelSize(Section):
     def network(self) -> dict[str, int]:
         """Return what the network is built with."""
         return {"channels": self.channels}
+
+    def guide(self) -> dict[str, int]:
+        """Return what the network of the guide is built with."""
+        return {"channels": max(8, self.channels // 16 * 8)}
 
 
 class Coder(Section):
@@ -72,6 +83,10 @@ class LatentSize(Section):
         """Return what the network is built with."""
         return {"width": self.width, "n_blocks": self.n_blocks}
 
+    def guide(self) -> dict[str, int]:
+        """Return what the network of the guide is built with."""
+        return {"width": max(8, self.width // 8 * 4), "n_blocks": self.n_blocks}
+
 
 class DiffusionParams(Section):
     """What the sections of all diffusion models share: each row of `rows.diffusion` has one, named after the row."""
@@ -79,6 +94,7 @@ class DiffusionParams(Section):
     space: Literal["pixels", "latents"]
     process: Process
     sampling: Sampling
+    autoguidance: Autoguidance | None
     guidance: Guidance | None
 
 

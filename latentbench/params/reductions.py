@@ -18,7 +18,7 @@ class Reduction(Section):
 
     model_config = ConfigDict(extra="ignore")
 
-    method: Literal["kernel_pca", "random_projection", "supervised", "tsne", "umap"]
+    method: Literal["kernel_pca", "patches", "random_projection", "supervised", "tsne", "umap"]
     n_components: Components
 
 
@@ -46,6 +46,22 @@ class KernelPCA(Reduction):
     def _landmarks_span_components(self) -> "KernelPCA":
         if self.n_components > self.n_landmarks:
             raise ValueError(f"n_components ({self.n_components}) must be at most n_landmarks ({self.n_landmarks})")
+        return self
+
+
+class Patches(Reduction):
+    """`latentbench.methods.patches`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    n_filters: Annotated[int, Field(ge=1, le=1024)]
+    patch_size: Annotated[int, Field(ge=3, le=15)]
+    n_cells: Annotated[int, Field(ge=1, le=32)]
+
+    @model_validator(mode="after")
+    def _patches_have_a_middle(self) -> "Patches":
+        if self.patch_size % 2 == 0:
+            raise ValueError(f"patch_size must be odd: a patch has a pixel in its middle; not {self.patch_size}")
         return self
 
 
@@ -78,6 +94,7 @@ class TSNE(Reduction):
 
 MODELS: dict[object, type[Reduction]] = {
     "kernel_pca": KernelPCA,
+    "patches": Patches,
     "random_projection": RandomProjection,
     "supervised": Supervised,
     "tsne": TSNE,

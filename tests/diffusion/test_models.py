@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from latentbench import inference, sample, seeding, training
 from latentbench.core import artifacts
-from latentbench.diffusion import models, process, schedules
+from latentbench.core.errors import InputError
+from latentbench.diffusion import denoising, models, process, schedules
 from latentbench.diffusion.models import DiffusionModel, Sampling
 from latentbench.diffusion.parameterisations import Prediction
 from latentbench.diffusion.samplers import base as samplers
@@ -131,6 +132,43 @@ def test_classes_and_guidance_change_samples(built: dict[str, Any]) -> None:
     assert not torch.allclose(data(labels, 3.0), data(labels), atol=1e-4)
 
 
+@BOTH
+def test_autoguidance_pushes_estimates_away_from_those_of_the_guide(built: dict[str, Any]) -> None:
+    smaller = {"channels": 8} if "coder" not in built else {"width": 8, "n_blocks": 1}
+    model = moved(models.build(**built, guide=smaller))
+    noisy, level = torch.randn(4, *model.shape), torch.full((4,), 0.3)
+    assert model.guide is not None
+    with torch.no_grad():
+        strong, weak = model.denoiser(noisy, level), model.guide(noisy, level)
+        assert not torch.allclose(strong, weak, atol=1e-3)
+        for scale in (1.0, 2.5):
+            wanted = weak + scale * (strong - weak)
+            torch.testing.assert_close(models.Estimator(model, scale)(noisy, level), wanted)
+            if model.space.limits is not None:
+                wanted = wanted.clamp(*model.space.limits)
+            torch.testing.assert_close(model.denoise(autoguidance=scale)(noisy, level), wanted)
+    drawn = {scale: model.draw(0, range(3), Sampling(calls=4, autoguidance=scale)).int() for scale in (1.0, 1.5, 4.0)}
+    assert not torch.equal(drawn[1.0], drawn[4.0])
+    alone = moved(models.build(**built))
+    with pytest.raises(InputError, match="needs a guide"):
+        alone.draw(0, range(3), Sampling(calls=4, autoguidance=1.5))
+
+
+def test_autoguidance_of_two_gaussians_draws_what_the_equation_says() -> None:
+    # The best denoiser of a normal variable of deviation s is s^2 / (s^2 + level^2) y. The differential equation
+    # dy / dlevel = (y - D) / level is then solved by y ~ sqrt(s^2 + level^2), and by a product of powers for two.
+    def best(s: float) -> Any:
+        return lambda y, level: process.beside(s**2 / (s**2 + level.square()), y) * y
+
+    strong, weak, scale, start = 0.5, 0.8, 1.7, 20.0
+    path = [*np.geomspace(start, 1e-3, 400).tolist(), 0.0]
+    y = start * torch.randn(5, 3, dtype=torch.float64)
+    denoise = denoising.autoguided(best(strong), best(weak), scale)
+    found = samplers.last(samplers.sample(denoise, path, y, "heun")).y
+    ratios = [s / (s**2 + start**2) ** 0.5 for s in (strong, weak)]
+    torch.testing.assert_close(found, y * ratios[0] ** scale * ratios[1] ** (1 - scale), rtol=1e-3, atol=0)
+
+
 def test_a_sampler_of_diffusers_drives_our_network_to_our_samples() -> None:
     model = moved(models.build(**PIXELS | {"schedule": {"name": "linear", "n_steps": 1000}, "prediction": "eps"}))
     sampling = Sampling("ddim", calls=28, spacing="time")
@@ -169,11 +207,12 @@ def test_sixteen_images_are_learnt_by_heart(images: np.ndarray) -> None:
 
 def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    model = moved(models.build(**PIXELS, n_classes=2))
+    built = PIXELS | {"n_classes": 2, "guide": {"channels": 8}}
+    model = moved(models.build(**built))
     described = {
-        "network": PIXELS | {"n_classes": 2},
+        "network": built,
         "classes": ["shoe", "bag"],
-        "sampling": asdict(Sampling(calls=4)),
+        "sampling": asdict(Sampling(calls=4, autoguidance=3.0)),
         "guidance": 2.0,
     }
     artifacts.write_model(folder, weights.to_arrays(model), described)
@@ -181,7 +220,11 @@ def test_the_command_draws_pictures_and_arrays(tmp_path: Path) -> None:
     sample.main([str(tmp_path / "out.npy"), *common])
     sample.main([str(tmp_path / "out.png"), *common])
     drawn = artifacts.read_array(tmp_path / "out.npy")
-    np.testing.assert_array_equal(drawn, model.draw(0, range(5), Sampling(calls=4)).numpy())
+    np.testing.assert_array_equal(drawn, model.draw(0, range(5), Sampling(calls=4, autoguidance=3.0)).numpy())
+    sample.main([str(tmp_path / "plain.npy"), *common, "--autoguidance", "1"])
+    plain = artifacts.read_array(tmp_path / "plain.npy")
+    np.testing.assert_array_equal(plain, model.draw(0, range(5), Sampling(calls=4)).numpy())
+    assert not np.array_equal(plain, drawn)
     picture = np.asarray(Image.open(tmp_path / "out.png"))
     assert picture.shape == (2 * 12 + 2, 3 * 10 + 4)
     np.testing.assert_array_equal(picture[:12, 12:22], drawn[1, 0])
@@ -224,11 +267,12 @@ def test_a_picture_of_colour_has_every_image_in_its_place(rng: np.random.Generat
 
 
 @BOTH_IN_GREY_AND_COLOUR
-def test_the_denoiser_runs_without_torch(built: dict[str, Any]) -> None:
-    model = moved(models.build(**built))
+@pytest.mark.parametrize("autoguidance", [1.0, 1.5])
+def test_the_denoiser_runs_without_torch(built: dict[str, Any], autoguidance: float) -> None:
+    model = moved(models.build(**built, guide=built["network"]))
     level = torch.logspace(-2.5, 1.9, 7)
     noisy = torch.rand(7, *model.shape) + level.reshape(-1, *[1] * len(model.shape)) * torch.randn(7, *model.shape)
-    module = models.Estimator(model)
+    module = models.Estimator(model, autoguidance)
     file = export.to_onnx(module, {"noisy": noisy, "level": level}, "clean")
     export.check("it", file, module, noisy, level)
     (one,) = export.session(file).run(None, {"noisy": noisy[:1].numpy(), "level": level[:1].numpy()})

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.decomposition
 import torch
 
 from latentbench import plugins
@@ -19,6 +20,7 @@ from latentbench.reduction.pca import PCA
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "kernel_pca": {"n_components": 12, "n_landmarks": 50, "bandwidth": 1.0},
+    "patches": {"n_components": 12, "n_filters": 8, "patch_size": 5, "n_cells": 4},
     "random_projection": {"n_components": 12},
     "supervised": {"n_components": 12},
     "tsne": {"n_components": 2, "perplexity": 5.0, "n_iter": 20},
@@ -91,7 +93,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(name: str, material: Mat
     assert (first == other) == (name in {"supervised", "tsne"}), "nothing is drawn there"
 
 
-@pytest.mark.parametrize("name", ["kernel_pca", "random_projection", "supervised"])
+@pytest.mark.parametrize("name", ["kernel_pca", "patches", "random_projection", "supervised"])
 def test_the_first_numbers_are_compared_as_many_as_networks_have(
     name: str, material: Material, images: np.ndarray
 ) -> None:
@@ -124,6 +126,25 @@ def test_a_random_projection_keeps_distances_as_the_lemma_says(material: Materia
 def test_more_directions_than_pixels_are_cut(material: Material, capsys: pytest.CaptureFixture[str]) -> None:
     assert method_of("random_projection").fit(material, n_components=1000).n_compared(4096) == 784
     assert "1000 is cut to 784" in capsys.readouterr().err
+
+
+def test_more_components_than_features_of_patches_are_cut(
+    material: Material, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted = method_of("patches").fit(material, n_components=100, n_filters=2, patch_size=3, n_cells=40)
+    assert fitted.n_compared(4096) == 100, "no image has more cells than pixels"
+    assert method_of("patches").fit(material, n_components=9, n_filters=2, patch_size=3, n_cells=2).n_compared(64) == 8
+    assert "9 is cut to 8" in capsys.readouterr().err
+
+
+def test_scores_of_patches_are_scikit_learns_components_of_their_features(material: Material) -> None:
+    fitted = method_of("patches").fit(material, **OPTIONS["patches"])
+    images = material.dataset.train_images
+    features = fitted.features.of(images / np.float32(255))
+    theirs = sklearn.decomposition.PCA(12, svd_solver="full").fit_transform(features)
+    ours = fitted.encode(images)
+    signs = np.sign((ours * theirs).sum(axis=0))
+    np.testing.assert_allclose(ours, theirs * signs, atol=1e-4 * np.abs(theirs).max())
 
 
 def test_kernel_pca_has_landmarks_and_bandwidth_of_train_images(material: Material) -> None:

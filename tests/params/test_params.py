@@ -101,6 +101,8 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("umap.min_dist", 1.0, "min_dist (1.0) must be below spread (1.0)"),
         ("tsne.n_components", 3, "less than or equal to 2, not 3"),
         ("kernel_pca.n_landmarks", 100, "n_components (256) must be at most n_landmarks (100)"),
+        ("patches.patch_size", 4, "must be odd"),
+        ("diffusion.autoguidance.scale", 0.5, "greater than or equal to 1"),
         ("latent_explore.dimensions", [0, 64], "below latent_dim (64)"),
         ("latent_explore.map_neighbors", 1, "greater than or equal to 2"),
         ("latent_explore.interpolations", [["Bag", "Sock"]], "does not have: Sock"),

@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {
     "isomap.search": {"n_neighbors": [8], "n_components": [5]},
     "random_projection.n_components": 20,
     "kernel_pca": {"method": "kernel_pca", "n_components": 30, "n_landmarks": 100, "bandwidth": 1.0},
+    "patches": {"method": "patches", "n_components": 20, "n_filters": 8, "patch_size": 5, "n_cells": 4},
     "supervised.n_components": 20,
     "umap.n_epochs": 50,
     "ae_dense.training.images": 3600,
@@ -66,7 +67,7 @@ SMALL: dict[str, Any] = {
 
 # The rows that are left out there: `test_another_dataset_is_one_param` has them, so that each is run once.
 OTHER_ROWS = {
-    "rows.reductions": ["random_projection", "kernel_pca"],
+    "rows.reductions": ["random_projection", "kernel_pca", "patches"],
     "rows.ae": ["ae_residual"],
     "rows.vae": ["vae_conv"],
 }
