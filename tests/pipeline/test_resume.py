@@ -47,7 +47,8 @@ def written(workspace: Workspace, row: str = "ae_dense") -> dict[str, bytes]:
     found = {name: content for name, content in workspace.outputs().items() if name.startswith(folders)}
     # A write that was killed may leave its temporary file, which is no output.
     found = {name: content for name, content in found.items() if not Path(name).match(".*.tmp")}
-    made = {"train.npy", "test.npy"} if row == "ae_dense" else {f"{row}.npy", "coder_loss.csv", "denoiser.onnx"}
+    of_diffusion = {f"{row}.npy", "coder_loss.csv", "guide_loss.csv", "denoiser.onnx"}
+    made = {"train.npy", "test.npy"} if row == "ae_dense" else of_diffusion
     assert {Path(name).name for name in found} >= {"model.safetensors", "model.json", "loss.csv", "metrics.json", *made}
     return found
 
