@@ -20,6 +20,8 @@ _ELSEWHERE = {
     "options": "arguments of the architecture besides the shape of images and the number of latents",
     "coder.latent_dim": "how many latents the model's own autoencoder has",
     "latent_dim": "the size of this row's latent space, instead of the `latent_dim` at the top level",
+    "autoguidance.scale": "how far samples keep away from what the guide would draw: 1 is no guidance",
+    "autoguidance.share": "how long the guide trains, as a share of the model's own training",
     "guidance.scale": "how strongly samples follow the class: 1 as the network learned it, above 1 exaggerates it",
     "guidance.dropped_share": "the share of train images whose class is hidden, so that the network also learns "
     "without classes",
