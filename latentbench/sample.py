@@ -51,7 +51,7 @@ def draw(options: argparse.Namespace) -> np.ndarray:
         calls=options.calls or trained["calls"],
         spacing=options.spacing or trained["spacing"],
         eta=options.eta if options.eta is not None else trained["eta"] if options.sampler is None else 0.0,
-        autoguidance=trained["autoguidance"] if options.autoguidance is None else options.autoguidance,
+        autoguidance=trained.get("autoguidance", 1.0) if options.autoguidance is None else options.autoguidance,
     )
     model.path(sampling)  # fails early if the options are impossible
     if options.guidance is not None and options.label is None:

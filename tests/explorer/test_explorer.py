@@ -121,10 +121,12 @@ def test_diffusion_takes_the_steps_that_torch_takes(
             ({ level, y: [...y], x0: [...x0], pixels: [...pixels] })) }; })()"""
         )
         assert run["label"] == (-1 if label is None else label)
-        model, _ = diffusion_models.load(finished.folder / "data" / "models" / row)
+        model, trained = diffusion_models.load(finished.folder / "data" / "models" / row)
         start = torch.tensor(run["start"]).reshape(1, *entry["shape"])
         assert 0.5 < start.std() / math.sqrt(1 + entry["levels"][0] ** 2) < 1.5
-        denoise = model.denoise() if label is None else model.denoise(torch.tensor([label]), entry["guidance"])
+        scale = 1.0 if entry["classes_known"] else trained["sampling"]["autoguidance"]
+        labels = None if label is None else torch.tensor([label])
+        denoise = model.denoise(labels, entry["guidance"] if label is not None else 1.0, scale)
         steps = list(samplers.sample(denoise, entry["levels"], start, "dpm_solver"))
         assert len(run["steps"]) == len(steps) == panel.locator(".strip li").count()
         for ours, theirs in zip(run["steps"], steps, strict=True):
