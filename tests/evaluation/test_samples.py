@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from prdc import compute_prdc
+from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
@@ -225,3 +226,14 @@ def test_features_that_are_no_numbers_are_told(rng: np.random.Generator, wrong: 
     features[[7, 9], 1] = wrong
     with pytest.raises(InputError, match="in 2 of 50 rows, first in row 7"):
         samples.moments(features)
+
+
+def test_a_ball_without_a_radius_holds_nothing_however_distances_are_rounded(rng: np.random.Generator) -> None:
+    copies = np.repeat(rng.normal(size=(20, 32)) * 10, 5, axis=0)  # each with more copies than neighbours are asked for
+    real, generated = np.r_[copies, rng.normal(size=(60, 32))], np.r_[copies, rng.normal(size=(60, 32))]
+    radii = np.sort(cdist(real, real), axis=1)[:, 3]
+    assert (radii[:100] == 0).all()
+    inside = cdist(real, generated) < radii[:, None]
+    density, coverage = samples.density_and_coverage(real, generated, 3, 4, rng)
+    assert density.value == pytest.approx(inside.sum() / (3 * len(real)))
+    assert coverage.value == pytest.approx(inside.any(axis=1).mean())

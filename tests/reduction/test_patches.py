@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.cluster import KMeans
 from sklearn.feature_extraction.image import extract_patches_2d
 
@@ -50,9 +51,22 @@ def test_brightness_and_contrast_of_a_picture_count_for_little(units: np.ndarray
     assert np.abs(plain - dimmed).mean() < 0.1 * plain.mean()
 
 
-def test_filters_sum_to_zero_and_centres_have_length_one_before_whitening(learned: PatchFeatures) -> None:
-    np.testing.assert_allclose(learned.filters.sum(axis=(1, 2, 3)), 0.0, atol=1e-5)
+def test_answers_are_products_of_whitened_patches_with_directions_of_length_one(units: np.ndarray) -> None:
+    few = units[:30]  # few enough for every patch to be learned from
+    learned = PatchFeatures.learn(few, 12, 5, 7, np.random.default_rng(0))
     assert learned.filters.shape == (12, 1, 5, 5)
+    np.testing.assert_allclose(learned.filters.sum(axis=(1, 2, 3)), 0.0, atol=1e-5)
+    cut = patches._patches(few, 5)
+    even = patches._even(cut[cut.var(dim=1) > 1e-4]).numpy().astype(np.float64)
+    answers = even @ learned.filters.reshape(12, -1).T - learned.offsets
+    np.testing.assert_allclose(answers.mean(axis=0), 0.0, atol=1e-4)  # whitening centres them
+    values, vectors = np.linalg.eigh(np.cov(even.T))
+    # Back through the whitening, a filter is its direction, but for the constant, which even patches lack.
+    unwhiten = vectors * np.sqrt(values.clip(min=0) + 0.1) @ vectors.T
+    constant = np.full(25, 0.2)
+    directions = learned.filters.reshape(12, -1) @ unwhiten
+    lengths = np.square(directions - np.outer(directions @ constant, constant)).sum(axis=1)
+    np.testing.assert_allclose(lengths, 1.0, atol=0.02)
 
 
 def test_centres_are_about_as_close_to_points_as_those_of_scikit_learns_k_means() -> None:
@@ -60,7 +74,7 @@ def test_centres_are_about_as_close_to_points_as_those_of_scikit_learns_k_means(
     points = generator.normal(size=(2000, 4)).astype(np.float32)
     points[:, :2] *= 3  # spread unevenly over the sphere
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    ours = patches._directions(patches.torch.from_numpy(points), 10).numpy()
+    ours = patches._directions(torch.from_numpy(points), 10).numpy()
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1.0, rtol=1e-5)
     theirs = KMeans(10, n_init=5, random_state=0).fit(points).cluster_centers_
     theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)

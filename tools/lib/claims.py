@@ -27,12 +27,8 @@ FACTOR = 1.5  # from which a time, or a size without an interval, counts as larg
 _REPRESENTED = "evaluate/representations"
 _HALF = 0.5
 _UNROLLED = 0.99  # correlation with the place along the bend
-_SHARED = (
-    "process",
-    "sampling",
-    "autoguidance",
-    "guidance",
-)  # sections of a diffusion model besides the one for its size
+# Sections of a diffusion model besides the one for its size.
+_SHARED = ("process", "sampling", "autoguidance", "guidance")
 _ROUNDING = 1.0 / (12 * 255**2)  # variance of rounding to 8 bits
 
 
