@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from latentbench.core import artifacts
+from latentbench.diffusion import models as diffusion_models
 from latentbench.networks import export
 from tests.docs import pages
 from tests.pipeline.all_stages import check_what_is_declared_is_read, run_all
@@ -165,6 +167,18 @@ def test_the_bounds_say_what_their_parts_say(finished: Workspace) -> None:
     generators = artifacts.read_json(folder / "generators.json")
     assert generators["diffusion"]["bits_per_dim"] == likelihoods["diffusion"]["bits_per_dim"]
     assert "bits_per_dim" not in generators["diffusion_latent"]
+
+
+def test_guides_are_trained_and_samples_use_them(finished: Workspace) -> None:
+    for row in DIFFUSIONS:
+        model, description = diffusion_models.load(finished.folder / "data/models" / row)
+        assert description["sampling"]["autoguidance"] == finished.params()[row]["autoguidance"]["scale"] > 1
+        assert model.guide is not None
+        # Some layers start at zero, and a step of training moves each.
+        assert all(weight.any() for weight in model.guide.parameters()), row
+        drawn = model.draw(0, range(3), diffusion_models.Sampling(**description["sampling"]))
+        alone = model.draw(0, range(3), diffusion_models.Sampling(**description["sampling"] | {"autoguidance": 1.0}))
+        assert not torch.equal(drawn, alone)
 
 
 def test_generated_images_are_judged_at_equal_terms(finished: Workspace) -> None:
