@@ -120,14 +120,13 @@ class Explorer:
         target = self._features(torch.tensor(self.dataset.train_images[self.dataset.validation_index[:n]]))
         growing = self.model.path(replace(self.sampling, spacing="rho"))
         equal = [*np.linspace(growing[0], growing[-2], len(growing) - 1).tolist(), growing[-1]]
-        lines = []
+        lines, denoise = [], self.model.estimates(self.sampling)
         for name, path in (("growing with the noise", growing), ("equal", equal)):
             parts = []
             for some in _parts(n):
                 generators = [seeding.torch_generator(self.seed, index) for index in range(n)[some]]
                 noise = samplers.start(generators, self.model.shape, path[0])
                 how = self.sampling.sampler, self.sampling.eta, generators
-                denoise = self.model.estimates(self.sampling)
                 parts.append(samplers.last(samplers.sample(denoise, path, noise, *how)).y)
             drawn = self.model.pixels(torch.cat(parts))
             generator = seeding.numpy_generator(self.seed, "jackknife")
@@ -202,7 +201,7 @@ class Explorer:
         "space" is the error of only encoding into the model's space and decoding again.
         """
         data, denoise, rules = self._encoded(self.images), self.model.denoise(), get_args(editing.Rule)
-        path = self.model.path(replace(self.sampling, sampler="ddim", calls=max(self.params.calls)))
+        path = self.model.path(replace(self.sampling, sampler="ddim", calls=self.params.inversion_steps))
         found = {"space": self.model.pixels(data)}
         for rule in progress.bar(rules, desc=f"{self.row}: inversion", unit="rule"):
             parts = []
@@ -222,11 +221,12 @@ class Explorer:
 
     def blend(self) -> None:
         """Draw paths between test images, and write what the classifier makes of each step along them."""
-        path = self.model.path(replace(self.sampling, sampler="ddim"))
+        path, denoise = self.model.path(replace(self.sampling, sampler="ddim")), self.model.denoise()
         data, shares = self._encoded(self.images), np.linspace(0.0, 1.0, _N_SHOWN).tolist()
-        first, second = data[:-1], data[1:]
+        noise = torch.cat([editing.invert(denoise, path, data[some]) for some in _parts(len(data))])
+        first, second = noise[:-1], noise[1:]
         parts = [
-            editing.blend(self.model.denoise(), path, first[some], second[some], shares)
+            editing.blend(denoise, path, first[some], second[some], shares)
             for some in _parts(len(first), _BATCH // len(shares))
         ]
         ways = torch.stack([self.model.pixels(step) for step in torch.cat(parts, dim=1)])  # (shares, n - 1, h, w)

@@ -122,7 +122,7 @@ def _build(row: str, params: IsomapParams, n_neighbors: int | None, seed: int, r
 def _judge(embedding: np.ndarray, labels: np.ndarray, n_classes: int) -> knn.Choice:
     k_max = min(_K_MAX, len(embedding) - 1)
     name = f"isomap: {embedding.shape[1]} components"
-    return knn.leave_one_out(embedding, labels, n_classes, k_max, label=name)
+    return knn.leave_one_out(embedding, labels, n_classes, k_max, n_asked=knn.ENOUGH, label=name)
 
 
 def _keep(row: str, isomap: Isomap, dataset: Dataset, params: IsomapParams, recall: float | None) -> None:

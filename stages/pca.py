@@ -189,7 +189,10 @@ def _judge_directions(train: np.ndarray, test: np.ndarray, dataset: Dataset) -> 
 
 
 def _judge_counts(counts: list[int], train: np.ndarray, test: np.ndarray, dataset: Dataset) -> pd.DataFrame:
-    """Return the accuracies of kNN on the first components and on the pixels: leave-one-out on train, and on test."""
+    """Return the accuracies of kNN on the first components and on the pixels: leave-one-out on train, and on test.
+
+    The same train images are left out for each number of components.
+    """
     labels, test_labels = np.asarray(dataset.train_labels), np.asarray(dataset.test_labels)
     k_max = min(_K_MAX, len(labels) - 1)
     lines = []
@@ -200,7 +203,7 @@ def _judge_counts(counts: list[int], train: np.ndarray, test: np.ndarray, datase
             else (np.ascontiguousarray(train[:, :count]), test[:, :count])
         )
         name = f"pca: {count or 'all'} components"
-        choice = knn.leave_one_out(points, labels, len(dataset.classes), k_max, label=name)
+        choice = knn.leave_one_out(points, labels, len(dataset.classes), k_max, n_asked=knn.ENOUGH, label=name)
         classifier = knn.KNeighborsClassifier(choice.k, weights=choice.weights).fit(points, labels)
         lines.append(
             (points.shape[1], choice.k, choice.weights, choice.accuracy, classifier.score(queries, test_labels))

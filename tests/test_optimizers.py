@@ -14,7 +14,7 @@ def test_a_step_is_nearly_orthogonal(shape: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     left, _, right = torch.linalg.svd(torch.randn(shape, generator=generator), full_matrices=False)
     values = torch.linspace(1.0, 0.05, min(shape))
-    found = orthogonalised(left * values @ right)
+    found = orthogonalised([left * values @ right])[0]
     middle = left.mT @ found @ right.mT
     assert torch.allclose(middle, torch.diag(middle.diag()), atol=1e-4)
     assert 0.65 < middle.diag().min() <= middle.diag().max() < 1.25
@@ -23,14 +23,23 @@ def test_a_step_is_nearly_orthogonal(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("shape", [(300, 500), (500, 300)])
 def test_of_many_rows_those_of_each_part_are_nearly_orthogonal(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    found = orthogonalised(matrix)
+    (found,) = orthogonalised([matrix])
     rows = found if shape[0] < shape[1] else found.mT
     assert rows.shape == (300, 500)
     given = matrix if shape[0] < shape[1] else matrix.mT
     for part, alone in zip(rows.split(100), given.split(100), strict=True):
-        assert torch.allclose(part, orthogonalised(alone), atol=1e-6), "another part has a say in it"
+        assert torch.allclose(part, orthogonalised([alone])[0], atol=1e-6), "another part has a say in it"
         values = torch.linalg.svdvals(part)
         assert 0.65 < values.min() <= values.max() < 1.25
+
+
+def test_matrices_are_made_orthogonal_each_by_itself() -> None:
+    """Parts of one shape are multiplied together, whatever matrices they are of."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(5, 40), (300, 500), (40, 5), (100, 500), (5, 40)]
+    matrices = [scale * torch.randn(shape, generator=generator) for scale, shape in enumerate(shapes, start=1)]
+    for matrix, found in zip(matrices, orthogonalised(matrices), strict=True):
+        assert torch.allclose(found, orthogonalised([matrix])[0], atol=1e-6)
 
 
 def test_steps_of_the_gram_matrix_are_those_of_the_matrix() -> None:
@@ -41,7 +50,7 @@ def test_steps_of_the_gram_matrix_are_those_of_the_matrix() -> None:
     for _ in range(5):  # as published, equation by equation
         gram = expected @ expected.mT
         expected = 3.4445 * expected + (-4.7750 * gram + 2.0315 * gram @ gram) @ expected
-    assert torch.allclose(orthogonalised(given), expected, atol=1e-4)
+    assert torch.allclose(orthogonalised([given])[0], expected, atol=1e-4)
     assert expected.norm(dim=1).max() > 0.1
 
 

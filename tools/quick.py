@@ -41,6 +41,7 @@ _SKETCH: dict[str, Any] = {
     "diffusion_explore.n_compared": 100,
     "diffusion_explore.calls": [5, 10],
     "diffusion_explore.n_edited": 50,
+    "diffusion_explore.inversion_steps": 10,
     "diffusion_explore.inpaint_calls": 20,
     "diffusion_explore.inpaint_repeats": 1,
     "evaluate.importance_samples": 16,

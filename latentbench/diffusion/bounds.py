@@ -14,6 +14,7 @@ from latentbench.networks.likelihoods import DiscretizedLogistic
 Nats = Callable[[Tensor, Tensor], Tensor]
 
 _FIT_STEPS, _FIT_RATE = 100, 0.1
+_BATCH = 250  # images at a time: what larger batches leave does not fit into the caches of a CPU
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _at_level(denoise: Denoise, x0: Tensor, level: float, generator: torch.Gener
 
 @torch.no_grad()
 def _estimates(denoise: Denoise, y: Tensor, level: Tensor) -> Tensor:
-    return torch.cat([denoise(some, at) for some, at in zip(y.split(1000), level.split(1000), strict=True)])
+    return torch.cat([denoise(some, at) for some, at in zip(y.split(_BATCH), level.split(_BATCH), strict=True)])
 
 
 def _to_unit(x0: Tensor) -> Tensor:

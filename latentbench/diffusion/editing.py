@@ -100,11 +100,10 @@ def blend(denoise: Denoise, path: Sequence[float], first: Tensor, second: Tensor
     Args:
         denoise: estimates x_0.
         path: falling levels, 0 last.
-        first, second: images (n, ...).
+        first, second: noise (n, ...) that `invert` made of images.
         shares: of the second; 0 and 1 give the two as inversion and sampling reproduce them.
     """
-    ends = [invert(denoise, path, images) for images in (first, second)]
-    between = torch.stack([spherical(ends[0], ends[1], share) for share in shares])
+    between = torch.stack([spherical(first, second, share) for share in shares])
     blended = samplers.last(samplers.sample(denoise, path, between.flatten(0, 1), "heun")).y
     return torch.unflatten(blended, 0, between.shape[:2])
 

@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -20,6 +21,7 @@ _MOST_FITTED = 60_000  # train points: they are held in memory in float64
 _RIDGE = 1e-6  # added to the penalty, of which the constant has none
 _MAX_STEPS = 50
 _MAX_PRODUCTS = 200  # of the Hessian with a vector, in one step
+_BLOCK = 1024  # points at a time in such a product: they are read twice, the second time from the cache
 
 
 def predictions(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -92,9 +94,13 @@ def _minimum(design: np.ndarray, targets: np.ndarray, n_classes: int) -> np.ndar
         thin = shares.astype(np.float32)
 
         def product(vector: np.ndarray, thin: np.ndarray = thin) -> np.ndarray:
-            scores = thin * (single @ vector.astype(np.float32))
-            scores -= thin * scores.sum(axis=1, keepdims=True)
-            found: np.ndarray = (single.T @ scores) / n + penalty * vector
+            narrow, total = vector.astype(np.float32), np.zeros(vector.shape, dtype=np.float32)
+            for start in range(0, n, _BLOCK):
+                some, weights = single[start : start + _BLOCK], thin[start : start + _BLOCK]
+                scores = weights * (some @ narrow)
+                scores -= weights * scores.sum(axis=1, keepdims=True)
+                total += some.T @ scores
+            found: np.ndarray = total / n + penalty * vector
             return found
 
         precondition = blocks(single[::stride], thin[::stride], penalty[:, 0] + _RIDGE)
@@ -120,7 +126,7 @@ def _by_coordinates(points: np.ndarray, shares: np.ndarray, penalty: np.ndarray)
         block = ((points * weights[:, None]).T @ points / len(points)).astype(np.float64)
         block[np.diag_indices_from(block)] += penalty
         factors.append(cho_factor(block, lower=True, overwrite_a=True))
-    return lambda residual: np.stack([cho_solve(f, column) for f, column in zip(factors, residual.T, strict=True)], 1)
+    return lambda residual: _solved(factors, residual)
 
 
 def _by_points(points: np.ndarray, shares: np.ndarray, penalty: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -141,11 +147,17 @@ def _by_points(points: np.ndarray, shares: np.ndarray, penalty: np.ndarray) -> C
     def solve(residual: np.ndarray) -> np.ndarray:
         alone = residual / penalty[:, None]
         along = roots * (points @ alone.astype(np.float32))
-        found = np.stack([cho_solve(f, column) for f, column in zip(factors, along.T, strict=True)], 1)
+        found = _solved(factors, along)
         corrected: np.ndarray = alone - scaled.T @ (roots * found).astype(np.float32)
         return corrected
 
     return solve
+
+
+def _solved(factors: Sequence[Any], residual: np.ndarray) -> np.ndarray:
+    """Solve for each column of the residual by its own Cholesky factor."""
+    columns = [cho_solve(f, column, check_finite=False) for f, column in zip(factors, residual.T, strict=True)]
+    return np.stack(columns, axis=1)
 
 
 def _conjugate_gradients(

@@ -15,6 +15,8 @@ Weights = Literal["uniform", "distance"]
 WEIGHTS: tuple[Weights, ...] = ("uniform", "distance")
 # Up to this many points, all are classified by the others; of more, as many as make these pairs, but at least 2,000.
 _MOST_WHOLE, _MOST_PAIRS, _LEAST_POINTS = 63_000, 2e9, 2000
+# Points to classify where candidates are only compared with each other, each by the same points.
+ENOUGH = 10_000
 _TYPES = [np.float64, np.float32, np.uint8]
 
 
@@ -127,7 +129,14 @@ class Choice:
 
 
 def leave_one_out(
-    points: np.ndarray, labels: np.ndarray, n_classes: int, k_max: int, *, p: int = 2, label: str = "choosing k"
+    points: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    k_max: int,
+    *,
+    p: int = 2,
+    n_asked: int | None = None,
+    label: str = "choosing k",
 ) -> Choice:
     """Choose k and the weights by how well each of the points is classified by the others.
 
@@ -139,15 +148,18 @@ def leave_one_out(
         n_classes: number of classes.
         k_max: the largest k to try.
         p: 2 for Euclidean distance, 1 for the sum of absolute differences.
+        n_asked: the most points that are classified, evenly spread; None for all.
         label: what the progress bar says.
 
     Raises:
         InputError: as `nearest`.
     """
     n = len(points)
-    if n <= _MOST_WHOLE:
+    most = n if n <= _MOST_WHOLE else max(_LEAST_POINTS, int(_MOST_PAIRS / n))
+    most = most if n_asked is None else min(most, n_asked)
+    if most >= n:
         return choose(nearest(points, points, k_max, p=p, exclude_self=True, label=label), labels, n_classes)
-    asked = spread(n, max(_LEAST_POINTS, int(_MOST_PAIRS / n)))
+    asked = spread(n, most)
     return choose(nearest(points[asked], points, k_max, p=p, own=asked, label=label), labels, n_classes, asked)
 
 

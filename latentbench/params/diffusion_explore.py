@@ -15,6 +15,7 @@ class DiffusionExploreParams(Section):
     n_compared: Annotated[int, Field(ge=50)]
     calls: Annotated[list[Annotated[int, Field(ge=3)]], Field(min_length=1)]
     n_edited: Annotated[int, Field(ge=10)]
+    inversion_steps: Annotated[int, Field(ge=2)]
     inpaint_calls: Annotated[int, Field(ge=3)]
     inpaint_repeats: Annotated[int, Field(ge=1)]
     inpaint_draws: Annotated[int, Field(ge=2)]

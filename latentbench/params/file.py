@@ -105,10 +105,11 @@ class Params(Project):
         if section.process.schedule not in ("linear", "cosine") or section.sampling.spacing != "time":
             return
         n_steps = section.process.n_steps
-        most = max(*self.diffusion_explore.calls, self.diffusion_explore.inpaint_calls)
+        explored = self.diffusion_explore
+        most = max(*explored.calls, explored.inpaint_calls, explored.inversion_steps)
         for name, calls in (
             (f"{row}.sampling.calls", section.sampling.calls),
-            ("diffusion_explore.calls or inpaint_calls", most),
+            ("diffusion_explore.calls, inversion_steps or inpaint_calls", most),
         ):
             if calls > n_steps:
                 raise ValueError(

@@ -84,7 +84,8 @@ def test_inversion_finds_the_noise_that_an_image_is_made_of() -> None:
 
 def test_blends_begin_and_end_with_the_images() -> None:
     first, second = torch.tensor([[1.0, 1.2]]), torch.tensor([[-0.5, -0.2]])
-    between = editing.blend(PAIRS, PATH, first, second, [0.0, 0.5, 1.0])
+    noise = (editing.invert(PAIRS, PATH, images) for images in (first, second))
+    between = editing.blend(PAIRS, PATH, *noise, [0.0, 0.5, 1.0])
     assert between.shape == (3, 1, 2)
     torch.testing.assert_close(between[0], first, atol=0.03, rtol=0)
     torch.testing.assert_close(between[2], second, atol=0.03, rtol=0)

@@ -28,11 +28,13 @@ def test_of_many_points_some_are_left_out_one_by_one(
     assert whole.accuracies["uniform"].tolist() == [
         knn.choose(nearest(few, few, 5, exclude_self=True), few_labels, 10).accuracies["uniform"][k] for k in range(5)
     ]
+    fewer = knn.leave_one_out(few, few_labels, 10, 5, n_asked=300)
     monkeypatch.setattr(knn, "_MOST_WHOLE", 1000)
     monkeypatch.setattr(knn, "_MOST_PAIRS", 1200 * 300)
     monkeypatch.setattr(knn, "_LEAST_POINTS", 100)
     choice, asked = knn.leave_one_out(few, few_labels, 10, 5), knn.spread(1200, 300)
     assert len(set(asked.tolist())) == 300
+    assert fewer.accuracies["uniform"].tolist() == choice.accuracies["uniform"].tolist()
     true = []
     for row in asked:
         others = np.delete(np.arange(1200), row)

@@ -55,6 +55,7 @@ SMALL: dict[str, Any] = {
     "diffusion_explore.n_compared": 50,
     "diffusion_explore.calls": [3, 5],
     "diffusion_explore.n_edited": 20,
+    "diffusion_explore.inversion_steps": 4,
     "diffusion_explore.inpaint_calls": 4,
     "diffusion_explore.inpaint_repeats": 1,
     "diffusion_explore.inpaint_draws": 2,

@@ -8,11 +8,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from latentbench.evaluation import columns
+from latentbench.neighbors import knn
 from tools.lib import seed_tables
 from tools.lib.pages import PageError, Picture
 
 _ROW = "The method that represents or generates images."
-_K, _WEIGHTS, _LEAVE_ONE_OUT = (columns.BY_NAME[name].meaning for name in ("knn_k", "knn_weights", "knn_leave_one_out"))
+_K, _WEIGHTS = (columns.BY_NAME[name].meaning for name in ("knn_k", "knn_weights"))
+_LEAVE_ONE_OUT = (
+    f"Accuracy of kNN on {knn.ENOUGH:,} train images, each by all others; k and weights were chosen by it. The images "
+    "are the same in each line."
+)
 _KERNEL = "Distance of the samples to validation images in the classifier's features, lower is better."
 _INTERPOLATION = {
     "share": "Share of the way from one test image to another.",
