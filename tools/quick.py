@@ -38,9 +38,11 @@ _SKETCH: dict[str, Any] = {
     "threads": 1,  # stages run side by side
     "isomap.n_sheets": 2,
     "latent_explore.map_points": 2000,
+    "diffusion.autoguidance": None,  # a guide for so short a training would be trained for a few steps
+    "diffusion_latent.autoguidance": None,
     "diffusion_explore.n_compared": 100,
     "diffusion_explore.calls": [5, 10],
-    "diffusion_explore.n_edited": 50,
+    "diffusion_explore.n_edited": 20,
     "diffusion_explore.inversion_steps": 10,
     "diffusion_explore.inpaint_calls": 20,
     "diffusion_explore.inpaint_repeats": 1,

@@ -204,11 +204,15 @@ class Estimator(nn.Module):
     Args:
         model: whose they are.
         autoguidance: scale of it; a model that is told classes does without.
+
+    Raises:
+        InputError: the model has no guide for it.
     """
 
     def __init__(self, model: DiffusionModel, autoguidance: float = 1.0) -> None:
         super().__init__()
         self.model, self.autoguidance = model, autoguidance
+        model.denoise(autoguidance=autoguidance)
 
     def forward(self, noisy: Tensor, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map y = x_0 + level * eps (n, *shape), levels (n,), float32 both, to estimates of x_0 (n, *shape).
@@ -216,8 +220,9 @@ class Estimator(nn.Module):
         A class-conditional model takes labels (n,) int64; the number after the last class means any class.
         """
         denoiser, guide = self.model.denoiser, self.model.guide
-        if labels is not None or guide is None or self.autoguidance == 1.0:
+        if labels is not None or self.autoguidance == 1.0:
             return torch.as_tensor(denoiser(noisy, level, labels))
+        assert guide is not None
         return denoising.autoguided(denoiser, guide, self.autoguidance)(noisy, level)
 
 

@@ -279,6 +279,11 @@ def test_the_denoiser_runs_without_torch(built: dict[str, Any], autoguidance: fl
     np.testing.assert_allclose(one, module(noisy[:1], level[:1]).detach().numpy(), atol=1e-5)
 
 
+def test_the_denoiser_is_not_written_without_the_guide_that_it_is_to_have() -> None:
+    with pytest.raises(InputError, match="autoguidance needs a guide"):
+        models.Estimator(models.build(**LATENTS), autoguidance=1.5)
+
+
 def test_a_denoiser_that_was_told_classes_runs_without_torch_as_well() -> None:
     model = moved(models.build(**LATENTS, n_classes=3))
     inputs = {"noisy": torch.randn(4, 5), "level": torch.rand(4) + 0.1, "labels": torch.tensor([0, 2, 1, 3])}
