@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup data browser repro quick dataset explore test test-faults verify audit lint types lock experiments seeds sweep batch compare reference readme report docs plots \
 	plots-page benchmark-reduction benchmark-training benchmark-binarized \
-	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load benchmark-pipeline benchmark-recipes benchmark-reading benchmark-scale \
+	benchmark-diffusion benchmark-explorer benchmark-startup benchmark-load benchmark-optimizers benchmark-pipeline benchmark-recipes benchmark-reading benchmark-scale \
 	benchmark-side-by-side clean
 
 help:  ## show this list
@@ -130,14 +130,17 @@ benchmark-reduction: data  ## time neighbours, kNN and Isomap against their peer
 benchmark-startup: setup  ## time how long each stage takes to start, against importing every large package (a minute or two)
 	python -m benchmarks.startup
 
-benchmark-pipeline: setup  ## time the whole pipeline of an older commit and of this one, stage by stage (hours)
-	python -m benchmarks.pipeline $(if $(BASELINE),--baseline $(BASELINE))
+benchmark-pipeline: setup  ## time the whole pipeline of an older commit and of this one, or some TARGETS, stage by stage (hours)
+	python -m benchmarks.pipeline $(if $(BASELINE),--baseline $(BASELINE)) $(if $(TARGETS),--targets $(TARGETS))
 
 benchmark-recipes: setup  ## compare losses over time by the recipes before Muon and now, on the data of the last run (half an hour)
 	python -m benchmarks.recipes
 
 benchmark-reading: setup  ## time reading a folder of 100,000 JPEGs, against Pillow alone (minutes)
 	python -m benchmarks.reading
+
+benchmark-optimizers: setup  ## time a step of Muon against torch's (a minute)
+	python -m benchmarks.optimizers
 
 benchmark-load: setup  ## time a training alone and beside busy processes (a minute)
 	python -m benchmarks.load

@@ -19,6 +19,7 @@ TESTED = (
         "diffusion",
         "explorer",
         "load",
+        "optimizers",
         "patches",
         "pipeline",
         "reading",
