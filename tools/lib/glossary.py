@@ -15,8 +15,8 @@ from tools.lib.pages import PageError, Picture
 _ROW = "The method that represents or generates images."
 _K, _WEIGHTS = (columns.BY_NAME[name].meaning for name in ("knn_k", "knn_weights"))
 _LEAVE_ONE_OUT = (
-    f"Accuracy of kNN on {knn.ENOUGH:,} train images, each by all others; k and weights were chosen by it. The images "
-    "are the same in each line."
+    f"Accuracy of kNN on {knn.ENOUGH:,} train images, the same in each line, each by all others; k and weights were "
+    "chosen by it."
 )
 _KERNEL = "Distance of the samples to validation images in the classifier's features, lower is better."
 _INTERPOLATION = {
