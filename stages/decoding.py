@@ -7,7 +7,7 @@ from torch import Tensor
 from latentbench import inference, plugins, seeding
 from latentbench.core import artifacts
 from latentbench.densities.base import Density
-from latentbench.methods.base import Decodes
+from latentbench.methods.base import Decodes, Samples
 from stages import densities
 
 
@@ -26,12 +26,14 @@ class Decoded:
 
     def draw(self, n: int, seed: int) -> np.ndarray:
         """Return images (n, c, h, w) uint8."""
+        drawn = self._density.sample(n, seeding.numpy_generator(seed)).astype(np.float32)
+        if isinstance(self._method, Samples):
+            return self._method.sample(drawn, seeding.derive(seed, "pixels"))
 
         def decode(latents: Tensor) -> Tensor:
             return inference.to_pixels(torch.from_numpy(self._method.decode(latents.numpy())))
 
-        drawn = self._density.sample(n, seeding.numpy_generator(seed))
-        return inference.apply(decode, torch.tensor(drawn, dtype=torch.float32)).numpy()
+        return inference.apply(decode, torch.tensor(drawn)).numpy()
 
 
 def write(row: str, name: str, density: Density) -> None:

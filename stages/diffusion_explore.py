@@ -22,7 +22,6 @@ from latentbench.params.diffusion_explore import DiffusionExploreParams
 from latentbench.params.project import Project
 from stages import classifiers, lifecycle, paths
 
-_BATCH = 250
 _N_SHOWN = 10
 _MOST_CLASSES = 20  # that are shown
 _N_GROUPS = 10  # of the jackknife behind kernel distances
@@ -162,7 +161,9 @@ class Explorer:
                     replace(self.sampling, calls=self.params.inpaint_calls),
                     self.params.inpaint_repeats,
                 )
-                for start, some in zip(range(0, len(self.images), _BATCH), self.images.split(_BATCH), strict=True)
+                for start, some in zip(
+                    range(0, len(self.images), inference.BATCH), self.images.split(inference.BATCH), strict=True
+                )
             ]
             draws.append(torch.cat(parts))
         filled = torch.stack(draws)
@@ -227,7 +228,7 @@ class Explorer:
         first, second = noise[:-1], noise[1:]
         parts = [
             editing.blend(denoise, path, first[some], second[some], shares)
-            for some in _parts(len(first), _BATCH // len(shares))
+            for some in _parts(len(first), inference.BATCH // len(shares))
         ]
         ways = torch.stack([self.model.pixels(step) for step in torch.cat(parts, dim=1)])  # (shares, n - 1, h, w)
         lines = []
@@ -269,7 +270,7 @@ class Explorer:
         artifacts.write_figure(self.folder / f"{name}.png", figure, palette=figures.is_grey(images.numpy()))
 
 
-def _parts(n: int, size: int = _BATCH) -> list[slice]:
+def _parts(n: int, size: int = inference.BATCH) -> list[slice]:
     return [slice(start, start + size) for start in range(0, n, size)]
 
 

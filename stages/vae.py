@@ -55,7 +55,7 @@ def main() -> None:
         generator = seeding.torch_generator(seed, row, "samples")
         draws = torch.randn((run.project.n_samples, latent_dim), generator=generator)
         samples = inference.apply(
-            lambda batch: inference.to_pixels(network.decode(batch)), draws, device=run.compute.device
+            lambda batch: inference.to_pixels(network.sample(batch, generator)), draws, device=run.compute.device
         )
         artifacts.write_array(paths.samples(row), samples.numpy())
 

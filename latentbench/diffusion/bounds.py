@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latentbench import inference
 from latentbench.diffusion.denoising import Denoise
 from latentbench.diffusion.process import noised
 from latentbench.networks.likelihoods import DiscretizedLogistic
@@ -14,7 +15,6 @@ from latentbench.networks.likelihoods import DiscretizedLogistic
 Nats = Callable[[Tensor, Tensor], Tensor]
 
 _FIT_STEPS, _FIT_RATE = 100, 0.1
-_BATCH = 250  # images at a time: what larger batches leave does not fit into the caches of a CPU
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def _at_level(denoise: Denoise, x0: Tensor, level: float, generator: torch.Gener
 
 @torch.no_grad()
 def _estimates(denoise: Denoise, y: Tensor, level: Tensor) -> Tensor:
-    return torch.cat([denoise(some, at) for some, at in zip(y.split(_BATCH), level.split(_BATCH), strict=True)])
+    batches = zip(y.split(inference.BATCH), level.split(inference.BATCH), strict=True)
+    return torch.cat([denoise(some, at) for some, at in batches])
 
 
 def _to_unit(x0: Tensor) -> Tensor:

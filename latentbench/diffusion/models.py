@@ -23,8 +23,7 @@ from latentbench.diffusion.spaces import LatentSpace, PixelSpace
 from latentbench.networks import denoisers, weights
 from latentbench.networks.autoencoders import residual
 
-# Samples that are made at a time: on a CPU, larger batches are no faster.
-_BATCH_CPU, _BATCH_GPU = 250, 2000
+_BATCH_GPU = 2000  # samples that a GPU makes at a time; a CPU makes `inference.BATCH`
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class DiffusionModel(nn.Module):
         """
         drawn = [torch.empty((0, *self.image_shape), dtype=torch.uint8)]
         device = next(self.parameters()).device
-        size = _BATCH_CPU if device.type == "cpu" else _BATCH_GPU
+        size = inference.BATCH if device.type == "cpu" else _BATCH_GPU
         starts = range(0, len(indices), size)
         for start in progress.bar(starts, desc=label, unit="batch", disable=label is None):
             some = slice(start, start + size)

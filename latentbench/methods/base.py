@@ -100,6 +100,14 @@ class Decodes(Protocol):
 
 
 @runtime_checkable
+class Samples(Protocol):
+    """What it decodes is a mean, and it can draw an image around it."""
+
+    def sample(self, latents: np.ndarray, seed: int) -> np.ndarray:
+        """Map representations (n, dims) to images (n, c, h, w) uint8, each a draw."""
+
+
+@runtime_checkable
 class Draws(Protocol):
     """It generates images."""
 

@@ -55,10 +55,20 @@ class Method:
         """Map images (n, c, h, w) in [0, 1] to their reconstructions, of the same shape."""
         return inference.apply(self.network, torch.tensor(images, dtype=torch.float32)).numpy()
 
+    def sample(self, latents: np.ndarray, seed: int) -> np.ndarray:
+        """Map latents (n, latent_dim) to images (n, c, h, w) uint8 as the likelihood draws them."""
+        return self._sampled(torch.tensor(latents), torch.Generator().manual_seed(seed))
+
     def draw(self, n: int, seed: int) -> np.ndarray:
-        """Return mean images (n, c, h, w) uint8 of latents from the prior."""
-        draws = torch.randn((n, self.network.latent_dim), generator=torch.Generator().manual_seed(seed))
-        return inference.apply(lambda batch: inference.to_pixels(self.network.decode(batch)), draws).numpy()
+        """Return images (n, c, h, w) uint8 of latents from the prior."""
+        generator = torch.Generator().manual_seed(seed)
+        return self._sampled(torch.randn((n, self.network.latent_dim), generator=generator), generator)
+
+    def _sampled(self, latents: torch.Tensor, generator: torch.Generator) -> np.ndarray:
+        def pixels(batch: torch.Tensor) -> torch.Tensor:
+            return inference.to_pixels(self.network.sample(batch, generator))
+
+        return inference.apply(pixels, latents).numpy()
 
     def bound(self, dataset: Dataset, row: str, seed: int, effort: Effort) -> Bound:
         """Return the parts of the bound on the test images, and a tighter one from importance samples.

@@ -114,12 +114,12 @@ def n_residual_features(image_shape: Sequence[int]) -> int:
     return _COARSE * -(-height // 4) * -(-width // 4)
 
 
-def residual_decoder(latent_dim: int, image_shape: Sequence[int]) -> nn.Sequential:
-    """Return a network from latents (n, latent_dim) to unbounded pixels (n, *image_shape): the encoder's mirror.
+def residual_decoder(latent_dim: int, output_shape: Sequence[int]) -> nn.Sequential:
+    """Return a network from latents (n, latent_dim) to unbounded numbers (n, *output_shape): the encoder's mirror.
 
     The last layers work at full resolution, where sub-pixel convolution (Shi et al. 2016) alone would leave a grid.
     """
-    channels, height, width = image_shape
+    channels, height, width = output_shape
     rows, columns = -(-height // 4), -(-width // 4)
     return nn.Sequential(
         nn.Linear(latent_dim, _COARSE * rows * columns),
@@ -134,7 +134,7 @@ def residual_decoder(latent_dim: int, image_shape: Sequence[int]) -> nn.Sequenti
         nn.PixelShuffle(2),
         nn.ReLU(),
         nn.Conv2d(_FINE // 2, channels, 3, padding=1),
-        CropToImage(image_shape),
+        CropToImage(output_shape),
     )
 
 

@@ -21,7 +21,7 @@ class AutoencoderParams(Section):
 class VAEParams(AutoencoderParams):
     """The same for a VAE; `latentbench.networks.likelihoods` explains the likelihoods."""
 
-    likelihood: Literal["bernoulli", "discretized_logistic"]
+    likelihood: Literal["bernoulli", "discretized_logistic", "autoregressive_logistic"]
     beta: Annotated[float, Field(ge=0)]
     beta_warmup_share: Annotated[float, Field(ge=0, lt=1)]
     total_correlation: Annotated[float, Field(ge=0)] = 1.0

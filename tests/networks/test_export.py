@@ -74,6 +74,7 @@ def run(model: bytes, batch: Tensor) -> np.ndarray:
         (vaes, "conv", (1, 28, 28), 64, {}),
         (vaes, "conv", (1, 20, 13), 2, {"likelihood": "discretized_logistic"}),
         (vaes, "residual", (3, 20, 13), 5, {"likelihood": "discretized_logistic"}),
+        (vaes, "conv", (1, 20, 13), 5, {"likelihood": "autoregressive_logistic"}),
     ],
 )
 def test_any_batch_of_real_images_comes_out_as_from_torch(

@@ -1,7 +1,8 @@
-"""Observation models: against torch.distributions, a naive formula, the axioms of probability, and at the extremes."""
+"""Observation models: against torch.distributions, naive formulas, the axioms of probability, and at the extremes."""
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, distributions
 
 from latentbench.networks import likelihoods
-from latentbench.networks.likelihoods import DiscretizedLogistic
+from latentbench.networks.likelihoods import AutoregressiveLogistic, DiscretizedLogistic
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 255
 
@@ -44,7 +45,8 @@ def test_bernoulli_on_grey_is_the_cross_entropy_which_is_least_at_the_pixel_itse
 
 
 def test_names_and_what_they_promise() -> None:
-    for name, proper, n_for_each in (("bernoulli", False, 0), ("discretized_logistic", True, 1)):
+    promised = (("bernoulli", False, 0), ("discretized_logistic", True, 1), ("autoregressive_logistic", True, 1))
+    for name, proper, n_for_each in promised:
         for image_shape in ((1, 6, 5), (3, 6, 5)):
             model = likelihoods.build(name, image_shape)  # type: ignore[arg-type]
             assert (model.name, model.proper_on_grey) == (name, proper)
@@ -171,3 +173,142 @@ class _Nats(torch.nn.Module):
 def test_saturated_black_and_white_cost_nothing() -> None:
     model = logistic(-3.0, 2)
     assert model.nats(torch.tensor([[[[-2.0, 3.0]]]]).double(), torch.tensor([[[[0.0, 1.0]]]]).double()).item() < 1e-15
+
+
+def autoregressive(image_shape: tuple[int, int, int]) -> AutoregressiveLogistic:
+    model = AutoregressiveLogistic(image_shape).double()
+    torch.nn.init.normal_(model.log_scale, mean=-3.0)
+    return model
+
+
+def outputs(n: int, image_shape: tuple[int, int, int]) -> Tensor:
+    """Return what a decoder might give: guesses in about [0, 1], offsets of the log scales, and logits of weights."""
+    guess = 0.5 + 0.3 * torch.randn(n, *image_shape)
+    return torch.cat([guess, torch.randn(n, 3 * image_shape[0], *image_shape[1:])], dim=1).double()
+
+
+def locations_one_after_another(output: Tensor, known: Tensor) -> Iterator[tuple[tuple[slice | int, ...], Tensor]]:
+    """Yield each place (channel, row, column) of an image in reading order, and the locations of that pixel, (n,)."""
+    guess, _, left, above = output.chunk(4, dim=1)
+    for channel, row, column in np.ndindex(tuple(known.shape[1:])):
+        here = (slice(None), channel, row, column)
+        to_left, to_top = left[here].exp(), above[here].exp()
+        total = to_left + to_top + 1.0
+        location = guess[here] / total
+        if column:
+            location = location + to_left / total * known[:, channel, row, column - 1]
+        if row:
+            location = location + to_top / total * known[:, channel, row - 1, column]
+        yield here, location
+
+
+def log_scales(model: AutoregressiveLogistic, output: Tensor) -> Tensor:
+    return (model.log_scale.detach().view(model.image_shape) + output.chunk(4, dim=1)[1]).clamp(-8, 2)
+
+
+@pytest.mark.parametrize("image_shape", [(1, 3, 4), (3, 4, 2)])
+def test_autoregressive_pixels_are_scored_given_those_to_the_left_and_above(image_shape: tuple[int, int, int]) -> None:
+    model, output = autoregressive(image_shape), outputs(3, image_shape)
+    images = torch.randint(256, (3, *image_shape)).double() / 255
+    expected, of_pixels = torch.zeros(3).double(), log_scales(model, output)
+    for here, location in locations_one_after_another(output, images):
+        for i in range(3):
+            alone = logistic(of_pixels[here][i].item())
+            expected[i] += alone.nats(location[i].view(1, 1, 1, 1), images[here][i].view(1, 1, 1, 1))[0]
+    found = model.nats(output, images)
+    assert torch.allclose(found, expected, rtol=1e-10)
+    assert torch.allclose(model.nats(output, images + 0.4 / 255), found, rtol=1e-10)  # of the nearest 256 values
+
+
+def test_autoregressive_pairs_of_pixels_share_a_probability_of_one() -> None:
+    for image_shape in ((1, 1, 2), (1, 2, 1)):
+        model, output = autoregressive(image_shape), outputs(1, image_shape)
+        pairs = torch.cartesian_prod(LEVELS, LEVELS).view(-1, *image_shape)
+        total = torch.exp(-model.nats(output.expand(len(pairs), -1, -1, -1), pairs)).sum()
+        assert total.item() == pytest.approx(1, abs=1e-9)
+
+
+def test_without_weight_on_neighbours_autoregressive_pixels_are_those_of_discretised_logistics() -> None:
+    image_shape = (2, 3, 4)
+    model, plain = autoregressive(image_shape), DiscretizedLogistic(image_shape).double()
+    plain.load_state_dict(model.state_dict())
+    guess = torch.rand(5, *image_shape).double()
+    images = torch.randint(256, (5, *image_shape)).double() / 255
+    nothing = torch.full_like(guess, -1000.0)
+    output = torch.cat([guess, torch.zeros_like(guess), nothing, nothing], dim=1)
+    assert torch.allclose(model.nats(output, images), plain.nats(guess, images), rtol=1e-12)
+    assert torch.allclose(model.mean(output), plain.mean(guess), rtol=1e-12)
+
+
+@pytest.mark.parametrize("image_shape", [(1, 5, 4), (3, 3, 6)])
+def test_drawing_all_pixels_at_once_gives_what_drawing_one_after_another_gives(
+    image_shape: tuple[int, int, int],
+) -> None:
+    model, output = autoregressive(image_shape), outputs(4, image_shape)
+    uniform = torch.rand(4, *image_shape).double()
+    drawn, mean = torch.zeros_like(uniform), torch.zeros_like(uniform)
+    scale = log_scales(model, output).exp()
+    for here, location in locations_one_after_another(output, drawn):
+        value = location + scale[here] * torch.logit(uniform[here])
+        drawn[here] = (255 * value).round().clamp(0, 255) / 255
+    for here, location in locations_one_after_another(output, mean):
+        for i in range(4):
+            alone = logistic(scale[here][i].log().item())
+            mean[here][i] = alone.mean(location[i].view(1, 1, 1, 1)).item()
+    with torch.no_grad():
+        assert torch.allclose(model.sample(output, uniform), drawn, atol=1e-12)
+        assert torch.allclose(model.mean(output), mean, atol=1e-12)
+
+
+def test_the_mean_of_an_autoregressive_model_is_that_of_its_draws() -> None:
+    """Away from the edges, where nothing is clipped."""
+    model, n = autoregressive((1, 6, 5)), 20_000
+    output = outputs(1, (1, 6, 5))
+    output[:, 0] = 0.5
+    output[:, 1] = -1.5
+    output[:, 2:, 0, 0] = -50.0  # black beyond the border would be an edge
+    output[:, 2, :, 0] = output[:, 3, 0] = -50.0
+    with torch.no_grad():
+        uniform = torch.rand(n, 1, 6, 5, generator=torch.Generator().manual_seed(0)).double()
+        drawn = model.sample(output.expand(n, -1, -1, -1), uniform)
+        error = drawn.std(dim=0) / n**0.5
+        assert (drawn.std(dim=0) > 0.005).all()
+        assert ((drawn.mean(dim=0) - model.mean(output)[0]).abs() < 5 * error + 0.1 / 255).all()
+
+
+def test_draws_are_as_frequent_as_they_are_probable() -> None:
+    """The mean cost of draws is the entropy, which is also the sum over all values; and no draw is impossible."""
+    model, output, n = autoregressive((1, 1, 2)), outputs(1, (1, 1, 2)), 40_000
+    pairs = torch.cartesian_prod(LEVELS, LEVELS).view(-1, 1, 1, 2)
+    with torch.no_grad():
+        nats = model.nats(output.expand(len(pairs), -1, -1, -1), pairs)
+        many = output.expand(n, -1, -1, -1)
+        drawn = model.sample(many, torch.rand(n, 1, 1, 2, generator=torch.Generator().manual_seed(0)).double())
+        found = model.nats(many, drawn)
+    probabilities = torch.exp(-nats)
+    assert found.mean().item() == pytest.approx(
+        (probabilities * nats).sum().item(), abs=5 * found.std().item() / n**0.5
+    )
+    means = (probabilities[:, None] * pairs.flatten(1)).sum(dim=0)
+    assert torch.allclose(drawn.flatten(1).mean(dim=0), means, atol=5 * drawn.std().item() / n**0.5)
+
+
+def test_other_models_draw_their_mean() -> None:
+    output = torch.randn(3, 1, 4, 5)
+    for model in (likelihoods.build("bernoulli", (1, 4, 5)), DiscretizedLogistic((1, 4, 5))):
+        assert torch.equal(model.sample(output, torch.rand(3, 1, 4, 5)), model.mean(output))
+
+
+@pytest.mark.parametrize("extreme", [-1e3, 0.0, 1e3])
+def test_autoregressive_values_and_gradients_are_finite_everywhere(extreme: float) -> None:
+    model = AutoregressiveLogistic((1, 2, 2))
+    images = torch.tensor([0.0, 0.4, 1.0, 0.4]).view(1, 1, 2, 2)
+    for place in range(4):
+        output = torch.zeros(1, 4, 2, 2)
+        output[:, place] = extreme
+        output.requires_grad_()
+        nats = model.nats(output, images)
+        slopes = torch.autograd.grad(nats.sum(), (output, model.log_scale))
+        assert nats.item() >= 0
+        assert all(bool(each.isfinite().all()) for each in (nats, *slopes)), place
+        assert bool(model.sample(output, torch.tensor([0.0, 1.0, 0.5, 0.9]).view(1, 1, 2, 2)).isfinite().all())

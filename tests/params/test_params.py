@@ -85,7 +85,7 @@ def test_every_section_refuses_an_unknown_key_and_names_those_it_knows(params: d
         ("vae_conv.beta_warmup_share", 1.0, "less than 1"),
         ("budget", 0.0, "greater than 0"),
         ("ae_dense.training.optimizer", "adam", "'muon' or 'adamw'"),
-        ("vae_residual.likelihood", "gaussian", "'bernoulli' or 'discretized_logistic'"),
+        ("vae_residual.likelihood", "gaussian", "'bernoulli', 'discretized_logistic' or 'autoregressive_logistic'"),
         ("ae_dense.training.clip_norm", 0.0, "greater than 0"),
         ("ae_dense.training.warmup_share", -1.0, "greater than or equal to 0"),
         ("device", "gpu", "'auto', 'cpu', 'cuda' or 'mps'"),

@@ -14,7 +14,11 @@ from latentbench.networks import likelihoods
 
 
 class VAE(nn.Module):
-    """A Gaussian encoder q(z | x) with diagonal covariance, and a decoder whose output `likelihood` interprets."""
+    """A Gaussian encoder q(z | x) with diagonal covariance, and a decoder whose output `likelihood` interprets.
+
+    An architecture supplies the networks; its decoder ends with `output_shape`, which is that of an image unless the
+    likelihood takes more than one number for each value.
+    """
 
     trunk: nn.Module
     to_mean: nn.Linear
@@ -27,6 +31,8 @@ class VAE(nn.Module):
         super().__init__()
         self.image_shape, self.latent_dim = tuple(image_shape), latent_dim
         self.likelihood = likelihoods.build(likelihood, image_shape)
+        channels, *size = self.image_shape
+        self.output_shape = (self.likelihood.n_outputs * channels, *size)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map images (n, c, h, w) in [0, 1] to the mean and log variance of q(z | x), each (n, latent_dim)."""
@@ -38,12 +44,20 @@ class VAE(nn.Module):
         return self.posterior(images)[0]
 
     def output(self, latents: Tensor) -> Tensor:
-        """Map latents (n, latent_dim) to the decoder's raw output (n, c, h, w), as `likelihood` takes it."""
+        """Map latents (n, latent_dim) to the decoder's raw output (n, *output_shape), as `likelihood` takes it."""
         return torch.as_tensor(self.decoder(latents))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Map latents (n, latent_dim) to the mean images (n, c, h, w) in [0, 1] of `likelihood`."""
         return self.likelihood.mean(self.output(latents))
+
+    def sample(self, latents: Tensor, generator: torch.Generator) -> Tensor:
+        """Map latents (n, latent_dim) to images (n, c, h, w) in [0, 1] as `likelihood` draws them.
+
+        The generator is of the CPU.
+        """
+        uniform = torch.rand((len(latents), *self.image_shape), generator=generator)
+        return self.likelihood.sample(self.output(latents), uniform.to(latents))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the reconstruction of `images` through the posterior mean, of the same shape."""

@@ -35,7 +35,7 @@ class Network(VAE):
             nn.ReLU(),
             nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1),
             nn.ReLU(),
-            nn.ConvTranspose2d(32, channels, 3, padding=1),
+            nn.ConvTranspose2d(32, self.output_shape[0], 3, padding=1),
             CropToImage(image_shape),
         )
         glorot_uniform(self)

@@ -1,5 +1,6 @@
 """The dense VAE of the reference report."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -21,8 +22,8 @@ class Network(VAE):
         self.to_log_var = nn.Linear(widths[-1], latent_dim)
         self.decoder = nn.Sequential(
             *_layers([latent_dim, *widths[:0:-1]]),
-            nn.Linear(widths[1], widths[0]),
-            nn.Unflatten(1, tuple(image_shape)),
+            nn.Linear(widths[1], math.prod(self.output_shape)),
+            nn.Unflatten(1, self.output_shape),
         )
         glorot_uniform(self)
         self.step_scale = shorter_steps(image_shape)

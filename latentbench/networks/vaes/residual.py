@@ -18,4 +18,4 @@ class Network(VAE):
         n_features = n_residual_features(image_shape)
         self.to_mean = nn.Linear(n_features, latent_dim)
         self.to_log_var = nn.Linear(n_features, latent_dim)
-        self.decoder = residual_decoder(latent_dim, image_shape)
+        self.decoder = residual_decoder(latent_dim, self.output_shape)
