@@ -67,6 +67,11 @@ def test_the_networks_that_are_timed_take_the_images_that_are_given(
     }
     assert points["test"].dtype == np.float32
     assert binarized.read_grey("test", 5).shape == (5, 1, 28, 28)
+    published = binarized.GatedVAE((1, 28, 28), 40).eval()
+    assert published.decode(published.encode(images)).shape == images.shape
+    widths = [(784, 600), (300, 600), (300, 40), (300, 40), (40, 600), (300, 600), (300, 784)]  # a gate doubles a layer
+    expected = sum(before * after + after for before, after in widths)
+    assert sum(weights.numel() for weights in published.parameters()) == expected
 
 
 def test_copies_of_the_images_are_shifted_and_mirrored_and_stages_can_run_on_them(

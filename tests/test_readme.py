@@ -129,7 +129,10 @@ def test_what_readme_and_the_first_page_recommend_is_best(root: Path) -> None:
     untaught = {row: each for row, each in representations.items() if row != "supervised"}
     assert best(untaught, "knn_accuracy", 1) == "patches"
     networks = {row: each for row, each in untaught.items() if row.startswith(("ae_", "vae_"))}
-    assert best(networks, "knn_accuracy", 1) in {"vae_residual", "ae_residual"}
+    assert best(networks, "knn_accuracy", 1) == "vae_lossy"
+    others = {row: each for row, each in networks.items() if row != "vae_lossy"}
+    assert best(others, "knn_accuracy", 1) in {"vae_residual", "ae_residual"}
+    assert networks["vae_lossy"]["knn_accuracy_lo"] > max(each["knn_accuracy_hi"] for each in others.values())
     first, second = representations["vae_residual"], representations["ae_residual"]
     assert min(first["knn_accuracy_hi"], second["knn_accuracy_hi"]) > max(
         first["knn_accuracy_lo"], second["knn_accuracy_lo"]
@@ -142,13 +145,14 @@ def test_what_readme_and_the_first_page_recommend_is_best(root: Path) -> None:
     by_prior = {row: each for row, each in drawn.items() if "+" not in row}
     assert best(by_prior, "frechet", -1, "vae_") == best(by_prior, "coverage", 1, "vae_") == "vae_dense"
     by_density = {row: each for row, each in drawn.items() if "+" in row}
-    assert best(by_density, "frechet", -1) == best(by_density, "coverage", 1) == "ae_residual+mixture"
-    fast, slow = by_density["ae_residual+mixture"], drawn["diffusion"]
-    assert fast["frechet_lo"] < slow["frechet_hi"]
-    assert slow["frechet_lo"] < fast["frechet_hi"]
+    assert best(by_density, "frechet", -1) == best(by_density, "coverage", 1) == "vae_lossy+mixture"
+    fast, smooth, slow = by_density["vae_lossy+mixture"], by_density["ae_residual+mixture"], drawn["diffusion"]
+    assert fast["frechet_hi"] < slow["frechet_lo"]
     assert fast["coverage_lo"] > slow["coverage_hi"]
-    assert fast["sharpness_hi"] < min(slow["sharpness_lo"], 1)
-    assert best(likelihoods, "bits_per_dim", -1) == "diffusion"
+    assert smooth["sharpness_hi"] < min(fast["sharpness_lo"], slow["sharpness_lo"], 1)
+    assert best(likelihoods, "bits_per_dim", -1) == "vae_lossy"
+    bits = {row: each for row, each in likelihoods.items() if "bits_per_dim" in each and row != "vae_lossy"}
+    assert likelihoods["vae_lossy"]["bits_per_dim_hi"] < min(each["bits_per_dim_lo"] for each in bits.values())
 
 
 def test_committed_metrics_stay_small(root: Path) -> None:
