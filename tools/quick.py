@@ -31,23 +31,25 @@ from tools.lib import experiments, output
 _FOLDER = Path("quick")
 _LINKED = ("latentbench", "stages", "explorer", "datasets", "tools", "dvc.yaml")  # beside data and params
 _FETCHED = ("data/raw", "data/explorer_libraries")  # by `make data`
-_N_TRAIN, _N_TEST, _N_SAMPLES = 6000, 1000, 1000
+_N_TRAIN, _N_TEST, _N_SAMPLES = 6000, 1000, 500
 # Params that otherwise cost more than a sketch needs.
 _SKETCH: dict[str, Any] = {
-    "budget": 0.05,
+    "budget": 0.04,
     "threads": 1,  # stages run side by side
     "isomap.n_sheets": 2,
     "latent_explore.map_points": 2000,
     "diffusion.autoguidance": None,  # a guide for so short a training would be trained for a few steps
     "diffusion_latent.autoguidance": None,
-    "diffusion_explore.n_compared": 100,
+    "diffusion_latent.sampling.calls": 10,
+    "latent_explore.n_prior_samples": 300,
+    "diffusion_explore.n_compared": 60,
     "diffusion_explore.calls": [5, 10],
     "diffusion_explore.n_edited": 20,
     "diffusion_explore.inversion_steps": 10,
     "diffusion_explore.inpaint_calls": 20,
     "diffusion_explore.inpaint_repeats": 1,
     "evaluate.importance_samples": 16,
-    "evaluate.likelihood_images": 200,
+    "evaluate.likelihood_images": 100,
     "evaluate.bound_draws": 1,
 }
 

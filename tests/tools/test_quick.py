@@ -28,7 +28,7 @@ def test_a_sketch_has_every_table_and_picture_and_changes_nothing_else(finished:
     folder = workspace.folder / "quick"
     assert "the sketch is in quick" in done.stderr
     page = (folder / "report/index.html").read_text(encoding="utf-8")
-    assert "A sketch, from few images and short trainings (budget 0.05)" in page
+    assert "A sketch, from few images and short trainings (budget 0.04)" in page
     table = artifacts.read_table(folder / "metrics/evaluate/representations.csv").set_index("row")
     assert list(table.index) == ["raw", "pca", "ae_conv"]
     assert table.loc["ae_conv", "dims"] == 4
