@@ -26,7 +26,7 @@ from stages import classifiers, costs, decoding, densities, fitted, leftovers, l
 from stages.sample_scores import SampleScores
 
 _FOLDER = paths.METRICS / "evaluate"
-_N_SHOWN = 10
+_N_SHOWN, _N_LINES = 10, 6
 _N_FILLED = 200  # test images whose lower half is filled in if no diffusion model says how many
 _NEIGHBORHOODS = (5, 15, 50)  # sizes for trustworthiness and continuity; the comparison shows the middle one
 _N_DISTANCES = 2000  # test images whose distances from each other are compared, at most
@@ -363,7 +363,7 @@ def _compare_generators(judged: Mapping[str, SampleScores]) -> dict[str, dict[st
     )
     for row in [row for row in judged if not row.startswith("real") and not row.endswith("_guided")]:
         shown = judged[row].shown
-        whole_lines = shown[: min(len(shown) // _N_SHOWN, _N_SHOWN) * _N_SHOWN]
+        whole_lines = shown[: min(len(shown) // _N_SHOWN, _N_LINES) * _N_SHOWN]
         lines = whole_lines.reshape(-1, _N_SHOWN, *shown.shape[1:])
         figure = figures.image_grid(lines, title=f"{row}: samples, not selected")
         artifacts.write_figure(_FOLDER / "samples" / f"{row}.png", figure, palette=figures.is_grey(shown))

@@ -261,7 +261,7 @@ _FIGURES = {
     "evaluate/frechet.png": "Fréchet distance of each generator's images with its interval: lower is better.",
     "evaluate/reconstructions.png": "Test images, as each method rebuilds them.",
     "evaluate/samples.png": "Real images and the first samples of each generator, not selected.",
-    "evaluate/samples/*.png": "A hundred samples of {name}, not selected.",
+    "evaluate/samples/*.png": "Sixty samples of {name}, not selected.",
     "sweeps/*_trade.png": "The trade-off of the sweep {name}: no run beats those on the line in both scores.",
     "sweeps/*.png": "Scores over the params of the sweep {name}, with intervals where there are any.",
 }
