@@ -157,7 +157,7 @@ benchmark-explorer: browser  ## time the explorer's map and its decoding in a br
 benchmark-training: data $(PEERS)/installed  ## time training against Keras, which is installed into .venv-peers (minutes)
 	python -m benchmarks.training --peer $(PEERS)/bin/python
 
-benchmark-binarized: data  ## compare the VAE with published likelihoods of black and white images (hours)
+benchmark-binarized: data  ## compare the VAE with published likelihoods of black and white images (a quarter of an hour)
 	python -m benchmarks.binarized
 
 benchmark-diffusion: data  ## time diffusion against diffusers, on the models of the last run (half an hour)
